@@ -1,0 +1,111 @@
+# Everything here sets up what it needs by itself: Python >= 3.11 and make are enough.
+# `make help` lists the targets; PYTHON=/path/to/python3 chooses the interpreter.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+export SAM_CLI_TELEMETRY := 0
+export AWS_DEFAULT_REGION ?= us-east-1
+export PYTHON
+
+ENVIRONMENT := sh requirements/environment.sh
+
+# One stamp per environment: a changed requirement file makes its environment anew.
+DEV   := .venv/.ready
+STACK := .local/stack/.ready
+SAM   := .local/sam/.ready
+BUILD := .local/build/.ready
+
+PY    := .venv/bin/python
+RELAY := .venv/bin/relay
+SAM_CLI := .local/sam/bin/sam
+
+# Tests run side by side; a file's tests stay together, so that a file may share one local stack.
+TEST_JOBS ?= auto
+TEST_ARGS ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- the two commands to know -------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(DEV) $(STACK) ## start the local stack, send signed sample events, show what happened to each
+	@$(RELAY) demo
+
+.PHONY: test
+test: $(DEV) $(STACK) ## run the whole test suite (TEST_ARGS="-k name" for a part of it)
+	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadscope $(TEST_ARGS)
+
+# --- work ---------------------------------------------------------------------------------------
+
+.PHONY: run
+run: $(DEV) $(STACK) ## the local stack in the foreground, until Ctrl-C
+	@$(RELAY) dev
+
+.PHONY: check
+check: $(DEV) $(SAM) ## format, lint, types, template
+	@echo "== ruff format"; $(PY) -m ruff format --check .
+	@echo "== ruff check"; $(PY) -m ruff check .
+	@echo "== mypy"; $(PY) -m mypy
+	@echo "== cfn-lint"; .local/sam/bin/cfn-lint template.yaml
+	@echo "== sam validate"; $(SAM_CLI) validate --lint --template-file template.yaml
+
+.PHONY: format
+format: $(DEV) ## format the sources and mend what ruff can
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format .
+
+.PHONY: build
+build: $(SAM) $(BUILD) ## deployable artifacts for the template's runtime and processor, in .aws-sam/build
+	@PATH="$(CURDIR)/.local/build/bin:$$PATH" $(SAM_CLI) build --template-file template.yaml
+
+.PHONY: bench
+bench: $(DEV) $(STACK) $(SAM) ## measure the budgets and print one table
+	@$(PY) -m benchmarks
+
+.PHONY: soak
+soak: $(DEV) $(STACK) ## the fault tests for a longer time
+	@$(PY) -m pytest tests/faults -m soak $(TEST_ARGS)
+
+.PHONY: openapi
+openapi: $(DEV) ## write docs/openapi.json
+	@$(RELAY) openapi --output docs/openapi.json
+
+.PHONY: docs
+docs: openapi ## everything under docs/ that is generated
+
+.PHONY: requirements
+requirements: $(BUILD) ## compile requirements/*.in to pinned, hashed files (UPGRADE=--upgrade for newer versions)
+	@cd requirements && for name in layer dev local sam build; do \
+	    ../.local/build/bin/uv pip compile $$name.in --output-file $$name.txt --quiet $(UPGRADE) \
+	        --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	        --custom-compile-command "make requirements"; \
+	done
+
+.PHONY: clean
+clean: ## remove the environments, caches, the local stack's state and the build
+	@rm -rf .venv .local .aws-sam .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- environments -------------------------------------------------------------------------------
+
+$(DEV): requirements/dev.txt requirements/environment.sh
+	@$(ENVIRONMENT) .venv $< "the development environment" "about 1 min"
+	@$(PY) requirements/checkout.py
+	@touch $@
+
+$(STACK): requirements/local.txt requirements/environment.sh
+	@$(ENVIRONMENT) .local/stack $< "the local AWS services" "about 20 s"
+	@touch $@
+
+$(SAM): requirements/sam.txt requirements/environment.sh
+	@$(ENVIRONMENT) .local/sam $< "the SAM command line" "about 1 min"
+	@touch $@
+
+$(BUILD): requirements/build.txt requirements/environment.sh
+	@$(ENVIRONMENT) .local/build $< "the build tools" "about 5 s"
+	@touch $@
