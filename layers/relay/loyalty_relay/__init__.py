@@ -1,0 +1,1 @@
+"""The layer that every Loyalty Relay function shares: from a verified delivery to an outcome at the loyalty CRM."""

@@ -1,0 +1,374 @@
+"""What we ask of a destination, and the envelope in which it travels through a queue.
+
+A command separates three things, because each obeys another rule:
+
+- ``customer`` says who is meant (identity: never overwritten by an event);
+- ``fields`` is state: a flat map from field name to value, ordered per field by version (last writer wins);
+- ``credits`` are effects (points, enrolments, referral codes): done once per event, never derived from state.
+
+Field names, the same for every source and destination:
+
+    first_name last_name email phone birthday gender language postal_code address notes
+    loyalty_type status_label associated_with registered_on registered_till fraud_status
+    channels.TYPE                   list of {value, primary, verified, subscribed, meta}, instead of email or phone
+    subscriptions.CHANNEL.PRIORITY  bool; CHANNEL sms, email, whatsapp; PRIORITY bulk (marketing), trans
+    custom_fields.NAME            a custom field of the organisation or business
+    extended_fields.NAME          Capillary's standardised fields
+    tags.NAME                     bool: present or not
+
+An absent field says nothing; ``None`` says that the source has it empty. Phones are E.164 with ``+`` where the
+country is known, dates are ``YYYY-MM-DD``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
+
+SCHEMA = 1
+"""Version of the envelope's JSON. A reader refuses a newer one, so that a roll-back parks rather than misreads."""
+
+MAX_ID = 200
+"""Longest id of an entity, event or shop that is taken from a delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """When, or at which revision, something is true: comparable only with a version of the same clock.
+
+    ``value``, ``time`` and ``event_id`` are texts that sort as they should (see ``at`` and ``revision``). Equal
+    values are ordered by the source's event time, then by event id, never by arrival.
+    """
+
+    clock: str
+    value: str
+    time: str = ""
+    event_id: str = ""
+
+    def key(self) -> tuple[str, str, str]:
+        return (self.value, self.time, self.event_id)
+
+    def older_than(self, other: Version) -> bool:
+        """True when both tell of the same clock and this one is strictly older."""
+        return self.clock == other.clock and self.key() < other.key()
+
+    def to_list(self) -> list[str]:
+        return [self.clock, self.value, self.time, self.event_id]
+
+    @classmethod
+    def from_list(cls, parts: list[str]) -> Version:
+        return cls(*parts)
+
+
+def instant(moment: datetime) -> str:
+    """A moment as text that sorts: UTC, microseconds, always the same length. Naive moments are taken as UTC."""
+    utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def revision(number: int) -> str:
+    """A revision number as text that sorts. Raises ValueError when negative or above 20 digits."""
+    if not 0 <= number < 10**20:
+        raise ValueError("a revision is between 0 and 10^20")
+    return f"{number:020d}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What a delivery says happened to one entity.
+
+    ``id`` is the identity that makes a second copy a duplicate: the source's event id where it is covered by the
+    signature, else a digest of the raw body. ``time`` is the source's event time (``instant`` text) or empty.
+    """
+
+    source: str
+    topic: str
+    id: str
+    entity_id: str
+    time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """One identifier by which a loyalty programme knows a customer, in our words.
+
+    ``type``: email, mobile, external_id, card_number, cuid, union_id, line, wechat, facebook, or another of the
+    vendor's.
+    """
+
+    type: str
+    value: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """Cards: series_id, series_code, status_label, extended_fields, custom_fields."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerRef:
+    """Who is meant: by the source's id, the loyalty id, identifiers, or several of them."""
+
+    source_id: str | None = None
+    loyalty_id: str | None = None
+    identifiers: tuple[Identifier, ...] = ()
+
+    def identifier(self, type: str) -> str | None:
+        return next((i.value for i in self.identifiers if i.type == type), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrollment:
+    """A loyalty programme to enrol into, with points and tier. Dates are ISO 8601 with offset."""
+
+    program_id: int
+    tier_number: int | None = None
+    loyalty_points: float | None = None
+    tier_expires_at: str | None = None
+    points_expire_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credits:
+    """Effects, sent only when the caller asked for them and only once per event."""
+
+    enrollments: tuple[Enrollment, ...] = ()
+    referral_code: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.enrollments or self.referral_code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Base of the commands. ``version`` is that of the event; ``versions`` overrides it for single fields."""
+
+    kind: ClassVar[str]
+    operation: ClassVar[str]
+    """The operation (function and queue) that carries the command out."""
+
+    version: Version | None = None
+    versions: Mapping[str, Version] = field(default_factory=dict)
+
+    def version_of(self, name: str) -> Version | None:
+        return self.versions.get(name, self.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerCommand(Command):
+    """A command about one customer. ``options`` are the vendor's request switches in our spelling."""
+
+    customer: CustomerRef
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    credits: Credits = field(default_factory=Credits)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterCustomer(CustomerCommand):
+    """Register a customer; when the programme has it already: update it, or fail naming the existing id."""
+
+    kind: ClassVar[str] = "register_customer"
+    operation: ClassVar[str] = "register"
+
+    if_exists: Literal["update", "error"] = "update"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateCustomer(CustomerCommand):
+    """Update a customer; when the programme does not know it: register it, or fail."""
+
+    kind: ClassVar[str] = "update_customer"
+    operation: ClassVar[str] = "update"
+
+    if_missing: Literal["register", "error"] = "register"
+    allow_merge: bool = False
+    """Two identifiers in one request can merge two members for good; never set for webhooks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchCrmFields(CustomerCommand):
+    """Patch a customer's CRM fields. ``replace_tags`` is the whole set of tags; ``fields['tags.NAME']`` adds or
+    removes one.
+    """
+
+    kind: ClassVar[str] = "patch_crm_fields"
+    operation: ClassVar[str] = "crm-patch"
+
+    if_missing: Literal["register", "error"] = "register"
+    replace_tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetireCustomer(Command):
+    """Forget what we hold of a customer and leave a tombstone. Asks nothing of the destination: a member keeps the
+    points.
+
+    ``reason``: deleted, erased (a privacy request), merged (then ``survivor`` is the source's id of the kept customer).
+    """
+
+    kind: ClassVar[str] = "retire_customer"
+    operation: ClassVar[str] = "update"
+
+    customer: CustomerRef
+    reason: Literal["deleted", "erased", "merged"]
+    survivor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EraseStore(Command):
+    """Erase what we hold of a whole shop (a privacy request for a shop). Asks nothing of the destination."""
+
+    kind: ClassVar[str] = "erase_store"
+    operation: ClassVar[str] = "update"
+
+    shop_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkStore(Command):
+    """Link a shop of the source to a virtual branch of the destination."""
+
+    kind: ClassVar[str] = "link_store"
+    operation: ClassVar[str] = "link-store"
+
+    shop_id: str
+    account_id: str
+    store_name: str | None = None
+    store_domain: str | None = None
+    branch_id: str | None = None
+    integration_id: int | None = None
+    integration_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hydrate(Command):
+    """Fetch the resource that a thin event only names, then go on. ``data`` is what the source's module needs to
+    find it.
+    """
+
+    kind: ClassVar[str] = "hydrate"
+    operation: ClassVar[str] = "hydrate"
+
+    resource: str
+    store: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+KINDS: dict[str, type[Command]] = {
+    c.kind: c
+    for c in (
+        RegisterCustomer,
+        UpdateCustomer,
+        PatchCrmFields,
+        RetireCustomer,
+        EraseStore,
+        LinkStore,
+        Hydrate,
+    )
+}
+OPERATIONS = ("register", "update", "crm-patch", "link-store")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A command on its way: which delivery brought it, for which connection, from which event."""
+
+    delivery_id: str
+    connection: str
+    event: Event
+    command: Command
+    position: int = 0
+    received_at: float = 0.0
+    """When ingest accepted the delivery, epoch seconds."""
+    attempt: int = 0
+    """0, or the number of the redrive. Part of the key, so redriven work is not mistaken for a duplicate."""
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: equal for every copy of the same event, whatever brought it."""
+        parts = [
+            self.connection,
+            self.command.operation,
+            self.event.id,
+            self.event.entity_id,
+            str(self.position),
+            str(self.attempt),
+        ]
+        return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+    def redriven(self) -> Envelope:
+        return replace(self, attempt=self.attempt + 1)
+
+    def to_json(self) -> str:
+        body = {
+            "schema": SCHEMA,
+            "delivery_id": self.delivery_id,
+            "connection": self.connection,
+            "event": plain(self.event),
+            "position": self.position,
+            "received_at": self.received_at,
+            "attempt": self.attempt,
+            "kind": self.command.kind,
+            "command": plain(self.command),
+        }
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Envelope:
+        """Raises ValueError when the text is not an envelope of a schema this code knows."""
+        try:
+            body = json.loads(text)
+            if body["schema"] > SCHEMA:
+                raise ValueError(f"envelope schema {body['schema']} is newer than {SCHEMA}")
+            return cls(
+                delivery_id=body["delivery_id"],
+                connection=body["connection"],
+                event=Event(**body["event"]),
+                position=body["position"],
+                received_at=body["received_at"],
+                attempt=body["attempt"],
+                command=command_from_dict(body["kind"], body["command"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not an envelope: {error!r}") from error
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses as JSON-ready dictionaries, without members that hold their default."""
+    if isinstance(value, Version):
+        return value.to_list()
+    if hasattr(value, "__dataclass_fields__"):
+        out = {}
+        for f in fields(value):
+            member = getattr(value, f.name)
+            if member == (f.default if f.default_factory is MISSING else f.default_factory()):
+                continue
+            out[f.name] = plain(member)
+        return out
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return value
+
+
+def command_from_dict(kind: str, data: Mapping[str, Any]) -> Command:
+    """The inverse of ``plain`` for a command. Raises KeyError for an unknown kind, TypeError for unknown members."""
+    given = dict(data)
+    if given.get("version") is not None:
+        given["version"] = Version.from_list(given["version"])
+    if "versions" in given:
+        given["versions"] = {k: Version.from_list(v) for k, v in given["versions"].items()}
+    if "customer" in given:
+        who = dict(given["customer"])
+        who["identifiers"] = tuple(Identifier(**i) for i in who.get("identifiers", ()))
+        given["customer"] = CustomerRef(**who)
+    if "credits" in given:
+        owed = dict(given["credits"])
+        owed["enrollments"] = tuple(Enrollment(**e) for e in owed.get("enrollments", ()))
+        given["credits"] = Credits(**owed)
+    if given.get("replace_tags") is not None:
+        given["replace_tags"] = tuple(given["replace_tags"])
+    return KINDS[kind](**given)

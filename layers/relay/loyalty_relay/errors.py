@@ -1,0 +1,285 @@
+"""Everything that can go wrong, as one tree; each class says whether trying again can help.
+
+    RelayError
+    ├── TransientError                 trying again can help
+    │   ├── ConnectionFailed           the request never left
+    │   ├── UpstreamTimeout            no answer in time; it may have taken effect
+    │   ├── UpstreamUnavailable        5xx, 408, 425, Capillary 521, a broken answer
+    │   ├── RateLimited                429 from the vendor, or our own pacing says later
+    │   ├── LeaseBusy                  another execution works on the same customer or store
+    │   ├── KeyInProgress              another execution works on the same event
+    │   ├── CircuitOpen                the destination is known to be down
+    │   ├── DeadlineTooShort           the call could not have ended inside this invocation
+    │   └── StoreUnavailable           our own tables, queues or secrets do not answer
+    ├── CredentialsRefused             the vendor refuses our credentials: an operator must act; nothing is parked
+    ├── PermanentError                 the same command can never succeed as it is
+    │   ├── InvalidCommand             fields that cannot be sent; names each of them
+    │   ├── UnsupportedByDestination   this operation or field does not exist at this destination
+    │   ├── CustomerNotFound           no such customer, and the command does not allow to register one
+    │   ├── CustomerExists             already registered; carries the existing loyalty id
+    │   ├── CustomerErased             a tombstone forbids it
+    │   ├── StoreConflict              the shop is linked elsewhere, or its link is disabled
+    │   ├── VendorRejected             the vendor said no, with its code
+    │   └── AmbiguousOutcome           it may have been done and must not be repeated unseen
+    ├── ConnectionInvalid              a connection's configuration is wrong; names the field
+    ├── UnknownConnection              there is no such connection
+    └── DeliveryRefused                an inbound request we do not accept
+        ├── NotAuthentic               signature, secret, store or replay window; says nothing more
+        ├── BodyTooLarge               over the limit
+        └── Untranslatable             authentic, but not what its topic promises; parked raw
+
+``status`` is the HTTP status the API answers with. ``reason`` is a short stable word used in journals, metrics and
+parked messages. Messages never carry personal data: they reach logs and journals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One thing wrong with one field: a dotted path and a sentence without the value."""
+
+    field: str
+    message: str
+
+    def to_dict(self) -> dict[str, str]:
+        return {"field": self.field, "message": self.message}
+
+
+class RelayError(Exception):
+    """Base of all errors of the relay."""
+
+    reason = "error"
+    status = 500
+
+    def __init__(self, message: str = "", *, code: str | None = None, request_id: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
+        self.code = code
+        """The vendor's own error code, as text."""
+        self.request_id = request_id
+        """The vendor's id of the request, for their support."""
+
+
+class TransientError(RelayError):
+    """A passing fault: the same command may succeed later."""
+
+    reason = "transient"
+    status = 503
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after: float | None = None,
+        reached: bool = False,
+        code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, request_id=request_id)
+        self.retry_after = retry_after
+        """Seconds to wait at least, when somebody said so."""
+        self.reached = reached
+        """True when the request may have taken effect at the vendor."""
+
+
+class ConnectionFailed(TransientError):
+    """No connection to the destination; nothing was sent."""
+
+    reason = "connection_failed"
+
+
+class UpstreamTimeout(TransientError):
+    """The destination did not answer in time."""
+
+    reason = "timeout"
+    status = 504
+
+
+class UpstreamUnavailable(TransientError):
+    """The destination answered that it cannot serve now, or with something unreadable."""
+
+    reason = "unavailable"
+
+
+class RateLimited(TransientError):
+    """The destination's rate limit is used up for now."""
+
+    reason = "rate_limited"
+    status = 429
+
+
+class LeaseBusy(TransientError):
+    """Another execution is working on the same customer or store."""
+
+    reason = "lease_busy"
+    status = 409
+
+
+class KeyInProgress(TransientError):
+    """Another execution is working on the same event."""
+
+    reason = "in_progress"
+    status = 409
+
+
+class CircuitOpen(TransientError):
+    """The destination is known to be failing; nothing is sent until a probe succeeds."""
+
+    reason = "circuit_open"
+
+
+class DeadlineTooShort(TransientError):
+    """Too little time is left in this invocation to finish the call."""
+
+    reason = "deadline"
+    status = 504
+
+
+class StoreUnavailable(TransientError):
+    """One of the relay's own stores does not answer."""
+
+    reason = "store_unavailable"
+
+
+class CredentialsRefused(RelayError):
+    """The destination refuses our credentials, also after refreshing them."""
+
+    reason = "credentials"
+    status = 502
+
+
+class PermanentError(RelayError):
+    """The command cannot succeed as it is."""
+
+    reason = "rejected"
+    status = 422
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        code: str | None = None,
+        request_id: str | None = None,
+        problems: Sequence[FieldProblem] = (),
+    ) -> None:
+        super().__init__(message, code=code, request_id=request_id)
+        self.problems = tuple(problems)
+
+
+class InvalidCommand(PermanentError):
+    """Fields of the command cannot be sent to the destination."""
+
+    reason = "invalid"
+
+
+class UnsupportedByDestination(PermanentError):
+    """The destination has no such operation or field."""
+
+    reason = "unsupported_by_destination"
+
+
+class CustomerNotFound(PermanentError):
+    """The destination does not know this customer."""
+
+    reason = "customer_not_found"
+    status = 404
+
+
+class CustomerExists(PermanentError):
+    """The destination already has this customer."""
+
+    reason = "customer_exists"
+    status = 409
+
+    def __init__(self, message: str = "", *, loyalty_id: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.loyalty_id = loyalty_id
+
+
+class CustomerErased(PermanentError):
+    """This customer was erased or deleted at the source."""
+
+    reason = "customer_erased"
+    status = 410
+
+
+class StoreConflict(PermanentError):
+    """The shop cannot be linked as asked."""
+
+    reason = "store_conflict"
+    status = 409
+
+    def __init__(
+        self, message: str = "", *, existing: Mapping[str, object] | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.existing = dict(existing or {})
+        """The link that stands in the way, in our own words."""
+
+
+class VendorRejected(PermanentError):
+    """The destination rejected the command."""
+
+    reason = "rejected"
+
+
+class AmbiguousOutcome(PermanentError):
+    """The command may have been carried out and is not repeated unseen."""
+
+    reason = "ambiguous"
+    status = 409
+
+
+class ConnectionInvalid(RelayError):
+    """A connection's configuration is wrong."""
+
+    reason = "connection_invalid"
+    status = 500
+
+    def __init__(self, connection: str, problems: Sequence[FieldProblem]) -> None:
+        self.connection = connection
+        self.problems = tuple(problems)
+        said = "; ".join(f"{p.field}: {p.message}" for p in problems)
+        super().__init__(f"connection {connection!r} is not valid: {said}")
+
+
+class UnknownConnection(RelayError):
+    """There is no such connection."""
+
+    reason = "unknown_connection"
+    status = 404
+
+
+class DeliveryRefused(RelayError):
+    """An inbound request that is not accepted."""
+
+    reason = "refused"
+    status = 400
+
+
+class NotAuthentic(DeliveryRefused):
+    """The request does not prove who sent it."""
+
+    reason = "not_authentic"
+    status = 401
+
+
+class BodyTooLarge(DeliveryRefused):
+    """The body is larger than any platform sends."""
+
+    reason = "too_large"
+    status = 413
+
+
+class Untranslatable(DeliveryRefused):
+    """An authentic delivery whose body is not what its topic promises."""
+
+    reason = "untranslatable"
+    status = 422
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(message or reason)
+        self.reason = reason

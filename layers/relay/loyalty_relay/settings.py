@@ -1,0 +1,65 @@
+"""What the stack tells a function through its environment, read in one place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class SettingMissing(RuntimeError):
+    """The stack did not set an environment variable that this function needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The stack's names of things. A member that this function's environment lacks fails when it is asked for, by
+    its name.
+    """
+
+    environment: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        return cls(environment=os.environ if environment is None else environment)
+
+    def _need(self, name: str) -> str:
+        try:
+            return self.environment[name]
+        except KeyError:
+            raise SettingMissing(f"environment variable {name} is not set; the stack's template sets it") from None
+
+    @property
+    def secrets_prefix(self) -> str:
+        return self._need("RELAY_SECRETS_PREFIX")
+
+    @property
+    def digest_secret(self) -> str:
+        return self._need("RELAY_DIGEST_SECRET")
+
+    @property
+    def idempotency_table(self) -> str:
+        return self._need("RELAY_IDEMPOTENCY_TABLE")
+
+    @property
+    def state_table(self) -> str:
+        return self._need("RELAY_STATE_TABLE")
+
+    @property
+    def journal_table(self) -> str:
+        return self._need("RELAY_JOURNAL_TABLE")
+
+    @property
+    def parked_queue(self) -> str:
+        """URL of this function's own dead-letter queue."""
+        return self._need("RELAY_PARKED")
+
+    def queue(self, operation: str) -> str:
+        """URL of an operation's queue; ``hydrate`` counts as one."""
+        return self._need("RELAY_QUEUE_" + operation.upper().replace("-", "_"))
+
+    @property
+    def sandbox_hosts(self) -> frozenset[str]:
+        """``host:port`` texts that may stand for a vendor's host; empty in production."""
+        given = self.environment.get("RELAY_SANDBOX_HOSTS", "")
+        return frozenset(part.strip() for part in given.split(",") if part.strip())
