@@ -22,6 +22,10 @@ PY    := .venv/bin/python
 RELAY := .venv/bin/relay
 SAM_CLI := .local/sam/bin/sam
 
+# What `make build` builds for: the template's parameters PythonRuntime and Architecture.
+RUNTIME ?= python3.13
+ARCHITECTURE ?= arm64
+
 # Tests run side by side; a file's tests stay together, so that a file may share one local stack.
 TEST_JOBS ?= auto
 TEST_ARGS ?=
@@ -61,7 +65,9 @@ format: $(DEV) ## format the sources and mend what ruff can
 
 .PHONY: build
 build: $(SAM) $(BUILD) ## deployable artifacts for the template's runtime and processor, in .aws-sam/build
-	@PATH="$(CURDIR)/.local/build/bin:$$PATH" $(SAM_CLI) build --template-file template.yaml
+	@PATH="$(CURDIR)/.local/build/bin:$$PATH" PYTHON_RUNTIME=$(RUNTIME) ARCHITECTURE=$(ARCHITECTURE) \
+	    $(SAM_CLI) build --template-file template.yaml \
+	    --parameter-overrides PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 
 .PHONY: bench
 bench: $(DEV) $(STACK) $(SAM) ## measure the budgets and print one table

@@ -1,0 +1,5 @@
+"""Entry point of register: its routes of the HTTP API, and its queue."""
+
+from loyalty_relay.triggers import function_for
+
+handler = function_for("register")
