@@ -65,7 +65,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
-        self._meter = RateMeter(self.rate_limit[1]) if self.rate_limit else None
+        self._meter = RateMeter(self.rate_limit[1], aligned=False) if self.rate_limit else None
 
     def takes(self, vendor: str, method: str, path: str, now: float) -> bool:
         """Tell whether this rule acts on the request; counts the request as seen."""

@@ -7,15 +7,18 @@ from collections import deque
 
 
 class RateMeter:
-    """Count requests against a limit in fixed windows aligned to the clock, and note the worst sliding one.
+    """Count requests against a limit in fixed windows, and note the worst sliding one.
 
-    The fixed window is the sandbox's assumption about the vendors (no vendor documents the window). The
+    The windows are ``window`` seconds long and aligned to the clock, or to the first request.
+
+    A fixed window is the sandbox's assumption about the vendors (no vendor documents the window). The
     sliding count is stricter: ``peak`` is the largest number of requests that arrived within any ``window``
     seconds, refused ones included, so a test can require that no window ever exceeded a limit.
     """
 
-    def __init__(self, window: float = 60.0) -> None:
+    def __init__(self, window: float = 60.0, *, aligned: bool = True) -> None:
         self.window = window
+        self._origin: float | None = 0.0 if aligned else None
         self.arrived = 0
         self.admitted = 0
         self.refused = 0
@@ -34,13 +37,15 @@ class RateMeter:
         while self._recent and self._recent[0] <= now - self.window:
             self._recent.popleft()
         self.peak = max(self.peak, len(self._recent))
-        number = math.floor(now / self.window)
+        if self._origin is None:
+            self._origin = now
+        number = math.floor((now - self._origin) / self.window)
         if number != self._window_number:
             self._window_number = number
             self._in_window = 0
         if limit is not None and self._in_window >= limit:
             self.refused += 1
-            return (number + 1) * self.window - now
+            return self._origin + (number + 1) * self.window - now
         self._in_window += 1
         self.admitted += 1
         return None

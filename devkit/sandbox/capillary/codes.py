@@ -1,0 +1,118 @@
+"""Status codes of the customer APIs and their texts (Capillary docs: Status codes - customer)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from devkit.sandbox.vendor import JSON
+
+TEXTS: Mapping[int, str] = {
+    400: "Invalid input",
+    401: "Unauthorized",
+    403: "Client doesn't have access to the requested resource",
+    404: "Incorrect resource",
+    405: "Method not supported",
+    415: "Unsupported media type",
+    429: "Request limit reached",
+    500: "Internal error",
+    521: "Multiple actions are being performed on this customer at the same time, retry later",
+    1006: "Mobile is required",
+    1039: "Email is required",
+    1043: "External id is required",
+    1061: "Attribution lookup type is missing",
+    1302: "supplementary program expiry is before membership expiry",
+    3217: "Org source addition failed, Invalid source account identifier passed",
+    4000: "Not authorized. Access is denied!",
+    4001: "Authorization status unavailable!",
+    8003: "Invalid source",
+    8004: "Add failed, no source passed",
+    8005: "Add failed, no valid identifiers passed",
+    8006: "Add failed, Customer already exists with id {id} for same source",
+    8007: "Update failed, customer already exists in same source",
+    8008: "Update failed, identifier belongs to another profile of the same source",
+    8010: "Invalid communication channel",
+    8011: "Lookup failed, invalid source account",
+    8012: "Get failed, invalid source",
+    8013: "Lookup,Invalid identifier passed",
+    8014: "Invalid primary identifier",
+    8015: "Customer not found for the given identifiers",
+    8016: "Get failed, no source passed",
+    8017: "Invalid registration date",
+    8018: "Loyalty customer cannot be changed to non-loyalty",
+    8020: "External id does not have the prefix or length of the organisation",
+    8045: "Account id is missing for the source",
+    8050: "Customer found in another source, combining",
+    8051: "Merging with customer {id}",
+    8052: "Conflicting customers found",
+    8053: "Identifiers belong to conflicting customers",
+    8055: "Invalid email passed",
+    8056: "Invalid mobile passed",
+    8057: "Invalid email passed in communication channel",
+    8058: "Invalid mobile passed in communication channel",
+    8065: "Customer not found in the given source",
+    8066: "Cannot combine, identifier is already used in the source",
+    8067: "Merge is already done with customer {id}",
+    8069: "Merged customer found",
+    8070: "No valid change identifiers passed",
+    8071: "Mobile already belongs to this customer",
+    8072: "Email already belongs to this customer",
+    8073: "Identifier already belongs to this customer",
+    8074: "Identifier change refused",
+    8075: "Identifier to be removed was not found",
+    8077: "associatedWith is invalid, attribution not updated",
+    8086: "Status label is invalid",
+    8089: "Customer is not in the loyalty program",
+    8106: "Communication channel type is missing",
+    8107: "Default customer status label not set",
+    91021: "Invalid attribution till",
+}
+LOOKUP_CODES = frozenset({8003, 8011, 8012, 8013, 8015, 8016, 8045, 8065, 8069})
+
+
+def issue(code: int, message: str | None = None, **values: object) -> dict[str, JSON]:
+    """Return one item of ``errors`` or ``warnings``; its status is always false (Capillary docs: V2 samples)."""
+    return {"status": False, "code": code, "message": message or TEXTS[code].format(**values)}
+
+
+class ApiError(Exception):
+    """The request fails with these items in ``errors``.
+
+    ``http_status`` is set where the vendor documents one; otherwise the status mode decides.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        message: str | None = None,
+        *,
+        http_status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        **values: object,
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.message = message or TEXTS[code].format(**values)
+        self.http_status = http_status
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, JSON]:
+        """Return the V2 error envelope."""
+        return {"errors": [issue(self.code, self.message)]}
+
+
+def error_status(mode: str, errors: Sequence[ApiError], *, write: bool) -> int:
+    """Return the HTTP status of a V2 ``errors`` body (not documented, so a switch decides).
+
+    "documented" is the sandbox's assumption: 400 for a failed write, 200 for a failed read. The others are
+    "all_200", "all_400", and "not_found_404", which is "documented" but 404 for an unknown customer.
+    """
+    error = errors[0]
+    if error.http_status is not None:
+        return error.http_status
+    if mode == "all_200":
+        return 200
+    if mode == "all_400":
+        return 400
+    if mode == "not_found_404" and error.code in (8009, 8015):
+        return 404
+    return 400 if write else 200
