@@ -1,0 +1,91 @@
+"""Sockets that know when the whole request must be over.
+
+httpx limits each read and each write, not their sum: a server that sends one byte a second keeps a request alive
+for ever. Every promise about leases rests on a call ending in time, so the sum is limited here, one level below.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import httpcore
+
+_END: ContextVar[float | None] = ContextVar("end", default=None)
+
+
+@contextmanager
+def ending_in(seconds: float) -> Iterator[None]:
+    """Within it, no socket operation of this thread goes on after ``seconds`` (of real time) from now."""
+    token = _END.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _END.reset(token)
+
+
+def _left(timeout: float | None, over: type[httpcore.TimeoutException]) -> float | None:
+    end = _END.get()
+    if end is None:
+        return timeout
+    left = end - time.monotonic()
+    if left <= 0:
+        raise over("the time for the whole request is used up")
+    return left if timeout is None else min(timeout, left)
+
+
+class _Stream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        left = _left(timeout, httpcore.ConnectTimeout)
+        stream = self._stream.start_tls(ssl_context, server_hostname, left)
+        _left(None, httpcore.ConnectTimeout)
+        return _Stream(stream)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class BoundedBackend(httpcore.NetworkBackend):
+    """The usual sockets under the limit of ``ending_in``."""
+
+    def __init__(self) -> None:
+        self._backend = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = _left(timeout, httpcore.ConnectTimeout)
+        stream = _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options))
+        try:
+            # A name with many addresses gets the time-out for each of them; nothing was sent yet, so say so.
+            _left(None, httpcore.ConnectTimeout)
+        except httpcore.ConnectTimeout:
+            stream.close()
+            raise
+        return stream
+
+    def sleep(self, seconds: float) -> None:
+        self._backend.sleep(seconds)
