@@ -66,7 +66,33 @@ TEXTS: Mapping[int, str] = {
     8107: "Default customer status label not set",
     91021: "Invalid attribution till",
 }
-LOOKUP_CODES = frozenset({8003, 8011, 8012, 8013, 8015, 8016, 8045, 8065, 8069})
+V11_TEXTS: Mapping[str, str] = {
+    "521": TEXTS[521],
+    "618": "Fraud status is invalid",
+    "1000": "Success",
+    "1001": "Invalid mobile",
+    "1002": "Invalid email",
+    "1003": "Invalid external id",
+    "1007": "No valid identifier is passed",
+    "1011": "Customer not found for the given id",
+    "1012": "Customer not found",
+    "1015": "No identifier is passed",
+    "1017": "Provided Custom Field is invalid",
+    "1034": "Registration date is not in the allowed window",
+    "1040": "Customer Identity change request added successfully",
+    "1041": "Customer identity change failed",
+    "1042": "Customer identity change request is invalid",
+    "1046": "Loyalty customer cannot be converted to non loyalty",
+    "1060": "Batch limit exceeded",
+    "91005": "Primary identifier cannot be updated",
+    "91006": "Identifier update is not allowed",
+    "91007": "Identifier belongs to another user",
+    "91009": "Customer was merged, survivor returned",
+    "91015": "Extended field update failed",
+    "91020": "Registration till is invalid",
+    "91021": "Attribution till is invalid",
+    "91022": "Subscription update failed",
+}
 
 
 def issue(code: int, message: str | None = None, **values: object) -> dict[str, JSON]:

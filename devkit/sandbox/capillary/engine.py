@@ -84,8 +84,19 @@ class Engine:
         limit = self.settings["rate_limits"].get(api, PUBLISHED_LIMITS[api][self.settings["region"]])
         return None if limit is None else max(1, round(limit * self.settings["rate_limit_scale"]))
 
-    async def admit(self, request: Request, *, write: bool, limit: str | None, request_id: str) -> Call:
-        """Let a request in. Raises ApiError for a caller, rate, content type or body that is refused."""
+    async def admit(
+        self,
+        request: Request,
+        *,
+        write: bool,
+        limit: str | None,
+        request_id: str,
+        read: Callable[[Request], Awaitable[Any]] | None = None,
+    ) -> Call:
+        """Let a request in; ``read`` reads the body of a write, as JSON unless told otherwise.
+
+        Raises ApiError for a caller, rate, content type or body that is refused.
+        """
         if self.settings["authorization_service_down"]:
             raise ApiError(4001, http_status=503)
         now = self.clock()
@@ -94,7 +105,7 @@ class Engine:
             raise ApiError(403 if caller.client else 4000, http_status=403)
         if limit is not None:
             self._count(caller.org, limit, now)
-        body = await read_json(request) if write else None
+        body = await (read or read_json)(request) if write else None
         return Call(caller, request_id, request.headers, request.query_params, request.path_params, body, now)
 
     def _count(self, org: Org, api: str, now: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +24,8 @@ from devkit.sandbox.capillary.engine import (
 from devkit.sandbox.capillary.v2_identifiers import V2Identifiers
 from devkit.sandbox.capillary.v2_read import V2Reads
 from devkit.sandbox.capillary.v2_write import V2Writes
+from devkit.sandbox.capillary.v11 import V11, v11_endpoint
+from devkit.sandbox.capillary.v11_view import ALL_FAILED, refusal
 from devkit.sandbox.vendor import (
     JSON,
     Answer,
@@ -49,6 +52,35 @@ V2_FAULTS: Mapping[str, tuple[int, int, str]] = {
     "server_error": (500, 500, "an internal error with an envelope"),
     "errors_in_200": (200, 8015, "errors inside an HTTP 200"),
 }
+V11_FAULTS: Mapping[str, tuple[int, dict[str, Any], str]] = {
+    "v11_unauthorized": (401, refusal(401, "Unauthorized", client=True), 'V1.1: 401 with success "true"'),
+    "v11_token_expired": (
+        401,
+        refusal(498, "Token expired at 2020-01-01T00:00:00.000+0000", client=True),
+        'V1.1: expired token, success "true"',
+    ),
+    "v11_client_forbidden": (
+        403,
+        refusal(403, "Client doesn't have access to the requested resource", client=True),
+        "V1.1: the client lacks the resource; number and boolean for texts",
+    ),
+    "v11_all_failed": (
+        200,
+        {
+            "response": {
+                "status": {
+                    "success": "false",
+                    "code": 500,
+                    "message": ALL_FAILED,
+                    "total": "1",
+                    "success_count": "0",
+                },
+                "customers": {"customer": [{}]},
+            }
+        },
+        "V1.1: all failed, the item is an empty object",
+    ),
+}
 
 
 class CapillaryVendor(Vendor):
@@ -61,15 +93,36 @@ class CapillaryVendor(Vendor):
         super().__init__(clock, default_settings())
         self.engine = Engine(clock, self.settings, build_orgs(self.settings["orgs"]), sleep)
         self.engine.rejections = self.rejections
-        self.faults = {name: text for name, (_, _, text) in V2_FAULTS.items()}
+        self.faults = {
+            **{name: text for name, (_, _, text) in V2_FAULTS.items()},
+            **{name: text for name, (_, _, text) in V11_FAULTS.items()},
+            "access_denied_text": "the access group denies, in the key=value text of the docs",
+        }
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes of the vendor."""
         engine = self.engine
         writes, reads, identifiers = V2Writes(engine), V2Reads(engine), V2Identifiers(engine)
+        v11, v11_path = V11(engine), "/v1.1/customer"
         one, find = "/v2/customers/{customer_id}", "/v2/customers/lookup"
         put, post = "v2.customers.put", "v2.customers.post"
         return [
+            Route(
+                f"{v11_path}/add",
+                v11_endpoint(engine, v11.add, write=True, limit="v1.1.customer.add"),
+                methods=["POST"],
+            ),
+            Route(
+                f"{v11_path}/update",
+                v11_endpoint(engine, v11.update, write=True, limit="v1.1.customer.update"),
+                methods=["POST"],
+            ),
+            Route(
+                f"{v11_path}/update_identity",
+                v11_endpoint(engine, v11.update_identity, write=True),
+                methods=["POST"],
+            ),
+            Route(f"{v11_path}/get", v11_endpoint(engine, v11.get, write=False), methods=["GET"]),
             Route("/v3/oauth/token/generate", self.generate_token, methods=["POST"]),
             Route("/v2/customers", v2_endpoint(engine, writes.add, write=True, limit=post), methods=["POST"]),
             Route(find, v2_endpoint(engine, reads.lookup, write=False), methods=["GET"]),
@@ -145,10 +198,16 @@ class CapillaryVendor(Vendor):
 
     def error_body(self, kind: str, status: int) -> Answer:
         """Return a V2 error envelope by the name of its fault."""
+        headers = common_headers(new_request_id())
+        if kind in V11_FAULTS:
+            default, body, _ = V11_FAULTS[kind]
+            return json_answer(status or default, body, headers)
+        if kind == "access_denied_text":
+            text = b"errorCode=4000, errorMessage=Not authorized. Access is denied!"
+            return status or 403, {**headers, "content-type": "text/plain"}, text
         if kind not in V2_FAULTS:
             raise UnknownFaultError(kind)
         default, code, _ = V2_FAULTS[kind]
-        headers = common_headers(new_request_id())
         if kind == "rate_limit":
             headers["retry-after"] = "1"
         return json_answer(status or default, {"errors": [issue(code, None, id=0)]}, headers)
