@@ -1,0 +1,64 @@
+"""Runs ministack in its own interpreter, with the two things that it lacks for us.
+
+Started by `devkit.localstack.server` as a script, with nothing of this project importable. What it adds:
+
+- It ends when its starter does, however that ended: the starter holds the other end of our standard input.
+- OPTIONS requests reach their routes. ministack 1.5.33 answers every OPTIONS of an HTTP API by itself with a 403, also
+  where the API has no CORS configuration and has a route for it; API Gateway then invokes the route
+  (AWS docs: "Configure CORS for HTTP APIs"). CloudEvents and other sources shake hands that way.
+"""
+
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from ministack import app
+from ministack.services import apigateway
+
+
+class RoutedMethod(str):
+    """A method that ministack does not recognise as the preflight which it would answer by itself."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return True
+
+
+def route_options() -> None:
+    """Make ministack route OPTIONS like any other method, where the API has no CORS configuration."""
+    handle, match = apigateway._handle_execute_in_scope, apigateway._match_route
+
+    async def handle_with_options(api_id: str, stage: str, path: str, method: str, *rest: Any) -> Any:
+        api = apigateway._apis.get(api_id) or {}
+        routed = RoutedMethod(method) if method == "OPTIONS" and not api.get("corsConfiguration") else method
+        return await handle(api_id, stage, path, routed, *rest)
+
+    def match_plain(api_id: str, method: str, path: str) -> Any:
+        return match(api_id, str(method), path)
+
+    apigateway._handle_execute_in_scope = handle_with_options
+    apigateway._match_route = match_plain
+
+
+def end_with_starter() -> None:
+    """Ask this process to end in order as soon as standard input is closed."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+if __name__ == "__main__":
+    route_options()
+    end_with_starter()
+    sys.argv = ["ministack"]
+    app.main()

@@ -1,0 +1,196 @@
+"""The template step: `template.yaml` as the embedded AWS services understand it.
+
+They take the template itself, with three gaps, seen on ministack 1.5.33 (docs/local-stack.md): they ignore the OpenAPI
+body in which SAM puts an HTTP API's routes, refuse some resource types, and keep numeric parameters as text. So the SAM
+transform runs here, by AWS's own translator; each body becomes explicit routes, integrations and authorizers; what is
+refused is left out; and numbers are put where their parameters were.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from samtranslator.metrics.metrics import DummyMetricsPublisher, Metrics
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+REFUSED_TYPES = frozenset(
+    {
+        "AWS::CodeDeploy::Application",
+        "AWS::CodeDeploy::DeploymentGroup",
+        "AWS::CloudWatch::CompositeAlarm",
+        "AWS::Logs::QueryDefinition",
+    }
+)
+_METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options", "x-amazon-apigateway-any-method"})
+
+_CODE_KEYS = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Where uploaded code is: a bucket and a key in it."""
+
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True)
+class LocalTemplate:
+    """The template to deploy, and what was left out of it (logical id -> resource type)."""
+
+    body: Json
+    dropped: Mapping[str, str]
+
+
+def read(text: str) -> Json:
+    """Parse a CloudFormation template, short forms (`!Ref`) included, into its long form."""
+    template: Json = yaml_parse(text)
+    return template
+
+
+def code_folders(template: Json) -> dict[str, str]:
+    """Return logical id -> folder of every function (CodeUri) and layer (ContentUri) of a SAM template."""
+    folders = {}
+    for name, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        for kind, key in _CODE_KEYS.items():
+            if resource["Type"] == kind:
+                folders[name] = properties[key]
+    return folders
+
+
+def localize(text: str, *, code: Mapping[str, Code], parameters: Mapping[str, str], region: str) -> LocalTemplate:
+    """Return the local form of the SAM template `text`.
+
+    `code` says where the code of each function and layer was uploaded; `parameters` are the values that the stack will
+    be given: the transform needs them, or logical ids that contain a content hash would not change with it.
+    Raises what the translator raises for an invalid template (InvalidDocumentException).
+    """
+    template = read(text)
+    resolve_numbers(template, parameters)
+    for name in code_folders(template):
+        resource = template["Resources"][name]
+        resource["Properties"][_CODE_KEYS[resource["Type"]]] = {"Bucket": code[name].bucket, "Key": code[name].key}
+    metrics = Metrics("ServerlessTransform", DummyMetricsPublisher())
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=region), metrics=metrics)
+    plain: Json = translator.translate(template, dict(parameters))
+    # Discards them; left unpublished, the translator complains on standard output when it is collected.
+    metrics.publish()
+    resources: Json = plain["Resources"]
+    for name, resource in list(resources.items()):
+        if resource["Type"] == "AWS::ApiGatewayV2::Api" and "Body" in resource["Properties"]:
+            resources |= explicit_api(name, resource)
+    dropped = {name: resource["Type"] for name, resource in resources.items() if _is_refused(resource)}
+    for name in dropped:
+        del resources[name]
+    return LocalTemplate(plain, dropped)
+
+
+def resolve_numbers(template: Json, parameters: Mapping[str, str]) -> None:
+    """Replace references to Number parameters of `template` by the numbers, in place.
+
+    CloudFormation turns a parameter's text into what the property wants. ministack passes it on as text, and its poller
+    then fails to compare a concurrency with it, once a second, without ever starting a function.
+    """
+    numbers = {
+        name: int(parameters.get(name, definition.get("Default")))
+        for name, definition in template.get("Parameters", {}).items()
+        if definition["Type"] == "Number"
+    }
+
+    def resolved(node: Any) -> Any:
+        if isinstance(node, dict):
+            if list(node) == ["Ref"] and node["Ref"] in numbers:
+                return numbers[node["Ref"]]
+            return {key: resolved(value) for key, value in node.items()}
+        return [resolved(value) for value in node] if isinstance(node, list) else node
+
+    template["Resources"] = resolved(template["Resources"])
+
+
+def explicit_api(name: str, api: Json) -> Json:
+    """Return the API `name` without its OpenAPI body, and its authorizers, integrations and routes as resources."""
+    properties = dict(api["Properties"])
+    body = properties.pop("Body")
+    properties |= {"Name": {"Ref": "AWS::StackName"}, "ProtocolType": "HTTP"}
+    resources: Json = {name: {**api, "Properties": properties}}
+    reference = {"Ref": name}
+
+    authorizers = {}
+    for scheme, definition in body.get("components", {}).get("securitySchemes", {}).items():
+        authorizers[scheme] = f"{name}{_alphanumeric(scheme)}Authorizer"
+        resources[authorizers[scheme]] = {
+            "Type": "AWS::ApiGatewayV2::Authorizer",
+            "Properties": {
+                "ApiId": reference,
+                "Name": scheme,
+                **_authorizer(definition["x-amazon-apigateway-authorizer"]),
+            },
+        }
+
+    for path, operations in body["paths"].items():
+        for method, operation in operations.items():
+            if method not in _METHODS:
+                continue
+            verb = "ANY" if method.startswith("x-") else method.upper()
+            route = f"{name}{verb.title()}{_alphanumeric(path)}"
+            resources[f"{route}Integration"] = {
+                "Type": "AWS::ApiGatewayV2::Integration",
+                "Properties": {"ApiId": reference, **_integration(operation["x-amazon-apigateway-integration"])},
+            }
+            resources[f"{route}Route"] = {
+                "Type": "AWS::ApiGatewayV2::Route",
+                "Properties": {
+                    "ApiId": reference,
+                    "RouteKey": f"{verb} {path}",
+                    "Target": {"Fn::Sub": f"integrations/${{{route}Integration}}"},
+                    **_authorization(operation.get("security", []), authorizers),
+                },
+            }
+    return resources
+
+
+def _integration(definition: Json) -> Json:
+    return {
+        "IntegrationType": definition["type"].upper(),
+        "IntegrationMethod": definition["httpMethod"],
+        "IntegrationUri": definition["uri"],
+        "PayloadFormatVersion": definition["payloadFormatVersion"],
+    }
+
+
+def _authorizer(definition: Json) -> Json:
+    return {
+        "AuthorizerType": definition["type"].upper(),
+        "AuthorizerUri": definition["authorizerUri"],
+        "AuthorizerPayloadFormatVersion": definition["authorizerPayloadFormatVersion"],
+        "AuthorizerResultTtlInSeconds": definition["authorizerResultTtlInSeconds"],
+        "EnableSimpleResponses": definition["enableSimpleResponses"],
+        "IdentitySource": definition["identitySource"],
+    }
+
+
+def _authorization(security: list[Json], authorizers: Mapping[str, str]) -> Json:
+    # SAM writes an open route as one that asks for a scheme which is not defined.
+    for requirement in security:
+        for scheme in requirement:
+            if scheme in authorizers:
+                return {"AuthorizationType": "CUSTOM", "AuthorizerId": {"Ref": authorizers[scheme]}}
+    return {"AuthorizationType": "NONE"}
+
+
+def _alphanumeric(text: str) -> str:
+    """Return `text` as part of a logical id: `/webhooks/{connection}` becomes WebhooksConnection."""
+    return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", text))
+
+
+def _is_refused(resource: Json) -> bool:
+    # An alarm on a metric expression is created and then rolls the whole stack back.
+    metric_math = resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
+    return metric_math or resource["Type"] in REFUSED_TYPES
