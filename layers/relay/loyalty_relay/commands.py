@@ -150,6 +150,8 @@ class Command:
 
     version: Version | None = None
     versions: Mapping[str, Version] = field(default_factory=dict)
+    store: str | None = None
+    """Which shop of the source the event came from, where a connection has several."""
 
     def version_of(self, name: str) -> Version | None:
         return self.versions.get(name, self.version)
@@ -252,7 +254,6 @@ class Hydrate(Command):
     operation: ClassVar[str] = "hydrate"
 
     resource: str
-    store: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
 
 

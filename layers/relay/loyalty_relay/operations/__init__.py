@@ -1,0 +1,1 @@
+"""The operations: a command goes in, an outcome comes out, whoever triggered it."""

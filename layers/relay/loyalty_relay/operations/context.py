@@ -1,0 +1,61 @@
+"""What an operation is given to work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from loyalty_relay.commands import Envelope
+from loyalty_relay.connections import Connection
+from loyalty_relay.deadline import Deadline
+from loyalty_relay.outcomes import Outcome
+from loyalty_relay.state.journal import JournalEntry
+
+if TYPE_CHECKING:
+    from loyalty_relay.services import Services
+
+API = "api"
+"""The source of events that came through the HTTP API rather than a platform's webhook."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One execution of one command: its envelope, its connection, the services and the time that is left."""
+
+    envelope: Envelope
+    connection: Connection
+    services: Services
+    deadline: Deadline
+
+    @property
+    def from_api(self) -> bool:
+        """A caller waits for the answer and is told of every problem, where a webhook's surplus is left out."""
+        return self.envelope.event.source == API
+
+    def entry(self, outcome: Outcome, *, customer: str | None = None) -> JournalEntry:
+        """The journal's entry of this execution."""
+        return journal_entry(self.envelope, outcome, now=self.services.clock(), customer=customer)
+
+
+def journal_entry(envelope: Envelope, outcome: Outcome, *, now: float, customer: str | None = None) -> JournalEntry:
+    """What the journal keeps of an envelope and its outcome."""
+    return JournalEntry(
+        delivery_id=envelope.delivery_id,
+        position=envelope.position,
+        connection=envelope.connection,
+        source=envelope.event.source,
+        topic=envelope.event.topic,
+        event_id=envelope.event.id,
+        operation=envelope.command.operation,
+        result=outcome.result,
+        reason=outcome.reason,
+        customer=customer,
+        loyalty_id=outcome.loyalty_id,
+        codes=tuple(notice.code for notice in outcome.notices),
+        fields=outcome.fields,
+        request_id=outcome.request_id,
+        received_at=envelope.received_at,
+        event_time=envelope.event.time,
+        finished_at=now,
+        attempt=envelope.attempt,
+    )

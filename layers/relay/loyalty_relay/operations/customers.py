@@ -1,0 +1,238 @@
+"""Register and update: one way through the guard, two ways to reach the member.
+
+    take the guard ── stale or unchanged ──────────────────────────────► commit
+         │
+         ├─ the loyalty id is known ──► update ─┐
+         ├─ an earlier attempt may have          │
+         │  reached the vendor: look first ──────┤
+         └─ unknown ──► register ── exists ──► update
+                                                 └────────────────────► commit
+
+Credits (points, enrolments, referral codes) travel only in a register that creates, or in an update that asked for
+them; an update that a register turned into never carries them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from loyalty_relay.commands import Credits, CustomerCommand, CustomerRef, Identifier, RegisterCustomer, UpdateCustomer
+from loyalty_relay.crm import Crm, Receipt
+from loyalty_relay.errors import (
+    AmbiguousOutcome,
+    CredentialsRefused,
+    CustomerExists,
+    CustomerNotFound,
+    InvalidCommand,
+    PermanentError,
+    TransientError,
+    UpstreamTimeout,
+)
+from loyalty_relay.operations.context import Context
+from loyalty_relay.outcomes import Notice, Outcome, Result
+from loyalty_relay.phones import to_e164
+from loyalty_relay.state.customers import Hold
+
+CONTACT_IDENTIFIERS = {"email": "email", "mobile": "phone"}
+"""Identifier type -> the field that carries the same contact."""
+
+
+def register(command: RegisterCustomer, context: Context) -> Outcome:
+    """Register a customer; one who exists is updated, or is an error that names the id, as the command says."""
+    return Guarded(command, context, context.services.crm(context.connection)).run()
+
+
+def update(command: UpdateCustomer, context: Context) -> Outcome:
+    """Update a customer; one who is missing is registered, or is an error, as the command says."""
+    return Guarded(command, context, context.services.crm(context.connection)).run()
+
+
+class Guarded:
+    """One customer command under the guard."""
+
+    def __init__(self, command: CustomerCommand, context: Context, crm: Crm) -> None:
+        self.context = context
+        self.crm = crm
+        self.notices: list[Notice] = []
+        self.command = self._normalised(command)
+
+    def run(self) -> Outcome:
+        """Raises the errors of ``loyalty_relay.errors``; the guard is given back as it must be for each."""
+        problems = self.crm.check(self.command)
+        if problems:
+            raise InvalidCommand("the command cannot be sent", problems=problems)
+        hold = self._take()
+        if hold.tombstone is not None:
+            return self._skip(hold, Result.STALE, f"customer_{hold.tombstone.reason}")
+        if hold.interrupted_credits and self.command.credits:
+            self._release(hold, interrupted=True)
+            raise AmbiguousOutcome(
+                "an earlier attempt may have credited points or an enrolment; compare the member's account, "
+                "then redrive"
+            )
+        if self._exists_already(hold):
+            self._release(hold, interrupted=False)
+            raise CustomerExists("the customer is registered already", loyalty_id=hold.loyalty_id)
+        if not hold.fields and not self.command.credits and (hold.loyalty_id or hold.stale):
+            stale = bool(hold.stale) and not hold.unchanged
+            return self._skip(hold, Result.STALE if stale else Result.UNCHANGED, "older" if stale else "")
+        try:
+            hold, receipt = self._send(hold)
+        except UpstreamTimeout:
+            raise  # The request may still be running at the vendor: the lease is left to run out.
+        except TransientError as error:
+            self._release(hold, interrupted=error.reached)
+            raise
+        except (PermanentError, CredentialsRefused):
+            self._release(hold, interrupted=False)
+            raise
+        if receipt is None:
+            return self._skip(
+                hold, Result.IGNORED if hold.loyalty_id is None else Result.UNCHANGED, self._why_nothing(hold)
+            )
+        return self._commit(hold, receipt)
+
+    def _exists_already(self, hold: Hold) -> bool:
+        return (
+            isinstance(self.command, RegisterCustomer)
+            and self.command.if_exists == "error"
+            and hold.loyalty_id is not None
+            and not hold.interrupted
+        )
+
+    def _why_nothing(self, hold: Hold) -> str:
+        return "" if hold.loyalty_id else "no_identifier"
+
+    # -- the guard ------------------------------------------------------------------------------------------------
+
+    def _take(self) -> Hold:
+        envelope = self.context.envelope
+        return self.context.services.customers.take(
+            envelope.connection,
+            self.command.customer,
+            self.command.fields,
+            self.command.version_of,
+            key=envelope.key,
+            operation=self.command.operation,
+            credits=bool(self.command.credits),
+            store=self.command.store,
+        )
+
+    def _release(self, hold: Hold, *, interrupted: bool) -> None:
+        self.context.services.customers.release(hold, interrupted=interrupted)
+
+    def _skip(self, hold: Hold, result: Result, reason: str) -> Outcome:
+        outcome = Outcome(result=result, reason=reason, loyalty_id=hold.loyalty_id, notices=tuple(self.notices))
+        self.context.services.customers.commit(
+            hold, loyalty_id=hold.loyalty_id, sent=(), entry=self.context.entry(outcome, customer=hold.customer)
+        )
+        return outcome
+
+    def _commit(self, hold: Hold, receipt: Receipt) -> Outcome:
+        outcome = Outcome(
+            result=Result.APPLIED,
+            loyalty_id=receipt.loyalty_id,
+            created=receipt.created,
+            fields=receipt.sent,
+            notices=(*self.notices, *receipt.notices),
+            request_id=receipt.request_id,
+            details=receipt.details,
+        )
+        self.context.services.customers.commit(
+            hold,
+            loyalty_id=receipt.loyalty_id,
+            sent=receipt.sent,
+            entry=self.context.entry(outcome, customer=hold.customer),
+        )
+        return outcome
+
+    # -- the member -----------------------------------------------------------------------------------------------
+
+    def _send(self, hold: Hold) -> tuple[Hold, Receipt | None]:
+        command, deadline = self.command, self.context.deadline
+        loyalty_id = hold.loyalty_id or command.customer.loyalty_id
+        if loyalty_id is None and isinstance(command, UpdateCustomer) and command.if_missing == "error":
+            return hold, self._update(hold, None)
+        if loyalty_id is None and not command.customer.identifiers:
+            return hold, None
+        if loyalty_id is None and (hold.interrupted or isinstance(command, UpdateCustomer)):
+            loyalty_id = self.crm.find(command.customer, deadline)
+        if loyalty_id is None:
+            try:
+                return hold, self.crm.register(command, hold.fields, deadline)
+            except CustomerExists as exists:
+                loyalty_id = self._existing(exists)
+        return self._update_existing(hold, loyalty_id)
+
+    def _existing(self, exists: CustomerExists) -> str:
+        """The id of the member in the way, by looking, because the id in the vendor's text may be of another one."""
+        if isinstance(self.command, RegisterCustomer) and self.command.if_exists == "error":
+            if exists.loyalty_id is None:
+                exists.loyalty_id = self.crm.find(self.command.customer, self.context.deadline)
+            raise exists
+        found = self.crm.find(self.command.customer, self.context.deadline) or exists.loyalty_id
+        if found is None:
+            raise exists
+        return found
+
+    def _update_existing(self, hold: Hold, loyalty_id: str) -> tuple[Hold, Receipt | None]:
+        if hold.loyalty_id != loyalty_id:
+            hold = self.context.services.customers.adopt(hold, loyalty_id)
+        if isinstance(self.command, RegisterCustomer) and self.command.credits:
+            self.command = replace(self.command, credits=Credits())
+            self.notices.append(Notice("credits_not_sent", "the member existed: points and enrolments were not sent"))
+        if not hold.fields and not self.command.credits:
+            return replace(hold, loyalty_id=loyalty_id), None
+        try:
+            return hold, self._update(hold, loyalty_id)
+        except CustomerNotFound:
+            # The member we had was removed at the vendor; who they are now is for the vendor to say.
+            if self.context.from_api or hold.loyalty_id is None or not self.command.customer.identifiers:
+                raise
+        found = self.crm.find(replace(self.command.customer, loyalty_id=None), self.context.deadline)
+        if found is not None and found != loyalty_id:
+            self.context.services.customers.remap(self.context.connection.id, loyalty_id, found)
+            return hold, self._update(hold, found)
+        return hold, self.crm.register(self.command, self.command.fields, self.context.deadline)
+
+    def _update(self, hold: Hold, loyalty_id: str | None) -> Receipt:
+        receipt = self.crm.update(loyalty_id, self.command, hold.fields, self.context.deadline, changed=hold.changed)
+        if loyalty_id is not None and receipt.loyalty_id != loyalty_id:
+            self.context.services.customers.remap(self.context.connection.id, loyalty_id, receipt.loyalty_id)
+        return receipt
+
+    # -- the command ----------------------------------------------------------------------------------------------
+
+    def _normalised(self, command: CustomerCommand) -> CustomerCommand:
+        """Phones in E.164, and for webhooks only what this destination can take: a shop sends more than a CRM has."""
+        fields = dict(command.fields)
+        country = fields.pop("country", None) or self.context.connection.default_country
+        if isinstance(fields.get("phone"), str):
+            self._phone(fields, country)
+        identifiers = tuple(self._identifiers(command.customer, country))
+        if not self.context.from_api:
+            fields = {name: value for name, value in fields.items() if self.crm.supports(name)}
+        return replace(command, fields=fields, customer=replace(command.customer, identifiers=identifiers))
+
+    def _phone(self, fields: dict[str, Any], country: str | None) -> None:
+        phone = to_e164(fields["phone"], country)
+        if phone is not None:
+            fields["phone"] = phone
+        elif not self.context.from_api:
+            del fields["phone"]
+            self.notices.append(
+                Notice("phone_invalid", "the phone number is not a valid one and was left out", "phone")
+            )
+
+    def _identifiers(self, customer: CustomerRef, country: str | None) -> Iterable[Identifier]:
+        for identifier in customer.identifiers:
+            if identifier.type != "mobile":
+                yield identifier
+                continue
+            phone = to_e164(identifier.value, country)
+            if phone is not None:
+                yield replace(identifier, value=phone)
+            elif self.context.from_api:
+                yield identifier

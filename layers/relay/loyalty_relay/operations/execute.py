@@ -1,0 +1,99 @@
+"""The way of a command, the same for both triggers: circuit → idempotency → operation (guard, client, commit,
+journal).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from loyalty_relay.commands import (
+    Command,
+    Envelope,
+    EraseStore,
+    LinkStore,
+    PatchCrmFields,
+    RegisterCustomer,
+    RetireCustomer,
+    UpdateCustomer,
+)
+from loyalty_relay.deadline import Deadline
+from loyalty_relay.errors import CredentialsRefused, RelayError, TransientError
+from loyalty_relay.operations.context import Context
+from loyalty_relay.operations.crm_patch import crm_patch
+from loyalty_relay.operations.customers import register, update
+from loyalty_relay.operations.link_store import link_store
+from loyalty_relay.operations.retire import erase_store, retire_customer
+from loyalty_relay.outcomes import Outcome, Result
+
+if TYPE_CHECKING:
+    from loyalty_relay.services import Services
+
+OPERATION_OF: dict[type[Command], Callable[[Any, Context], Outcome]] = {
+    RegisterCustomer: register,
+    UpdateCustomer: update,
+    PatchCrmFields: crm_patch,
+    LinkStore: link_store,
+    RetireCustomer: retire_customer,
+    EraseStore: erase_store,
+}
+OURS_ALONE = (RetireCustomer, EraseStore)
+"""Commands that ask nothing of a destination, so that its outage does not hold them up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """An outcome, and whether it is the kept one of an earlier execution of the same event."""
+
+    outcome: Outcome
+    replayed: bool = False
+
+
+def execute(
+    envelope: Envelope, services: Services, deadline: Deadline, *, payload_digest: str | None = None
+) -> Executed:
+    """Carry out one command, or recognise that it was carried out.
+
+    ``payload_digest``: for API callers, what must be the same when an Idempotency-Key is used again.
+    Raises the errors of ``loyalty_relay.errors``; whatever the execution had taken is given back.
+    """
+    connection = services.directory.get(envelope.connection)
+    destination = None if isinstance(envelope.command, OURS_ALONE) else connection.destination.key
+    context = Context(envelope=envelope, connection=connection, services=services, deadline=deadline)
+    if destination is not None:
+        services.circuit.check(destination)
+    operation = OPERATION_OF[type(envelope.command)]
+    try:
+        ran = services.idempotency.run(
+            envelope.key,
+            envelope.command.operation,
+            lambda: operation(envelope.command, context),
+            payload_digest=payload_digest,
+        )
+    except (TransientError, CredentialsRefused) as error:
+        if isinstance(error, CredentialsRefused):
+            services.directory.refetch(connection.id)
+        if destination is not None:
+            services.circuit.failure(destination, error)
+        raise
+    if ran.replayed and not context.from_api:
+        duplicate = replace(ran.outcome, result=Result.DUPLICATE, reason=ran.outcome.result.value)
+        services.journal.write(context.entry(duplicate))
+        return Executed(duplicate, replayed=True)
+    if destination is not None and ran.outcome.result is Result.APPLIED:
+        services.circuit.success(destination)
+    return Executed(ran.outcome, replayed=ran.replayed)
+
+
+def outcome_of(error: RelayError, result: Result) -> Outcome:
+    """The journal's view of a failure."""
+    from loyalty_relay.outcomes import Notice
+
+    code = getattr(error, "code", None)
+    return Outcome(
+        result=result,
+        reason=error.reason,
+        notices=(Notice(code),) if code else (),
+        request_id=getattr(error, "request_id", None),
+    )

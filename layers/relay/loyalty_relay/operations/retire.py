@@ -1,0 +1,37 @@
+"""Forgetting: tombstones for customers who are gone at the source, and the erasure of a whole shop.
+
+Nothing is asked of the destination. A member keeps the points that were earned; erasing the member at the CRM is the
+retailer's own duty and not something a shop's webhook may trigger.
+"""
+
+from __future__ import annotations
+
+from loyalty_relay.commands import EraseStore, RetireCustomer
+from loyalty_relay.errors import DeadlineTooShort
+from loyalty_relay.operations.context import Context
+from loyalty_relay.outcomes import Outcome, Result
+
+
+def retire_customer(command: RetireCustomer, context: Context) -> Outcome:
+    """Leave a tombstone: older events are stale from now on, also on redrive."""
+    outcome = Outcome(result=Result.APPLIED, reason=f"customer_{command.reason}")
+    customers = context.services.customers
+    customers.retire(
+        context.connection.id,
+        command.customer,
+        reason=command.reason,
+        version=command.version,
+        survivor=command.survivor,
+        entry=context.entry(outcome),
+    )
+    return outcome
+
+
+def erase_store(command: EraseStore, context: Context) -> Outcome:
+    """Erase what is held of a shop's customers and links; goes on at the next attempt when time runs out."""
+    done = context.services.customers.erase_store(context.connection.id, command.shop_id, context.deadline)
+    if not done:
+        raise DeadlineTooShort("more of the shop is left to erase")
+    outcome = Outcome(result=Result.APPLIED, reason="store_erased")
+    context.services.journal.write(context.entry(outcome))
+    return outcome

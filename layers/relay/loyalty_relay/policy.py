@@ -1,0 +1,67 @@
+"""What to do about a failure: three small questions, asked in one place for both triggers.
+
+Constraints that lead to the numbers:
+1. A destination may be down for a day and nothing may be parked for it, so trying goes on for 72 h.
+2. Waiting for our own pacing, for a lease or for an open circuit is not trying: it does not use up the horizon.
+3. A queue forgets a message 14 days after it was sent, so whatever still waits half a day before that is parked, which
+   gives it 14 further days and an alarm.
+4. Many records fail at the same moment, so waits are spread evenly over the whole back-off (full jitter).
+5. A message can be hidden for at most 12 h per receive, and somebody may repair the destination at any time, so no wait
+   is longer than 15 minutes unless the destination itself asked for it.
+"""
+
+from __future__ import annotations
+
+from loyalty_relay.errors import (
+    CircuitOpen,
+    CredentialsRefused,
+    KeyInProgress,
+    LeaseBusy,
+    PermanentError,
+    RateLimited,
+    RelayError,
+    TransientError,
+)
+
+HORIZON = 72 * 3600.0
+"""Seconds of trying after which a command is parked."""
+
+OLDEST = 13.5 * 86_400.0
+"""Age in seconds at which a message is parked whatever it waits for."""
+
+FIRST_BACKOFF = 2.0
+MAX_BACKOFF = 900.0
+MAX_RETRY_AFTER = 6 * 3600.0
+"""The longest Retry-After that is honoured in full, well inside SQS's 12 h of invisibility."""
+
+WAITING = (RateLimited, LeaseBusy, KeyInProgress, CircuitOpen, CredentialsRefused)
+"""Not failures of the command: somebody else's turn, or a destination that is known to need time or an operator."""
+
+
+def retryable(error: BaseException) -> bool:
+    """Whether the same command may succeed later. An exception we did not foresee counts: nothing is lost to a bug."""
+    return not isinstance(error, PermanentError) and (
+        isinstance(error, TransientError | CredentialsRefused) or not isinstance(error, RelayError)
+    )
+
+
+def counts(error: BaseException) -> bool:
+    """Whether the wait before the next attempt uses up the horizon."""
+    return not isinstance(error, WAITING)
+
+
+def delay(error: BaseException, attempt: int, jitter: float) -> float:
+    """Seconds until the next attempt. ``attempt`` counts from 1; ``jitter`` is a random number in [0, 1)."""
+    asked = getattr(error, "retry_after", None)
+    if isinstance(error, CredentialsRefused):
+        return MAX_BACKOFF / 2 * (1 + jitter)
+    ceiling = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(max(attempt, 1), 20))
+    if asked is not None:
+        # Everybody who was told the same moment would otherwise come back at it together.
+        return float(min(max(asked, 0.0), MAX_RETRY_AFTER) + jitter * min(ceiling, 5.0))
+    return max(1.0, ceiling * jitter)
+
+
+def give_up(error: BaseException, *, tried: float, age: float) -> bool:
+    """Whether to park now. ``tried``: seconds of counted waits so far; ``age``: seconds since the message was sent."""
+    return age >= OLDEST or (counts(error) and tried >= HORIZON)

@@ -1,0 +1,321 @@
+"""API calls: the same operations, synchronously, for callers who wait.
+
+The gateway has routed and authorized the request. Here the body becomes a command, the command an outcome, and the
+outcome an HTTP answer; every failure is ``application/problem+json`` (RFC 9457).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from loyalty_relay import observability
+from loyalty_relay.commands import Command, Envelope, Event
+from loyalty_relay.deadline import Deadline
+from loyalty_relay.delivery_ids import new_delivery_id
+from loyalty_relay.errors import (
+    CustomerExists,
+    FieldProblem,
+    InvalidCommand,
+    PermanentError,
+    RelayError,
+    StoreConflict,
+    StoreUnavailable,
+    TransientError,
+    UnsupportedByDestination,
+)
+from loyalty_relay.operations.context import API, journal_entry
+from loyalty_relay.operations.execute import Executed, execute, outcome_of
+from loyalty_relay.operations.link_store import link_to_dict
+from loyalty_relay.outcomes import Outcome, Result
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from loyalty_relay.connections import Connection
+    from loyalty_relay.crm import CrmFieldsCrm
+    from loyalty_relay.services import Services
+
+LONGEST = 25.0
+"""Seconds after which a caller is answered 504; the gateway itself would cut the request at 30 s."""
+
+MAX_BODY = 256 * 1024
+MAX_IDEMPOTENCY_KEY = 200
+Answer = dict[str, Any]
+M = TypeVar("M", bound="BaseModel")
+
+
+class BadRequest(RelayError):
+    """The request is not of the form this API takes."""
+
+    reason = "bad_request"
+    status = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One API request, as the endpoints see it."""
+
+    route: str
+    path: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    delivery_id: str
+    services: Services
+    deadline: Deadline
+
+    @property
+    def connection(self) -> Connection:
+        return self.services.directory.get(self.path["connection"])
+
+
+def answer(event: dict[str, Any], context: Any, operation: str, services: Services) -> Answer:
+    """An HTTP API request (payload 2.0) -> its answer. Never raises."""
+    delivery_id = new_delivery_id(services.clock())
+    connection = (event.get("pathParameters") or {}).get("connection", "")
+    try:
+        services.start(context)
+        reply = _route(_call(event, context, delivery_id, services))
+    except RelayError as error:
+        reply = problem(error, delivery_id)
+    except Exception as error:  # noqa: BLE001 - a caller gets an answer whatever happens, and we a log line
+        observability.unexpected("api call failed", error, operation=operation, delivery_id=delivery_id)
+        reply = problem(RelayError("an unforeseen error; it is logged under the delivery id"), delivery_id)
+    observability.info(
+        "api", operation=operation, delivery_id=delivery_id, connection=connection, status=reply["statusCode"]
+    )
+    return reply
+
+
+def _call(event: dict[str, Any], context: Any, delivery_id: str, services: Services) -> Call:
+    raw = event.get("body") or ""
+    body = base64.b64decode(raw) if event.get("isBase64Encoded") else raw.encode()
+    if len(body) > MAX_BODY:
+        error = BadRequest(f"the body has more than {MAX_BODY} bytes")
+        error.status = 413
+        raise error
+    left = min(LONGEST, context.get_remaining_time_in_millis() / 1000 - 1)
+    return Call(
+        route=event.get("routeKey", ""),
+        path=event.get("pathParameters") or {},
+        headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
+        body=body,
+        delivery_id=delivery_id,
+        services=services,
+        deadline=Deadline(services.monotonic() + left, services.monotonic),
+    )
+
+
+def _route(call: Call) -> Answer:
+    endpoint = ENDPOINTS.get(call.route)
+    if endpoint is None:
+        error = BadRequest("there is no such route here")
+        error.status = 404
+        raise error
+    return endpoint(call)
+
+
+# -- endpoints ----------------------------------------------------------------------------------------------------
+
+
+def _register(call: Call) -> Answer:
+    from loyalty_relay.triggers.bodies import RegisterBody
+
+    return _carry_out(call, _parse(call, RegisterBody).to_command())
+
+
+def _update(call: Call) -> Answer:
+    from loyalty_relay.triggers.bodies import UpdateBody
+
+    return _carry_out(call, _parse(call, UpdateBody).to_command(call.path["customer_id"]))
+
+
+def _update_by_identifier(call: Call) -> Answer:
+    from loyalty_relay.triggers.bodies import UpdateByIdentifierBody
+
+    return _carry_out(call, _parse(call, UpdateByIdentifierBody).to_update())
+
+
+def _patch_crm_fields(call: Call) -> Answer:
+    from loyalty_relay.triggers.bodies import CrmFieldsBody
+
+    return _carry_out(call, _parse(call, CrmFieldsBody).to_command(call.path["customer_id"]))
+
+
+def _link_store(call: Call) -> Answer:
+    from loyalty_relay.triggers.bodies import StoreLinkBody
+
+    return _carry_out(call, _parse(call, StoreLinkBody).to_command())
+
+
+def _crm_fields(call: Call) -> Answer:
+    return reply_json(200, {"fields": _crm(call).crm_fields(call.path["customer_id"], call.deadline)})
+
+
+def _tags(call: Call) -> Answer:
+    return reply_json(200, {"tags": _crm(call).tags(call.deadline)})
+
+
+def _store_links(call: Call) -> Answer:
+    connection = call.connection
+    links = call.services.links.list(connection.id)
+    return reply_json(200, {"store_links": [link_to_dict(link) for link in links]})
+
+
+def _store_link(call: Call) -> Answer:
+    link = call.services.links.get(call.connection.id, call.path["shop_id"])
+    if link is None:
+        error = PermanentError("no link of this shop is known")
+        error.status, error.reason = 404, "store_link_not_found"
+        raise error
+    return reply_json(200, link_to_dict(link))
+
+
+ENDPOINTS: dict[str, Callable[[Call], Answer]] = {
+    "POST /connections/{connection}/customers": _register,
+    "PUT /connections/{connection}/customers/{customer_id}": _update,
+    "PUT /connections/{connection}/customers": _update_by_identifier,
+    "GET /connections/{connection}/customers/{customer_id}/crm-fields": _crm_fields,
+    "PATCH /connections/{connection}/customers/{customer_id}/crm-fields": _patch_crm_fields,
+    "GET /connections/{connection}/tags": _tags,
+    "POST /connections/{connection}/store-links": _link_store,
+    "GET /connections/{connection}/store-links": _store_links,
+    "GET /connections/{connection}/store-links/{shop_id}": _store_link,
+}
+
+
+def _crm(call: Call) -> CrmFieldsCrm:
+    connection = call.connection
+    crm = call.services.crm(connection)
+    if "crm-patch" not in crm.operations:
+        raise UnsupportedByDestination(f"{connection.destination.vendor} has no CRM fields")
+    call.services.circuit.check(connection.destination.key)
+    return cast("CrmFieldsCrm", crm)
+
+
+# -- from body to answer ------------------------------------------------------------------------------------------
+
+
+def _parse(call: Call, model: type[M]) -> M:
+    from pydantic import ValidationError
+
+    content_type = call.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if content_type != "application/json":
+        error = BadRequest("send application/json")
+        error.status = 415
+        raise error
+    try:
+        data = json.loads(call.body or b"null")
+    except (ValueError, RecursionError):
+        raise BadRequest("the body is not JSON") from None
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = [
+            FieldProblem(".".join(str(part) for part in item["loc"]) or "(body)", _sentence(item))
+            for item in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise InvalidCommand("the body is not valid", problems=problems) from None
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    if item["type"] == "extra_forbidden":
+        return "is not a known name here"
+    return str(item["msg"]).removeprefix("Value error, ")
+
+
+def _carry_out(call: Call, command: Command) -> Answer:
+    key = call.headers.get("idempotency-key", "").strip()
+    if len(key) > MAX_IDEMPOTENCY_KEY:
+        raise BadRequest(f"Idempotency-Key has more than {MAX_IDEMPOTENCY_KEY} characters")
+    envelope = Envelope(
+        delivery_id=call.delivery_id,
+        connection=call.path["connection"],
+        event=Event(source=API, topic=call.route, id=f"key:{key}" if key else call.delivery_id, entity_id=""),
+        command=command,
+        received_at=call.services.clock(),
+    )
+    if "respond-async" in call.headers.get("prefer", "").lower():
+        return _enqueue(call, envelope)
+    digest = hashlib.sha256(json.dumps(call.path, sort_keys=True).encode() + call.body).hexdigest() if key else None
+    try:
+        executed = execute(envelope, call.services, call.deadline, payload_digest=digest)
+    except RelayError as error:
+        outcome = outcome_of(error, Result.IGNORED)
+        call.services.journal.write(journal_entry(envelope, outcome, now=call.services.clock()))
+        raise
+    return _reply(call, executed)
+
+
+def _enqueue(call: Call, envelope: Envelope) -> Answer:
+    services = call.services
+    services.directory.get(envelope.connection)
+    try:
+        services.sqs.send_message(
+            QueueUrl=services.settings.queue(envelope.command.operation),
+            MessageBody=envelope.to_json(),
+            MessageGroupId=envelope.connection,
+        )
+    except Exception as error:  # the client's exceptions are made at run time
+        raise StoreUnavailable("the queue does not take the command now; try again") from error
+    return reply_json(202, {"delivery_id": envelope.delivery_id, "result": "accepted"})
+
+
+def _reply(call: Call, executed: Executed) -> Answer:
+    outcome = executed.outcome
+    body = outcome_body(outcome, call.delivery_id, replayed=executed.replayed)
+    headers = {"idempotent-replayed": "true"} if executed.replayed else {}
+    return reply_json(201 if outcome.created else 200, body, headers)
+
+
+def outcome_body(outcome: Outcome, delivery_id: str, *, replayed: bool = False) -> dict[str, Any]:
+    """An outcome as the API shows it. A replay shows what was kept: no details, codes without messages."""
+    body: dict[str, Any] = {"delivery_id": delivery_id, "result": outcome.result.value, "replayed": replayed}
+    if outcome.reason:
+        body["reason"] = outcome.reason
+    if outcome.loyalty_id is not None:
+        body["loyalty_id"] = outcome.loyalty_id
+    body["created"] = outcome.created
+    body["fields"] = list(outcome.fields)
+    body["notices"] = [{k: v for k, v in asdict(notice).items() if v} for notice in outcome.notices]
+    if outcome.request_id:
+        body["request_id"] = outcome.request_id
+    return {**body, **outcome.ids, **outcome.details}
+
+
+def problem(error: RelayError, delivery_id: str) -> Answer:
+    """An error as RFC 9457 problem details."""
+    body: dict[str, Any] = {
+        "type": f"urn:loyalty-relay:problem:{error.reason}",
+        "title": error.reason.replace("_", " "),
+        "status": error.status,
+        "detail": str(error),
+        "delivery_id": delivery_id,
+    }
+    if error.code:
+        body["code"] = error.code
+    if error.request_id:
+        body["request_id"] = error.request_id
+    if isinstance(error, PermanentError) and error.problems:
+        body["errors"] = [p.to_dict() for p in error.problems]
+    if isinstance(error, CustomerExists) and error.loyalty_id is not None:
+        body["loyalty_id"] = error.loyalty_id
+    if isinstance(error, StoreConflict) and error.existing:
+        body["existing"] = error.existing
+    headers = {"content-type": "application/problem+json"}
+    if isinstance(error, TransientError) and error.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after)))
+    return {"statusCode": error.status, "headers": headers, "body": json.dumps(body)}
+
+
+def reply_json(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
+    """A JSON answer."""
+    return {
+        "statusCode": status,
+        "headers": {"content-type": "application/json", **(headers or {})},
+        "body": json.dumps(body, ensure_ascii=False, default=str),
+    }

@@ -1,0 +1,91 @@
+"""Thin events: fetch the resource that a delivery only named, then go on as if the delivery had carried it.
+
+The platform's own API is called with the same transport, pacing, circuit and retries as a destination's. What was
+deleted meanwhile is an outcome, not an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from loyalty_relay.commands import Envelope, Hydrate
+from loyalty_relay.deadline import Deadline
+from loyalty_relay.errors import CredentialsRefused, InvalidCommand, TransientError, UpstreamUnavailable
+from loyalty_relay.operations.context import journal_entry
+from loyalty_relay.outcomes import Outcome, Result
+from loyalty_relay.sources import source_module
+from loyalty_relay.sources.base import Fetch, HydratingSource, ThinChange
+from loyalty_relay.sources.translate import Skip, translate
+from loyalty_relay.triggers.sqs import consume_with
+
+if TYPE_CHECKING:
+    from loyalty_relay.connections import Connection
+    from loyalty_relay.services import Services
+
+OPERATION = "hydrate"
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """An SQS batch of hydrate requests -> the partial batch response."""
+    from loyalty_relay.services import shared
+
+    services = shared()
+
+    def work(envelope: Envelope, deadline: Deadline) -> Outcome:
+        return hydrate(envelope, services, deadline)
+
+    return consume_with(work, event, context, OPERATION, services)
+
+
+def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outcome:
+    """Fetch, translate, enqueue. Raises the errors of ``loyalty_relay.errors``."""
+    command = envelope.command
+    if not isinstance(command, Hydrate):
+        raise InvalidCommand(f"hydrate does not carry out {command.kind}")
+    connection = services.directory.get(envelope.connection)
+    module = cast("HydratingSource", source_module(connection.source.platform))
+    thin = ThinChange(
+        event=envelope.event, resource=command.resource, data=command.data, version=command.version, store=command.store
+    )
+    fetch = module.fetch(thin, connection.source)
+    status, body = _get(fetch, connection, services, deadline)
+    translated = translate(module.hydrated(thin, status, body), connection)
+    if isinstance(translated, Skip):
+        outcome = Outcome(result=Result.IGNORED, reason=translated.reason)
+        services.journal.write(journal_entry(envelope, outcome, now=services.clock()))
+        return outcome
+    for extra, found in enumerate(translated):
+        onward = replace(envelope, command=found, position=envelope.position + extra, attempt=0)
+        services.sqs.send_message(
+            QueueUrl=services.settings.queue(found.operation),
+            MessageBody=onward.to_json(),
+            MessageGroupId=connection.id,
+        )
+    return Outcome(result=Result.APPLIED, reason="hydrated")
+
+
+def _get(fetch: Fetch, connection: Connection, services: Services, deadline: Deadline) -> tuple[int, Any]:
+    from loyalty_relay.clients.transport import Call, NotJson, raise_for_transient
+
+    host = connection.source.api_host or fetch.default_host
+    account = f"{connection.source.platform}:{urlsplit(host).netloc}:{connection.id}"
+    services.circuit.check(account)
+    transport = services.platform_transport(account, fetch.requests_per_minute)
+    call = Call(api="read", method="GET", url=host + fetch.path, headers=dict(fetch.headers), idempotent=True)
+    try:
+        answer = transport.send(call, deadline)
+        if answer.status in (401, 403):
+            raise CredentialsRefused("the platform refuses the connection's api_credentials")
+        raise_for_transient(answer)
+    except (TransientError, CredentialsRefused) as error:
+        services.circuit.failure(account, error)
+        raise
+    services.circuit.success(account)
+    body = answer.json()
+    if isinstance(body, NotJson):
+        if answer.status < 400:
+            raise UpstreamUnavailable(f"the platform's answer cannot be read: {body.why}")
+        return answer.status, None
+    return answer.status, body

@@ -1,0 +1,158 @@
+"""Queue messages: the records of a batch side by side, each with its own end.
+
+A record ends in one of three ways: done (acknowledged), later (its visibility is changed to the wait and it is
+reported as failed) or parked (a copy with the reason goes to the operation's dead-letter queue, then it is
+acknowledged). Whatever happens to one record, the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from loyalty_relay import observability, policy
+from loyalty_relay.commands import Envelope
+from loyalty_relay.deadline import Deadline
+from loyalty_relay.errors import PermanentError, RelayError, TransientError
+from loyalty_relay.operations.context import journal_entry
+from loyalty_relay.operations.execute import execute, outcome_of
+from loyalty_relay.outcomes import Outcome, Result
+
+if TYPE_CHECKING:
+    from loyalty_relay.services import Services
+
+MAX_THREADS = 10
+"""Records side by side: the batch size of the event source mapping."""
+
+MARGIN = 2.0
+"""Seconds kept back of the invocation for putting things in order after the last upstream call."""
+
+Work = Callable[[Envelope, Deadline], Outcome]
+
+
+def consume(event: dict[str, Any], context: Any, operation: str, services: Services) -> dict[str, Any]:
+    """An SQS batch -> ``{"batchItemFailures": [...]}``."""
+
+    def work(envelope: Envelope, deadline: Deadline) -> Outcome:
+        return execute(envelope, services, deadline).outcome
+
+    return consume_with(work, event, context, operation, services)
+
+
+def consume_with(work: Work, event: dict[str, Any], context: Any, operation: str, services: Services) -> dict[str, Any]:
+    """The same for any work on envelopes; hydrate uses it with its own."""
+    records = event["Records"]
+    services.start(context)
+    left = context.get_remaining_time_in_millis() / 1000
+    deadline = Deadline(services.monotonic() + left - MARGIN, services.monotonic)
+    services.begin_batch(len(records))
+    batch = _Batch(work, operation, services, deadline)
+    if len(records) == 1:
+        again = [batch.handle(records[0])]
+    else:
+        with ThreadPoolExecutor(min(len(records), MAX_THREADS), thread_name_prefix="record") as pool:
+            again = list(pool.map(batch.handle, records))
+    services.end_batch()
+    batch.postpone_all()
+    failures = [{"itemIdentifier": r["messageId"]} for r, failed in zip(records, again, strict=True) if failed]
+    return {"batchItemFailures": failures}
+
+
+class _Batch:
+    def __init__(self, work: Work, operation: str, services: Services, deadline: Deadline) -> None:
+        self.work = work
+        self.operation = operation
+        self.services = services
+        self.deadline = deadline
+        self._waits: list[tuple[str, float]] = []
+
+    def postpone_all(self) -> None:
+        """Hide each record that must come back for its own wait; one request. A failure here costs only the wait."""
+        entries = [
+            {"Id": str(i), "ReceiptHandle": handle, "VisibilityTimeout": max(1, round(wait))}
+            for i, (handle, wait) in enumerate(self._waits)
+        ]
+        for start in range(0, len(entries), 10):
+            self.services.postpone(self.operation, entries[start : start + 10])
+
+    def handle(self, record: dict[str, Any]) -> bool:
+        """One record; True when it must come back. Never raises: one record's bug is not another's failure."""
+        try:
+            return self._handle(record)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the record must come back and the batch go on
+            observability.unexpected("record failed", error, operation=self.operation, message_id=record["messageId"])
+            return True
+
+    def _handle(self, record: dict[str, Any]) -> bool:
+        try:
+            envelope = Envelope.from_json(record["body"])
+        except ValueError:
+            self.services.parking.park_unreadable(record, operation=self.operation)
+            observability.error("message unreadable, parked", operation=self.operation, message_id=record["messageId"])
+            return False
+        started = self.services.monotonic()
+        try:
+            outcome = self.work(envelope, self.deadline)
+        except PermanentError as error:
+            self._park(envelope, error, record)
+            return False
+        except Exception as error:  # noqa: BLE001 - a bug is retried like an outage, so nothing is lost to it
+            if not isinstance(error, RelayError):
+                observability.unexpected("unforeseen", error, **_names(envelope))
+            return self._later(envelope, error, record)
+        self._report(envelope, outcome, self.services.monotonic() - started)
+        return False
+
+    def _later(self, envelope: Envelope, error: BaseException, record: dict[str, Any]) -> bool:
+        services = self.services
+        attributes = record.get("attributes", {})
+        received = int(attributes.get("ApproximateReceiveCount", "1"))
+        age = services.clock() - int(attributes.get("SentTimestamp", "0") or 0) / 1000 if attributes else 0.0
+        wait = policy.delay(error, received, services.random())
+        failure = error if isinstance(error, RelayError) else TransientError()
+        outcome = outcome_of(failure, Result.RETRYING)
+        tried = services.journal.retrying(
+            journal_entry(envelope, outcome, now=services.clock()), counted=wait if policy.counts(error) else 0.0
+        )
+        if policy.give_up(error, tried=tried, age=age):
+            self._park(envelope, failure, record)
+            return False
+        self._waits.append((record["receiptHandle"], wait))
+        self._report(envelope, outcome, 0.0, delay=round(wait, 1), attempt=received, code=failure.code)
+        return True
+
+    def _park(self, envelope: Envelope, error: RelayError, record: dict[str, Any]) -> None:
+        attempts = int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
+        outcome = outcome_of(error, Result.PARKED)
+        self.services.parking.park(envelope, error, attempts=attempts)
+        self.services.journal.write(journal_entry(envelope, outcome, now=self.services.clock()))
+        self._report(envelope, outcome, 0.0, code=error.code)
+
+    def _report(self, envelope: Envelope, outcome: Outcome, took: float, **keys: Any) -> None:
+        services = self.services
+        observability.info(
+            "record",
+            outcome=outcome.result.value,
+            reason=outcome.reason or None,
+            duration_ms=round(took * 1000),
+            **_names(envelope),
+            **keys,
+        )
+        event = envelope.event
+        dimensions = {"source": event.source, "connection": envelope.connection, "topic": event.topic}
+        observability.count("Records", outcome=outcome.result.value, **dimensions)
+        if outcome.result is Result.APPLIED and envelope.received_at:
+            latency = max(0.0, services.clock() - envelope.received_at) * 1000
+            observability.count("Latency", latency, unit="Milliseconds", connection=envelope.connection)
+
+
+def _names(envelope: Envelope) -> dict[str, Any]:
+    return {
+        "delivery_id": envelope.delivery_id,
+        "position": envelope.position,
+        "connection": envelope.connection,
+        "operation": envelope.command.operation,
+        "source": envelope.event.source,
+        "topic": envelope.event.topic,
+    }
