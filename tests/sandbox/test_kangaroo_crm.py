@@ -147,9 +147,10 @@ def test_tags_are_replaced_by_the_sent_list_or_appended_when_set_so(client: Kang
 
 
 def test_no_tags_clear_the_tags(client: KangarooClient, customer: str) -> None:
-    for empty in ([], None):
+    nothing: list[object] | None
+    for nothing in ([], None):
         patch(client, customer, {"tags": [{"tag_name": "VIP"}]})
-        assert patch(client, customer, {"tags": empty}).status_code == 200
+        assert patch(client, customer, {"tags": nothing}).status_code == 200
         assert fields(client, customer)["tags"] == []
 
 

@@ -1,0 +1,18 @@
+"""The platforms' read APIs, which hydrate asks for what a thin event only names.
+
+Each serves demo entities; `PUT /_sandbox/settings/{platform}` with `{"entities": {PATH: OBJECT or null}}`
+creates, changes and deletes them. docs/sandbox-kangaroo.md lists paths and answers.
+"""
+
+from devkit.sandbox.platforms.base import Platform
+from devkit.sandbox.platforms.bigcommerce import BigCommerce
+from devkit.sandbox.platforms.clover import Clover
+from devkit.sandbox.platforms.square import Square
+from devkit.sandbox.vendor import Clock
+
+__all__ = ["VENDOR", "BigCommerce", "Clover", "Platform", "Square"]
+
+
+def VENDOR(clock: Clock) -> list[Platform]:  # noqa: N802 - the name that the sandbox looks for
+    """Every platform."""
+    return [BigCommerce(clock), Clover(clock), Square(clock)]

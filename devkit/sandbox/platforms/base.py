@@ -1,0 +1,141 @@
+"""What the platforms' read APIs have in common: entities by path, a token, and one error shape each."""
+
+from __future__ import annotations
+
+import copy
+import re
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from devkit.sandbox.vendor import JSON, Answer, Clock, SettingError, UnknownFaultError, Vendor
+
+Entity: TypeAlias = dict[str, Any]
+Handler: TypeAlias = Callable[[Request], Answer]
+
+_STATUSES: Mapping[str, int] = {
+    "rate_limit": 429,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "bad_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "server_error": 500,
+}
+
+
+class Platform(Vendor):
+    """A platform whose entities can be read.
+
+    An entity has the path under which the platform serves it, without the first slash; the `entities`
+    setting adds, changes and (with null) deletes them. Settings: `access_token`, `entities`, and what the
+    subclass adds.
+    """
+
+    faults: Mapping[str, str] = {
+        "bad_request": "the request cannot be understood",
+        "unauthorized": "the access token is not good",
+        "forbidden": "the access token does not allow this",
+        "server_error": "something went wrong at the platform",
+    }
+    entity_paths: Mapping[str, str]
+    """What an entity's path looks like, as a regular expression whose group `id` is its id; and the id's kind."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        demo: Mapping[str, Entity],
+        access_token: str,
+        settings: Mapping[str, JSON] | None = None,
+    ) -> None:
+        super().__init__(clock, {"access_token": access_token, "entities": {}, **(settings or {})})
+        self._demo = dict(demo)
+
+    @abstractmethod
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return what answers a GET of each path."""
+
+    @abstractmethod
+    def token_of(self, request: Request) -> str:
+        """Return the access token that a request carries, or an empty string."""
+
+    @abstractmethod
+    def error(self, status: int, detail: str | None = None) -> Answer:
+        """Return an error in the platform's shape; without ``detail`` with the platform's usual words."""
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """All of them are reads."""
+        return [Route(path, self._endpoint(one), methods=["GET"]) for path, one in self.handlers().items()]
+
+    def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            token = self.token_of(request)
+            good = token == self.settings["access_token"]
+            status, headers, body = handler(request) if good else self.error(401)
+            return Response(body, status, headers)
+
+        return endpoint
+
+    def entities(self) -> dict[str, Entity]:
+        """Every entity that exists now, by path."""
+        changed = cast("dict[str, Entity | None]", self.settings["entities"])
+        merged = {**self._demo, **changed}
+        return {path: copy.deepcopy(entity) for path, entity in merged.items() if entity is not None}
+
+    def find(self, path: str) -> Entity | None:
+        """One entity, or None when there is none or it was deleted."""
+        return self.entities().get(path)
+
+    def put_entity(self, path: str, entity: Entity) -> None:
+        """Create an entity or replace it whole. Raises SettingError for a path that the platform has not."""
+        self.configure({"entities": {path: entity}})
+
+    def delete_entity(self, path: str) -> None:
+        """Delete an entity, or make sure that there is none."""
+        self.configure({"entities": {path: None}})
+
+    def configure(self, changes: Mapping[str, JSON]) -> None:
+        """Change settings; `entities` adds to the changes made before and takes none of them back."""
+        given = changes.get("entities")
+        if isinstance(given, dict):
+            before = cast("dict[str, JSON]", self.settings["entities"])
+            read = {path.lstrip("/"): self._entity(path.lstrip("/"), value) for path, value in given.items()}
+            changes = {**changes, "entities": {**before, **read}}
+        super().configure(changes)
+
+    def _entity(self, path: str, value: JSON) -> JSON:
+        for pattern, kind in self.entity_paths.items():
+            found = re.fullmatch(pattern, path)
+            if found is None:
+                continue
+            if value is None:
+                return None
+            if not isinstance(value, dict):
+                raise SettingError("entities", f"{path} must be an object, or null to delete it")
+            return {"id": int(found["id"]) if kind == "number" else found["id"], **value}
+        raise SettingError("entities", f"{path} is no path of an entity of {self.name}")
+
+    def state(self) -> JSON:
+        """Every entity by path."""
+        return cast("JSON", self.entities())
+
+    def error_body(self, kind: str, status: int) -> Answer:
+        """One of the platform's errors."""
+        if kind not in _STATUSES:
+            raise UnknownFaultError(kind)
+        return self.error(status or _STATUSES[kind])
+
+
+def bearer(request: Request) -> str:
+    """The token of an Authorization header of the Bearer scheme."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def listed(text: str) -> list[str]:
+    """The items of a comma-separated parameter."""
+    return [part.strip() for part in text.split(",") if part.strip()]

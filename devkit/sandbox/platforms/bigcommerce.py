@@ -1,0 +1,206 @@
+"""BigCommerce's reads: customers, subscribers and the store (BigCommerce docs: Customers V3, Subscribers)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from devkit.sandbox.platforms.base import Entity, Handler, Platform, listed
+from devkit.sandbox.vendor import Answer, Clock, json_answer
+
+STORE = "demohash1"
+MAX_LIMIT = 250
+PLAIN_LIMIT = 50
+_TYPE = "https://developer.bigcommerce.com/api-docs/getting-started/api-status-codes"
+_TITLES: Mapping[int, str] = {
+    400: "The request could not be understood.",
+    401: "X-Auth-Token header is required",
+    403: "You don't have a required scope to access the endpoint",
+    404: "The requested resource was not found.",
+    405: "Method not allowed.",
+    422: "The filter is invalid.",
+    429: "Too many requests",
+    500: "Internal server error",
+}
+_ON_REQUEST: Mapping[str, str] = {
+    "addresses": "addresses",
+    "attributes": "attributes",
+    "form_fields": "formfields",
+}
+"""Parts of a customer that come only when `include` names them, with that name."""
+
+DEMO: Mapping[str, Entity] = {
+    f"stores/{STORE}/v3/customers/1001": {
+        "id": 1001,
+        "email": "bea.commerce@example.com",
+        "first_name": "Bea",
+        "last_name": "Commerce",
+        "company": "",
+        "phone": "+14155550123",
+        "notes": "",
+        "tax_exempt_category": "",
+        "customer_group_id": 2,
+        "date_created": "2024-03-01T09:00:00Z",
+        "date_modified": "2024-03-02T10:30:00Z",
+        "origin_channel_id": 1,
+        "channel_ids": [1],
+        "accepts_product_review_abandoned_cart_emails": True,
+        "addresses": [
+            {
+                "id": 11,
+                "customer_id": 1001,
+                "first_name": "Bea",
+                "last_name": "Commerce",
+                "address1": "1 Sample Street",
+                "city": "San Francisco",
+                "state_or_province": "California",
+                "postal_code": "94105",
+                "country": "United States",
+                "country_code": "US",
+                "phone": "+14155550123",
+                "address_type": "residential",
+            }
+        ],
+        "attributes": [{"id": 5, "attribute_id": 2, "customer_id": 1001, "attribute_value": "1990-02-28"}],
+        "form_fields": [{"name": "Birthday", "value": "1990-02-28", "customer_id": 1001}],
+    },
+    f"stores/{STORE}/v3/customers/subscribers/501": {
+        "id": 501,
+        "email": "bea.commerce@example.com",
+        "first_name": "Bea",
+        "last_name": "Commerce",
+        "source": "storefront",
+        "order_id": None,
+        "channel_id": 1,
+        "consents": ["marketing_newsletter"],
+        "date_created": "2024-03-01T09:00:00Z",
+        "date_modified": "2024-03-01T09:00:00Z",
+    },
+    f"stores/{STORE}/v2/store": {
+        "id": STORE,
+        "name": "Demo Store",
+        "domain": "store.example.com",
+        "secure_url": "https://store.example.com",
+        "status": "live",
+        "address": "1 Sample Street, San Francisco",
+        "country": "United States",
+        "country_code": "US",
+        "phone": "+14155550100",
+        "admin_email": "owner@example.com",
+        "order_email": "orders@example.com",
+        "language": "en",
+        "currency": "USD",
+        "timezone": {"name": "America/Los_Angeles", "raw_offset": -28800, "dst_offset": -25200},
+    },
+}
+
+
+class BigCommerce(Platform):
+    """api.bigcommerce.com. A token is good for the stores that have an entity here."""
+
+    name = "bigcommerce"
+    prefix = "/bigcommerce"
+    entity_paths: Mapping[str, str] = {
+        r"stores/[^/]+/v3/customers/(?P<id>[0-9]+)": "number",
+        r"stores/[^/]+/v3/customers/subscribers/(?P<id>[0-9]+)": "number",
+        r"stores/(?P<id>[^/]+)/v2/store": "text",
+    }
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock, DEMO, "fake-bigcommerce-token")
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """The three resources."""
+        return {
+            "/stores/{store}/v3/customers": self._customers,
+            "/stores/{store}/v3/customers/subscribers": self._subscribers,
+            "/stores/{store}/v3/customers/subscribers/{subscriber:int}": self._subscriber,
+            "/stores/{store}/v2/store": self._store,
+        }
+
+    def token_of(self, request: Request) -> str:
+        """X-Auth-Token; one of another store counts as none."""
+        prefix = f"stores/{request.path_params['store']}/"
+        known = any(path.startswith(prefix) for path in self.entities())
+        return request.headers.get("x-auth-token", "") if known else ""
+
+    def error(self, status: int, detail: str | None = None) -> Answer:
+        """A problem object; a 429 says in milliseconds when the next window begins."""
+        title = detail or _TITLES.get(status, "Error")
+        headers: dict[str, str] = {}
+        if status == 429:
+            headers = {
+                "x-rate-limit-requests-left": "0",
+                "x-rate-limit-requests-quota": "150",
+                "x-rate-limit-time-window-ms": "30000",
+                "x-rate-limit-time-reset-ms": "15000",
+            }
+        return json_answer(status, {"status": status, "title": title, "type": _TYPE, "errors": {}}, headers)
+
+    def _all(self, prefix: str) -> list[Entity]:
+        found = self.entities()
+        return [found[path] for path in found if path.startswith(prefix) and path[len(prefix) :].isdigit()]
+
+    def _customers(self, request: Request) -> Answer:
+        chosen = self._all(f"stores/{request.path_params['store']}/v3/customers/")
+        query = request.query_params
+        for name, key in (("id:in", "id"), ("email:in", "email")):
+            if name not in query:
+                continue
+            wanted = listed(query[name])
+            if key == "id" and not all(item.isdigit() for item in wanted):
+                return self.error(422, "id:in must be a list of integers.")
+            chosen = [it for it in chosen if str(it.get(key)).lower() in {item.lower() for item in wanted}]
+        included = set(listed(query.get("include", "")))
+        hidden = {key for key, name in _ON_REQUEST.items() if name not in included}
+        return self._page(request, [{k: v for k, v in it.items() if k not in hidden} for it in chosen])
+
+    def _subscribers(self, request: Request) -> Answer:
+        chosen = self._all(f"stores/{request.path_params['store']}/v3/customers/subscribers/")
+        query = request.query_params
+        if "email" in query:
+            chosen = [it for it in chosen if str(it.get("email")).lower() == query["email"].lower()]
+        if "id" in query or "id:in" in query:
+            wanted = set(listed(query.get("id:in", query.get("id", ""))))
+            chosen = [it for it in chosen if str(it.get("id")) in wanted]
+        return self._page(request, chosen)
+
+    def _subscriber(self, request: Request) -> Answer:
+        store, number = request.path_params["store"], request.path_params["subscriber"]
+        found = self.find(f"stores/{store}/v3/customers/subscribers/{number}")
+        return self.error(404) if found is None else json_answer(200, {"data": found, "meta": {}})
+
+    def _store(self, request: Request) -> Answer:
+        found = self.find(f"stores/{request.path_params['store']}/v2/store")
+        return self.error(404) if found is None else json_answer(200, found)
+
+    def _page(self, request: Request, items: list[Entity]) -> Answer:
+        query = request.query_params
+        page = max(1, _number(query.get("page"), 1))
+        limit = min(max(1, _number(query.get("limit"), PLAIN_LIMIT)), MAX_LIMIT)
+        data = items[(page - 1) * limit : page * limit]
+        pages = -(-len(items) // limit)
+
+        def link(number: int) -> str:
+            return f"?{urlencode({'page': number, 'limit': limit})}"
+
+        links = {"current": link(page)}
+        if page > 1:
+            links["previous"] = link(page - 1)
+        if page < pages:
+            links["next"] = link(page + 1)
+        pagination = {
+            "total": len(items),
+            "count": len(data),
+            "per_page": limit,
+            "current_page": page,
+            "total_pages": pages,
+            "links": links,
+        }
+        return json_answer(200, {"data": data, "meta": {"pagination": pagination}})
+
+
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() else default

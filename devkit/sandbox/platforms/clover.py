@@ -1,0 +1,138 @@
+"""Clover's reads: customers and the merchant (Clover docs: REST API v3, customers and merchants)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+
+from devkit.sandbox.platforms.base import Entity, Handler, Platform, bearer, listed
+from devkit.sandbox.vendor import JSON, Answer, Clock, SettingError, json_answer
+
+MERCHANT = "DEMOMERCHANT1"
+CUSTOMER = "DEMOCUSTOMER1"
+COLLECTIONS = frozenset({"addresses", "emailAddresses", "phoneNumbers", "cards", "orders"})
+EXPANDABLE = COLLECTIONS | {"metadata"}
+MERCHANT_EXPANDABLE = frozenset({"address", "owner", "properties"})
+_MESSAGES: Mapping[int, str] = {
+    400: "Bad Request",
+    401: "401 Unauthorized",
+    403: "403 Forbidden",
+    404: "Not Found",
+    405: "HTTP 405 Method Not Allowed",
+    429: "429 Too Many Requests",
+    500: "Internal Server Error",
+}
+
+DEMO: Mapping[str, Entity] = {
+    f"v3/merchants/{MERCHANT}": {
+        "id": MERCHANT,
+        "name": "Demo Cafe",
+        "phoneNumber": "4155550100",
+        "website": "https://cafe.example.com",
+        "createdTime": 1_700_000_000_000,
+        "address": {
+            "address1": "2 Sample Street",
+            "city": "San Francisco",
+            "state": "CA",
+            "zip": "94105",
+            "country": "US",
+        },
+    },
+    f"v3/merchants/{MERCHANT}/customers/{CUSTOMER}": {
+        "id": CUSTOMER,
+        "firstName": "Cleo",
+        "lastName": "Verity",
+        "marketingAllowed": True,
+        "customerSince": 1_700_000_000_000,
+        "addresses": [
+            {
+                "id": "DEMOADDRESS01",
+                "address1": "2 Sample Street",
+                "city": "San Francisco",
+                "state": "CA",
+                "zip": "94105",
+                "country": "US",
+            }
+        ],
+        "emailAddresses": [
+            {"id": "DEMOEMAIL0001", "emailAddress": "cleo.old@example.com", "primaryEmail": False},
+            {
+                "id": "DEMOEMAIL0002",
+                "emailAddress": "cleo@example.com",
+                "verifiedTime": 1_700_000_100_000,
+                "primaryEmail": True,
+            },
+        ],
+        "phoneNumbers": [{"id": "DEMOPHONE0001", "phoneNumber": "4155550142"}],
+        "cards": [],
+        "metadata": {
+            "note": "",
+            "dobYear": 1990,
+            "dobMonth": 2,
+            "dobDay": 28,
+            "modifiedTime": 1_709_375_400_000,
+        },
+    },
+}
+
+
+class Clover(Platform):
+    """api.clover.com. What an entity's `expand` does not name is not in the answer.
+
+    The setting `collections` says how an expanded list is written: `elements`, an object that holds it, as
+    the API answers in practice, or `array`, as the reference's schema has it.
+    """
+
+    name = "clover"
+    prefix = "/clover"
+    entity_paths: Mapping[str, str] = {
+        r"v3/merchants/[^/]+/customers/(?P<id>[^/]+)": "text",
+        r"v3/merchants/(?P<id>[^/]+)": "text",
+    }
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock, DEMO, "fake-clover-token", {"collections": "elements"})
+
+    def configure(self, changes: Mapping[str, JSON]) -> None:
+        """Change settings. Raises SettingError."""
+        if changes.get("collections", "elements") not in ("elements", "array"):
+            raise SettingError("collections", "must be one of elements, array")
+        super().configure(changes)
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """The two resources."""
+        return {
+            "/v3/merchants/{merchant}": self._merchant,
+            "/v3/merchants/{merchant}/customers/{customer}": self._customer,
+        }
+
+    def token_of(self, request: Request) -> str:
+        """A bearer token; one of another merchant counts as none."""
+        known = self.find(f"v3/merchants/{request.path_params['merchant']}") is not None
+        return bearer(request) if known else ""
+
+    def error(self, status: int, detail: str | None = None) -> Answer:
+        """A message alone."""
+        headers = {"retry-after": "1", "x-ratelimit-tokenlimit": "16"} if status == 429 else None
+        return json_answer(status, {"message": detail or _MESSAGES.get(status, "Error")}, headers)
+
+    def _merchant(self, request: Request) -> Answer:
+        found = self.find(f"v3/merchants/{request.path_params['merchant']}") or {}
+        expanded = set(listed(request.query_params.get("expand", "")))
+        return json_answer(200, {k: v for k, v in found.items() if k not in MERCHANT_EXPANDABLE or k in expanded})
+
+    def _customer(self, request: Request) -> Answer:
+        merchant, customer = request.path_params["merchant"], request.path_params["customer"]
+        path = f"v3/merchants/{merchant}/customers/{customer}"
+        found = self.find(path)
+        if found is None:
+            return self.error(404)
+        expanded = set(listed(request.query_params.get("expand", "")))
+        shown: Entity = {"href": f"{request.url.scheme}://{request.headers.get('host', '')}{self.prefix}/{path}"}
+        for key, value in found.items():
+            if key in COLLECTIONS and key in expanded and self.settings["collections"] == "elements":
+                shown[key] = {"elements": value}
+            elif key not in EXPANDABLE or key in expanded:
+                shown[key] = value
+        return json_answer(200, shown)
