@@ -1,0 +1,50 @@
+"""Phone numbers in the one form everybody can agree on, from whatever a shop's customer typed."""
+
+from __future__ import annotations
+
+import unicodedata
+
+LONGEST_NATIONAL = 11
+"""Digits that a number without its country code can have, in China and Brazil for instance."""
+
+
+def to_e164(text: str, default_country: str | None = None) -> str | None:
+    """``text`` as E.164 with ``+``, or None when no phone number can be made of it without guessing.
+
+    Takes national and international writing, ``00`` for ``+``, spaces and punctuation, full-width and other digits,
+    ``tel:`` links, and drops extensions, which no loyalty programme can call. ``default_country`` (ISO 3166-1 alpha-2)
+    is where a number without a country code is from. Shops also store E.164 without its ``+``: that is understood
+    when it makes no number of the default country, or when it is too long for a number of any country by itself.
+
+    A number of an existing range is preferred, one of the right length is enough: new ranges open faster than anybody's
+    tables learn of them.
+    """
+    import phonenumbers
+
+    plain = unicodedata.normalize("NFKC", text).strip()
+    if not plain or len(plain) > 100:
+        return None
+    written = [(plain, default_country)]
+    if plain.startswith("00"):
+        # The international prefix differs by country (011, 0011 ...); 00 is what people write everywhere.
+        written.insert(0, ("+" + plain[2:], None))
+    elif plain[0].isdecimal() and (default_country or sum(map(str.isdecimal, plain)) > LONGEST_NATIONAL):
+        written.append(("+" + plain, None))
+    numbers = []
+    for form, country in written:
+        try:
+            numbers.append(phonenumbers.parse(form, country))
+        except phonenumbers.NumberParseException:
+            continue
+    possible = phonenumbers.ValidationResult.IS_POSSIBLE
+    for number in (
+        *filter(phonenumbers.is_valid_number, numbers),
+        *(n for n in numbers if phonenumbers.is_possible_number_with_reason(n) == possible),
+    ):
+        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return None
+
+
+def digits(e164: str) -> str:
+    """The digits of an E.164 number, country code first and without ``+``: the form Capillary stores."""
+    return e164.removeprefix("+")
