@@ -2,13 +2,16 @@
 
 Started by `devkit.localstack.server` as a script, with nothing of this project importable. What it adds:
 
-- It ends when its starter does, however that ended: the starter holds the other end of our standard input.
+- It ends when its starter does, however that ended, and takes its temporary files (TMPDIR) with it: the starter holds
+  the other end of our standard input.
 - OPTIONS requests reach their routes. ministack 1.5.33 answers every OPTIONS of an HTTP API by itself with a 403, also
   where the API has no CORS configuration and has a route for it; API Gateway then invokes the route
   (AWS docs: "Configure CORS for HTTP APIs"). CloudEvents and other sources shake hands that way.
 """
 
+import atexit
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -54,6 +57,7 @@ def end_with_starter() -> None:
         sys.stdin.buffer.read()
         os.kill(os.getpid(), signal.SIGTERM)
 
+    atexit.register(shutil.rmtree, os.environ["TMPDIR"], ignore_errors=True)
     threading.Thread(target=wait, daemon=True).start()
 
 

@@ -39,20 +39,19 @@ class Server:
     with `stop`, and also when this process ends without having called it.
     """
 
-    def __init__(self, *, python: Path, port: int, state_dir: Path, persist: bool) -> None:
+    def __init__(self, *, python: Path, port: int, state_dir: Path | None, persist: bool) -> None:
         """Start the process and wait until it answers.
 
-        `python` is the interpreter that has ministack; `port` 0 takes a free one; `state_dir` receives its log, its
-        temporary files and, with `persist`, what the services hold, written on a clean stop.
+        `python` is the interpreter that has ministack; `port` 0 takes a free one; `state_dir` receives its
+        log and, with `persist`, what the services hold, written on a clean stop; without it, nothing is left behind.
         Raises LocalStackError when the port is taken or the process does not get ready within 30 s.
         """
         if not python.exists():
             raise LocalStackError(f"{python} does not exist: run `make run` or `make demo` once, which set it up")
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.log_file = state_dir / "ministack.log"
-        # Not in state_dir: a path of a temporary folder of macOS would be too long for a socket's name in there.
         self._scratch = Path(tempfile.mkdtemp(prefix="loyalty-relay-"))
+        self.log_file = (state_dir or self._scratch) / "ministack.log"
         (self._scratch / "home").mkdir()
         environment = {
             "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -68,7 +67,7 @@ class Server:
             "IOT_MTLS_ENABLED": "0",
             **CREDENTIALS,
         }
-        if persist:
+        if persist and state_dir:
             environment |= {
                 "PERSIST_STATE": "1",
                 "STATE_DIR": str(state_dir / "services"),

@@ -4,8 +4,6 @@ import contextlib
 import dataclasses
 import json
 import re
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from devkit.localstack import template as template_step
 from devkit.localstack.artifacts import LayerBuilder, Log, function_zip
-from devkit.localstack.server import CREDENTIALS, REGION, LocalStackError, Server
+from devkit.localstack.server import CREDENTIALS, REGION, LocalStackError, Server, free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STACK_NAME = "loyalty-relay-local"
@@ -49,10 +47,9 @@ class LocalStack:
     `aws_url` is the endpoint of every AWS service, `api_url` that of the HTTP API, `outputs` the stack's outputs.
     """
 
-    def __init__(self, server: Server, *, checkout: Path, state_dir: Path, remove_state: bool, log: Log) -> None:
+    def __init__(self, server: Server, *, checkout: Path, log: Log) -> None:
         """Wrap a running server. Use `LocalStack.start`, which also deploys."""
-        self._server, self._checkout, self._state_dir = server, checkout, state_dir
-        self._remove_state, self._log = remove_state, log
+        self._server, self._checkout, self._log = server, checkout, log
         self._clients: dict[str, Any] = {}
         self._parameters: dict[str, str] = {}
         self._sandbox_url: str | None = None
@@ -73,21 +70,23 @@ class LocalStack:
     ) -> Self:
         """Start the AWS services on 127.0.0.1, build what is deployed, deploy it, and return the stack.
 
-        `port` 0 takes a free one. `sandbox_url` is where connections may point instead of a vendor's own host; it
-        becomes the stack's SandboxHosts. `state_dir` holds the server's log and, with `persist`, the services' content
-        between runs; without one, a temporary folder is used and removed. `parameters` override the template's
-        defaults. `checkout` is the project to deploy, `log` receives a line for each step that takes a moment.
+        `port` 0 takes a free one, or with `persist` the one of the run before. `sandbox_url` is where connections may
+        point instead of a vendor's own host; it becomes the stack's SandboxHosts. `state_dir` holds the server's log
+        and, with `persist`, the services' content between runs; without one, a temporary folder is used and removed.
+        `parameters` override the template's defaults. `checkout` is the project to deploy, `log` receives a line for
+        each step that takes a moment.
 
         Raises LocalStackError, with what to do, when the environment is missing, the port is taken, the layer does not
         build or the stack is refused.
         """
         if persist and state_dir is None:
             raise LocalStackError("persist needs a state_dir to keep the state in")
-        state = state_dir or Path(tempfile.mkdtemp(prefix="loyalty-relay-state-"))
-        state.mkdir(parents=True, exist_ok=True)
         log("starting the local AWS services")
-        server = Server(python=checkout / _PYTHON, port=port, state_dir=state, persist=persist)
-        stack = cls(server, checkout=checkout, state_dir=state, remove_state=state_dir is None, log=log)
+        if state_dir:
+            state_dir.mkdir(parents=True, exist_ok=True)
+            port = _kept_port(state_dir, port) if persist else port
+        server = Server(python=checkout / _PYTHON, port=port, state_dir=state_dir, persist=persist)
+        stack = cls(server, checkout=checkout, log=log)
         try:
             stack._sandbox_url = sandbox_url
             stack._parameters = stack._parameter_values(parameters or {})
@@ -203,8 +202,6 @@ class LocalStack:
         for client in self._clients.values():
             client.close()
         self._clients.clear()
-        if self._remove_state:
-            shutil.rmtree(self._state_dir, ignore_errors=True)
 
     def _parameter_values(self, overrides: Mapping[str, str]) -> dict[str, str]:
         values = {"SandboxHosts": urlsplit(self._sandbox_url).netloc} if self._sandbox_url else {}
@@ -281,6 +278,16 @@ class LocalStack:
             dynamodb.update_continuous_backups(
                 TableName=table, PointInTimeRecoverySpecification=properties["PointInTimeRecoverySpecification"]
             )
+
+
+def _kept_port(state_dir: Path, port: int) -> int:
+    """Return the port for state that is kept: the first run's, because the URLs of the kept queues contain it."""
+    file = state_dir / "port"
+    kept = int(file.read_text()) if file.exists() else port or free_port()
+    if port not in (0, kept):
+        raise LocalStackError(f"the state in {state_dir} belongs to port {kept}: use that, or another folder")
+    file.write_text(f"{kept}\n")
+    return kept
 
 
 def _environment_name(logical: str) -> str:
