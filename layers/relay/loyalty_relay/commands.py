@@ -67,7 +67,7 @@ class Version:
 def instant(moment: datetime) -> str:
     """A moment as text that sorts: UTC, microseconds, always the same length. Naive moments are taken as UTC."""
     utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def revision(number: int) -> str:

@@ -1,0 +1,407 @@
+"""The HTTP API as an OpenAPI 3.1 document, made from the code that serves it.
+
+Request bodies are the models of ``loyalty_relay.triggers.bodies``; answers are described by the models below, which
+tests hold against what the functions really answer. ``python -m devkit.openapi`` writes docs/openapi.json;
+``--check`` fails when the file is not what the code says.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+
+from loyalty_relay.triggers import bodies
+from loyalty_relay.triggers.http import ENDPOINTS
+
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
+REFERENCE = "#/components/schemas/{model}"
+
+
+class Answer(BaseModel):
+    """Base of answers: vendors may add to what is listed."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class NoticeAnswer(Answer):
+    """A warning of the vendor or of the relay."""
+
+    code: str = Field(examples=["8107", "name_too_long", "identifier_not_updated"])
+    message: str | None = None
+    field: str | None = None
+
+
+class OutcomeAnswer(Answer):
+    """What came of the command. A replay shows the ids, result and codes that were kept."""
+
+    delivery_id: str
+    result: str = Field(examples=["applied", "unchanged", "stale", "ignored"])
+    replayed: bool
+    created: bool
+    fields: list[str]
+    notices: list[NoticeAnswer]
+    reason: str | None = None
+    loyalty_id: str | None = None
+    request_id: str | None = Field(None, description="The vendor's id of the request, for their support.")
+
+
+class AcceptedAnswer(Answer):
+    """The command is on the queue."""
+
+    delivery_id: str
+    result: str = Field(examples=["accepted"])
+
+
+class CrmField(Answer):
+    """A CRM field as the business has configured it."""
+
+    name: str
+    label: str | None = None
+    value: Any = None
+    is_hidden: bool | None = None
+    is_required: bool | None = None
+    field_type: str | None = None
+    is_custom_field: bool | None = None
+    display_order: int | None = None
+
+
+class CrmFieldsAnswer(Answer):
+    """The customer's CRM fields."""
+
+    fields: list[CrmField]
+
+
+class Tag(Answer):
+    """A tag of the business."""
+
+    id: int
+    name: str | None = None
+    abbreviation: str | None = None
+    color: str | None = None
+    created_at: str | None = None
+
+
+class TagsAnswer(Answer):
+    """All tags of the business."""
+
+    tags: list[Tag]
+
+
+class StoreLinkAnswer(Answer):
+    """A shop joined to a branch. Later sales calls need ``branch_link_id``."""
+
+    branch_link_id: int
+    shop_id: str
+    account_id: str
+    branch_id: str
+    integration_id: int
+    store_name: str | None = None
+    store_domain: str | None = None
+    enabled: bool
+    created_at: str | None = None
+
+
+class StoreLinksAnswer(Answer):
+    """The store links of a connection."""
+
+    store_links: list[StoreLinkAnswer]
+
+
+class StoreLinkOutcome(OutcomeAnswer):
+    """What came of linking a shop."""
+
+    branch_link_id: int
+    integration_id: int
+    branch_id: str
+    store_link: StoreLinkAnswer | None = None
+
+
+class ProblemError(Answer):
+    """One wrong field."""
+
+    field: str
+    message: str
+
+
+class Problem(Answer):
+    """RFC 9457 problem details."""
+
+    type: str = Field(examples=["urn:loyalty-relay:problem:customer_exists"])
+    title: str
+    status: int
+    detail: str
+    delivery_id: str
+    code: str | None = Field(None, description="The vendor's own error code.")
+    request_id: str | None = None
+    errors: list[ProblemError] | None = None
+    loyalty_id: str | None = Field(None, description="The existing member, where one stands in the way.")
+    existing: dict[str, Any] | None = Field(None, description="The existing store link, where one stands in the way.")
+
+
+class GatewayMessage(Answer):
+    """What the gateway answers by itself."""
+
+    message: str
+
+
+PROBLEMS = {
+    400: "The request is not of the form this API takes.",
+    404: "No such customer, store link, connection or route.",
+    409: "It exists already, is linked elsewhere, is being worked on, or may have been done.",
+    410: "The customer was erased or deleted at the source.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    422: "Fields are wrong, unsupported by the destination, or rejected by the vendor.",
+    429: "The destination's limit is used up; see Retry-After.",
+    500: "An unforeseen error.",
+    502: "The vendor refuses the connection's credentials.",
+    503: "The destination or one of the relay's own stores is not available.",
+    504: "No answer of the vendor in time; look up the delivery id.",
+}
+
+OUTCOME_EXAMPLE = {
+    "delivery_id": "0198c0de-0000-7000-8000-000000000001",
+    "result": "applied",
+    "replayed": False,
+    "created": True,
+    "loyalty_id": "600000001",
+    "fields": ["first_name"],
+    "notices": [{"code": "8107", "message": "Default customer status label not set"}],
+}
+
+ROUTES: dict[str, dict[str, Any]] = {
+    "POST /connections/{connection}/customers": {
+        "id": "registerCustomer",
+        "summary": "Register a customer",
+        "body": bodies.RegisterBody,
+        "example": {
+            "identifiers": [{"type": "email", "value": "ana@example.com"}],
+            "first_name": "Ana",
+            "custom_fields": {"employee": "true"},
+        },
+        "answers": {
+            201: (OutcomeAnswer, "Registered."),
+            200: (OutcomeAnswer, "Existed and was updated, or unchanged."),
+        },
+        "command": True,
+    },
+    "PUT /connections/{connection}/customers/{customer_id}": {
+        "id": "updateCustomer",
+        "summary": "Update a customer by loyalty id",
+        "body": bodies.UpdateBody,
+        "example": {"first_name": "Ana", "extended_fields": {"city": "Bristol"}},
+        "answers": {200: (OutcomeAnswer, "Updated, unchanged or stale.")},
+        "command": True,
+    },
+    "PUT /connections/{connection}/customers": {
+        "id": "updateCustomerByIdentifier",
+        "summary": "Update a customer by identifier",
+        "body": bodies.UpdateByIdentifierBody,
+        "example": {
+            "identifiers": [{"type": "mobile", "value": "+447700900123"}],
+            "last_name": "Ames",
+            "subscriptions": [{"channel": "email", "priority": "bulk", "subscribed": True}],
+        },
+        "answers": {
+            200: (OutcomeAnswer, "Updated, unchanged or stale."),
+            201: (OutcomeAnswer, "Was missing and is registered now (if_missing: register)."),
+        },
+        "command": True,
+    },
+    "GET /connections/{connection}/customers/{customer_id}/crm-fields": {
+        "id": "listCrmFields",
+        "summary": "List a customer's CRM fields",
+        "answers": {200: (CrmFieldsAnswer, "The fields, live.")},
+    },
+    "PATCH /connections/{connection}/customers/{customer_id}/crm-fields": {
+        "id": "patchCrmFields",
+        "summary": "Patch a customer's CRM fields and tags",
+        "body": bodies.CrmFieldsBody,
+        "example": {"fields": {"first_name": "Ana", "promotions_mail": True}, "tags": {"add": ["Red tag"]}},
+        "answers": {200: (OutcomeAnswer, "Patched, unchanged or stale; crm_fields holds the full list.")},
+        "command": True,
+    },
+    "GET /connections/{connection}/tags": {
+        "id": "listTags",
+        "summary": "List the tags of the business",
+        "answers": {200: (TagsAnswer, "All pages.")},
+    },
+    "POST /connections/{connection}/store-links": {
+        "id": "linkStore",
+        "summary": "Link a shop to a virtual branch",
+        "body": bodies.StoreLinkBody,
+        "example": {
+            "shop_id": "1234",
+            "account_id": "acme",
+            "store_name": "High Street",
+            "store_domain": "https://acme.example.com",
+        },
+        "answers": {
+            201: (StoreLinkOutcome, "Linked."),
+            200: (StoreLinkOutcome, "Was linked already."),
+        },
+        "command": True,
+    },
+    "GET /connections/{connection}/store-links": {
+        "id": "listStoreLinks",
+        "summary": "List store links",
+        "answers": {200: (StoreLinksAnswer, "The links of this connection.")},
+    },
+    "GET /connections/{connection}/store-links/{shop_id}": {
+        "id": "readStoreLink",
+        "summary": "Read the link of a shop",
+        "answers": {200: (StoreLinkAnswer, "The link.")},
+    },
+}
+
+PARAMETERS = {
+    "connection": "The connection's id.",
+    "customer_id": "The customer's loyalty id.",
+    "shop_id": "The shop's id at the platform.",
+}
+
+
+def document() -> dict[str, Any]:
+    """The document as a dictionary. Raises AssertionError when routes and endpoints are not the same."""
+    if ROUTES.keys() != ENDPOINTS.keys():
+        raise AssertionError(f"documented and served routes differ: {ROUTES.keys() ^ ENDPOINTS.keys()}")
+    schemas = _schemas()
+    paths: dict[str, dict[str, Any]] = {}
+    for route, described in ROUTES.items():
+        method, path = route.split(" ", 1)
+        paths.setdefault(path, {})[method.lower()] = _operation(path, described)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Loyalty Relay",
+            "version": "1",
+            "description": "Register and update customers, patch CRM fields, link stores. Keys are made with "
+            "`relay connections new-key` and sent as x-api-key.",
+        },
+        "security": [{"apiKey": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+        },
+    }
+
+
+def _models() -> list[type[BaseModel]]:
+    models: dict[str, type[BaseModel]] = {m.__name__: m for m in (Problem, GatewayMessage, AcceptedAnswer)}
+    for described in ROUTES.values():
+        if "body" in described:
+            models[described["body"].__name__] = described["body"]
+        for model, _ in described["answers"].values():
+            models[model.__name__] = model
+    return list(models.values())
+
+
+def _schemas() -> dict[str, Any]:
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in _models()], ref_template=REFERENCE, title=None
+    )
+    return dict(definitions["$defs"])
+
+
+def _operation(path: str, described: dict[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": described["id"],
+        "summary": described["summary"],
+        "parameters": [_path_parameter(name) for name in PARAMETERS if f"{{{name}}}" in path],
+        "responses": {},
+    }
+    if described.get("command"):
+        operation["parameters"] += [
+            _header("Idempotency-Key", "A replay of the same request returns the first one's result.", max_length=200),
+            _header("Prefer", "respond-async: answer 202 at once and work from the queue."),
+        ]
+    if "body" in described:
+        content = {"schema": _ref(described["body"]), "example": described["example"]}
+        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+    responses = operation["responses"]
+    for status, (model, text) in described["answers"].items():
+        content = {"schema": _ref(model)}
+        if model is OutcomeAnswer:
+            content["example"] = {**OUTCOME_EXAMPLE, "created": status == 201}
+        responses[str(status)] = {"description": text, "content": {"application/json": content}}
+    if described.get("command"):
+        responses["202"] = {
+            "description": "On the queue (Prefer: respond-async).",
+            "content": {"application/json": {"schema": _ref(AcceptedAnswer)}},
+        }
+    for status, text in PROBLEMS.items():
+        content = {"schema": _ref(Problem), "example": _problem_example(status, text)}
+        responses[str(status)] = {"description": text, "content": {"application/problem+json": content}}
+    for status, text in (("401", "No API key was sent."), ("403", "The API key is not one of this connection's.")):
+        responses[status] = {
+            "description": f"{text} Answered by the gateway.",
+            "content": {"application/json": {"schema": _ref(GatewayMessage)}},
+        }
+    responses["404"]["content"]["application/json"] = {"schema": _ref(GatewayMessage)}
+    operation["responses"] = dict(sorted(responses.items()))
+    return operation
+
+
+def _problem_example(status: int, text: str) -> dict[str, Any]:
+    example: dict[str, Any] = {
+        "type": "urn:loyalty-relay:problem:invalid" if status == 422 else f"urn:loyalty-relay:problem:{status}",
+        "title": "invalid" if status == 422 else text.partition(",")[0].rstrip("."),
+        "status": status,
+        "detail": text,
+        "delivery_id": OUTCOME_EXAMPLE["delivery_id"],
+    }
+    if status == 422:
+        example["errors"] = [{"field": "identifiers.0.value", "message": "is not a valid mobile number"}]
+    if status == 409:
+        example |= {"code": "8006", "loyalty_id": "600000001"}
+    return example
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": PARAMETERS[name],
+        "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    }
+
+
+def _header(name: str, text: str, *, max_length: int = 100) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": text,
+        "schema": {"type": "string", "maxLength": max_length},
+    }
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(model=model.__name__)}
+
+
+def text() -> str:
+    """The document as it stands in docs/openapi.json."""
+    return json.dumps(document(), indent=2, sort_keys=False) + "\n"
+
+
+def main() -> int:
+    """Write the document, or with ``--check`` compare it. Returns the exit status."""
+    if "--check" not in sys.argv[1:]:
+        DOCUMENT.write_text(text())
+        return 0
+    if DOCUMENT.exists() and DOCUMENT.read_text() == text():
+        return 0
+    print("docs/openapi.json is not what the code says; run: make openapi", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The failure policy: three questions, with injected chance and time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loyalty_relay import errors, policy
+
+TRANSIENT = [
+    errors.ConnectionFailed(),
+    errors.UpstreamTimeout(reached=True),
+    errors.UpstreamUnavailable(),
+    errors.RateLimited(),
+    errors.LeaseBusy(),
+    errors.KeyInProgress(),
+    errors.CircuitOpen(),
+    errors.DeadlineTooShort(),
+    errors.StoreUnavailable(),
+    errors.CredentialsRefused(),
+    ValueError("a bug of ours"),
+]
+PERMANENT = [
+    errors.InvalidCommand(),
+    errors.UnsupportedByDestination(),
+    errors.CustomerNotFound(),
+    errors.CustomerExists(),
+    errors.StoreConflict(),
+    errors.VendorRejected(),
+    errors.AmbiguousOutcome(),
+]
+
+
+@pytest.mark.parametrize("error", TRANSIENT, ids=lambda e: type(e).__name__)
+def test_what_may_pass_is_tried_again_even_a_bug(error: Exception) -> None:
+    assert policy.retryable(error)
+
+
+@pytest.mark.parametrize("error", PERMANENT, ids=lambda e: type(e).__name__)
+def test_what_cannot_succeed_is_not(error: Exception) -> None:
+    assert not policy.retryable(error)
+
+
+@given(st.integers(1, 10_000), st.floats(0, 0.999))
+def test_waits_are_between_a_second_and_the_cap(attempt: int, jitter: float) -> None:
+    assert 1.0 <= policy.delay(errors.UpstreamUnavailable(), attempt, jitter) <= policy.MAX_BACKOFF
+
+
+def test_the_back_off_doubles_until_the_cap() -> None:
+    waits = [policy.delay(errors.UpstreamUnavailable(), n, 0.5) for n in range(1, 12)]
+    assert waits[:3] == [2.0, 4.0, 8.0]
+    assert waits[-1] == policy.MAX_BACKOFF / 2
+
+
+def test_jitter_spreads_over_the_whole_back_off() -> None:
+    low, high = (policy.delay(errors.UpstreamUnavailable(), 9, j) for j in (0.01, 0.99))
+    assert high > 50 * low
+
+
+@given(st.floats(0, 10_000), st.floats(0, 0.999))
+def test_retry_after_is_never_undercut(asked: float, jitter: float) -> None:
+    wait = policy.delay(errors.RateLimited(retry_after=asked), 1, jitter)
+    assert asked <= wait <= asked + 5
+
+
+def test_a_mad_retry_after_is_capped() -> None:
+    assert policy.delay(errors.RateLimited(retry_after=1e9), 1, 0.0) == policy.MAX_RETRY_AFTER
+
+
+def test_the_horizons_edge_on_both_sides() -> None:
+    error = errors.UpstreamUnavailable()
+    assert not policy.give_up(error, tried=policy.HORIZON - 1, age=0)
+    assert policy.give_up(error, tried=policy.HORIZON, age=0)
+
+
+@pytest.mark.parametrize("kind", policy.WAITING, ids=lambda k: k.__name__)
+def test_waiting_for_a_turn_is_not_trying(kind: type[errors.RelayError]) -> None:
+    error = kind()
+    assert not policy.counts(error)
+    assert not policy.give_up(error, tried=policy.HORIZON * 2, age=0)
+
+
+@pytest.mark.parametrize("error", TRANSIENT, ids=lambda e: type(e).__name__)
+def test_whatever_it_waits_for_a_message_is_parked_before_the_queue_forgets_it(error: Exception) -> None:
+    assert not policy.give_up(error, tried=0, age=policy.OLDEST - 1)
+    assert policy.give_up(error, tried=0, age=policy.OLDEST)
+    assert policy.OLDEST + policy.MAX_RETRY_AFTER < 14 * 86_400
