@@ -58,7 +58,7 @@ class Services:
 
     def start(self, context: Any) -> None:
         """Tell those who need it how long this invocation may run."""
-        self.idempotency.start(context)
+        self.idempotency.bind(context)
 
     def begin_batch(self, records: int) -> None:
         """A batch begins: pacing reserves slots for all of its records at once."""

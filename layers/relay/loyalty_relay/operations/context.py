@@ -32,12 +32,14 @@ class Context:
         """A caller waits for the answer and is told of every problem, where a webhook's surplus is left out."""
         return self.envelope.event.source == API
 
-    def entry(self, outcome: Outcome, *, customer: str | None = None) -> JournalEntry:
+    def entry(self, outcome: Outcome, *, customer: str = "") -> JournalEntry:
         """The journal's entry of this execution."""
         return journal_entry(self.envelope, outcome, now=self.services.clock(), customer=customer)
 
 
-def journal_entry(envelope: Envelope, outcome: Outcome, *, now: float, customer: str | None = None) -> JournalEntry:
+def journal_entry(
+    envelope: Envelope, outcome: Outcome, *, now: float, customer: str = "", code: str | None = None
+) -> JournalEntry:
     """What the journal keeps of an envelope and its outcome."""
     return JournalEntry(
         delivery_id=envelope.delivery_id,
@@ -55,7 +57,8 @@ def journal_entry(envelope: Envelope, outcome: Outcome, *, now: float, customer:
         fields=outcome.fields,
         request_id=outcome.request_id,
         received_at=envelope.received_at,
-        event_time=envelope.event.time,
+        occurred_at=envelope.event.time,
         finished_at=now,
         attempt=envelope.attempt,
+        code=code,
     )

@@ -5,7 +5,7 @@ journal).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from loyalty_relay.commands import (
@@ -20,7 +20,7 @@ from loyalty_relay.commands import (
 )
 from loyalty_relay.deadline import Deadline
 from loyalty_relay.errors import CredentialsRefused, RelayError, TransientError
-from loyalty_relay.operations.context import Context
+from loyalty_relay.operations.context import Context, journal_entry
 from loyalty_relay.operations.crm_patch import crm_patch
 from loyalty_relay.operations.customers import register, update
 from loyalty_relay.operations.link_store import link_store
@@ -29,6 +29,7 @@ from loyalty_relay.outcomes import Outcome, Result
 
 if TYPE_CHECKING:
     from loyalty_relay.services import Services
+    from loyalty_relay.state.journal import JournalEntry
 
 OPERATION_OF: dict[type[Command], Callable[[Any, Context], Outcome]] = {
     RegisterCustomer: register,
@@ -77,23 +78,15 @@ def execute(
         if destination is not None:
             services.circuit.failure(destination, error)
         raise
-    if ran.replayed and not context.from_api:
-        duplicate = replace(ran.outcome, result=Result.DUPLICATE, reason=ran.outcome.result.value)
-        services.journal.write(context.entry(duplicate))
-        return Executed(duplicate, replayed=True)
+    if ran.replayed:
+        services.journal.write(context.entry(ran.outcome))
+        return Executed(ran.original if context.from_api else ran.outcome, replayed=True)
     if destination is not None and ran.outcome.result is Result.APPLIED:
         services.circuit.success(destination)
-    return Executed(ran.outcome, replayed=ran.replayed)
+    return Executed(ran.outcome)
 
 
-def outcome_of(error: RelayError, result: Result) -> Outcome:
-    """The journal's view of a failure."""
-    from loyalty_relay.outcomes import Notice
-
-    code = getattr(error, "code", None)
-    return Outcome(
-        result=result,
-        reason=error.reason,
-        notices=(Notice(code),) if code else (),
-        request_id=getattr(error, "request_id", None),
-    )
+def failed(envelope: Envelope, error: RelayError, result: Result, now: float) -> tuple[Outcome, JournalEntry]:
+    """A failure as an outcome and as the journal's entry."""
+    outcome = Outcome(result=result, reason=error.reason, request_id=error.request_id)
+    return outcome, journal_entry(envelope, outcome, now=now, code=error.code)

@@ -1,8 +1,7 @@
 """The API-key authorizer of the HTTP API.
 
-A key belongs to connections: its SHA-256 stands in the connection's secret. The answer is never cached by the
-gateway, so a revoked key stops working as soon as the secret's cached copy is refreshed; to make that at once, a
-key that the cached copy accepts is checked against the secret's own current version (``fresh``).
+A key belongs to a connection: its SHA-256 stands in the connection's secret. Neither the gateway nor this function
+remembers an answer: the secret's current version is read for every request, so a revoked key stops working at once.
 """
 
 from __future__ import annotations

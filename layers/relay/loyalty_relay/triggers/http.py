@@ -28,8 +28,8 @@ from loyalty_relay.errors import (
     TransientError,
     UnsupportedByDestination,
 )
-from loyalty_relay.operations.context import API, journal_entry
-from loyalty_relay.operations.execute import Executed, execute, outcome_of
+from loyalty_relay.operations.context import API
+from loyalty_relay.operations.execute import Executed, execute, failed
 from loyalty_relay.operations.link_store import link_to_dict
 from loyalty_relay.outcomes import Outcome, Result
 
@@ -245,8 +245,8 @@ def _carry_out(call: Call, command: Command) -> Answer:
     try:
         executed = execute(envelope, call.services, call.deadline, payload_digest=digest)
     except RelayError as error:
-        outcome = outcome_of(error, Result.IGNORED)
-        call.services.journal.write(journal_entry(envelope, outcome, now=call.services.clock()))
+        _, entry = failed(envelope, error, Result.IGNORED, call.services.clock())
+        call.services.journal.write(entry)
         raise
     return _reply(call, executed)
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from loyalty_relay import observability, policy
 from loyalty_relay.commands import Envelope
 from loyalty_relay.deadline import Deadline
 from loyalty_relay.errors import PermanentError, RelayError, TransientError
-from loyalty_relay.operations.context import journal_entry
-from loyalty_relay.operations.execute import execute, outcome_of
+from loyalty_relay.operations.execute import execute, failed
 from loyalty_relay.outcomes import Outcome, Result
 
 if TYPE_CHECKING:
@@ -111,10 +111,8 @@ class _Batch:
         age = services.clock() - int(attributes.get("SentTimestamp", "0") or 0) / 1000 if attributes else 0.0
         wait = policy.delay(error, received, services.random())
         failure = error if isinstance(error, RelayError) else TransientError()
-        outcome = outcome_of(failure, Result.RETRYING)
-        tried = services.journal.retrying(
-            journal_entry(envelope, outcome, now=services.clock()), counted=wait if policy.counts(error) else 0.0
-        )
+        outcome, entry = failed(envelope, failure, Result.RETRYING, services.clock())
+        tried = services.journal.retrying(entry, waiting=wait if policy.counts(error) else 0.0)
         if policy.give_up(error, tried=tried, age=age):
             self._park(envelope, failure, record)
             return False
@@ -124,9 +122,9 @@ class _Batch:
 
     def _park(self, envelope: Envelope, error: RelayError, record: dict[str, Any]) -> None:
         attempts = int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
-        outcome = outcome_of(error, Result.PARKED)
+        outcome, entry = failed(envelope, error, Result.PARKED, self.services.clock())
         self.services.parking.park(envelope, error, attempts=attempts)
-        self.services.journal.write(journal_entry(envelope, outcome, now=self.services.clock()))
+        self.services.journal.write(replace(entry, attempts=attempts))
         self._report(envelope, outcome, 0.0, code=error.code)
 
     def _report(self, envelope: Envelope, outcome: Outcome, took: float, **keys: Any) -> None:
