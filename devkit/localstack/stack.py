@@ -233,18 +233,25 @@ class LocalStack:
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         }
         try:
-            formation.describe_stacks(StackName=STACK_NAME)
-        except ClientError:
-            self._log("deploying the stack")
-            formation.create_stack(**request)
-        else:
-            try:
+            if self._is_deployed():
                 formation.update_stack(**request)
-            except ClientError as error:
-                if "No updates are to be performed" in str(error):
-                    return False
-                raise LocalStackError(f"the stack was refused: {error}") from error
+            else:
+                self._log("deploying the stack")
+                formation.create_stack(**request)
+        except ClientError as error:
+            if "No updates are to be performed" in str(error):
+                return False
+            raise LocalStackError(f"the stack was refused: {error}") from error
         self._wait_for_stack()
+        return True
+
+    def _is_deployed(self) -> bool:
+        try:
+            self.client("cloudformation").describe_stacks(StackName=STACK_NAME)
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return False
+            raise
         return True
 
     def _wait_for_stack(self) -> None:
