@@ -146,6 +146,12 @@ def test_tags_are_replaced_by_the_sent_list_or_appended_when_set_so(client: Kang
     assert fields(client, customer)["tags"] == [{"tag_name": "Staff"}, {"tag_name": "VIP"}]
 
 
+def test_a_tag_sent_twice_is_there_once(client: KangarooClient, customer: str) -> None:
+    twice = [{"tag_name": "VIP"}, {"tag_name": "Staff"}, {"tag_name": "VIP"}]
+    assert patch(client, customer, {"tags": twice}).status_code == 200
+    assert fields(client, customer)["tags"] == twice[:2]
+
+
 def test_no_tags_clear_the_tags(client: KangarooClient, customer: str) -> None:
     nothing: list[object] | None
     for nothing in ([], None):

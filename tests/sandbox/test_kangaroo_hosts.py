@@ -42,7 +42,18 @@ def test_the_limit_is_240_a_minute_and_the_next_window_is_free_again(client: Kan
     assert report["by_vendor"]["kangaroo"] == {"rate_limit": 1}
     assert report["limits"]["kangaroo"]["token 1"]["peak"] == 241
     client.now += 60
-    assert client.api("GET", "/me").status_code == 200
+    fresh = client.api("GET", "/me")
+    assert fresh.status_code == 200
+    assert limit_headers(fresh) == {"x-ratelimit-limit": "240", "x-ratelimit-remaining": "239"}
+
+
+def test_a_reset_forgets_what_was_counted(client: KangarooClient) -> None:
+    client.api("GET", "/me")
+    client.send("POST", "/_sandbox/reset")
+    client.sign_in()
+    assert limit_headers(client.api("GET", "/me"))["x-ratelimit-remaining"] == "239"
+    report = client.send("GET", "/_sandbox/rejections").json()["limits"]["kangaroo"]
+    assert sorted(meter["arrived"] for meter in report.values()) == [1, 1]
 
 
 def test_each_token_and_each_host_has_a_limit_of_its_own(client: KangarooClient) -> None:
