@@ -29,6 +29,8 @@ __all__ = [
 
 ABORT = "loyalty_relay.abort"
 """ASGI extension by which the server lets an application break the connection: ``abort(reset: bool)``."""
+CLOSED = "loyalty_relay.closed"
+"""ASGI extension that tells whether the client has gone: ``closed() -> bool``."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -69,9 +71,7 @@ class Sandbox:
                 return
         await _send_answer(send, json_answer(404, {"error": f"the sandbox serves no vendor at {path}"}))
 
-    async def _serve(
-        self, vendor: Vendor, router: Router, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _serve(self, vendor: Vendor, router: Router, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read_body(receive)
         path = scope["path"][len(vendor.prefix) :] or "/"
         record = self.recorder.begin(
@@ -144,15 +144,16 @@ class Sandbox:
             return fault.status or 502, {"content-type": "text/html; charset=utf-8"}, HTML_PAGE
         return fault.status or 200, {"content-type": "application/json"}, fault.body or b""
 
-    async def _send_damaged(
-        self, send: Send, answer: Answer, fault: Fault, scope: Scope, receive: Receive
-    ) -> None:
+    async def _send_damaged(self, send: Send, answer: Answer, fault: Fault, scope: Scope, receive: Receive) -> None:
         status, headers, content = answer
         await _send_start(send, status, headers, len(content))
         end = len(content) if fault.truncate is None else min(fault.truncate, len(content))
         cut = end < len(content)
         step, pause = fault.drip or (end or 1, 0.0)
+        closed = scope.get("extensions", {}).get(CLOSED, _never)
         for start in range(0, end, step):
+            if closed():
+                return
             last = start + step >= end
             chunk = content[start : min(start + step, end)]
             await send({"type": "http.response.body", "body": chunk, "more_body": cut or not last})
@@ -185,6 +186,10 @@ class Sandbox:
         return status, headers, content
 
 
+def _never() -> bool:
+    return False
+
+
 async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
     await _send_answer(send, (404, {"x-sandbox-no-route": "1"}, b""))
 
@@ -215,9 +220,7 @@ async def _capture(app: ASGIApp, scope: Scope, body: bytes) -> Answer:
         nonlocal status
         if message["type"] == "http.response.start":
             status = message["status"]
-            headers.update(
-                (name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]
-            )
+            headers.update((name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"])
         else:
             content.extend(message.get("body", b""))
 

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from devkit.sandbox.core import ABORT, Sandbox, create_app
+from devkit.sandbox.core import ABORT, CLOSED, Sandbox, create_app
 from devkit.sandbox.vendor import Clock, Vendor
 
 HOST = "127.0.0.1"
@@ -31,9 +31,7 @@ class AbortableProtocol(H11Protocol):
         self.app = functools.partial(_with_abort, self.app, transport)
 
 
-async def _with_abort(
-    app: ASGIApp, transport: asyncio.Transport, scope: Scope, receive: Receive, send: Send
-) -> None:
+async def _with_abort(app: ASGIApp, transport: asyncio.Transport, scope: Scope, receive: Receive, send: Send) -> None:
     def abort(reset: bool) -> None:
         if reset:
             # Lingering for zero seconds makes the kernel send RST in place of FIN.
@@ -44,7 +42,7 @@ async def _with_abort(
             transport.close()
 
     if scope["type"] == "http":
-        scope["extensions"] = {**scope.get("extensions", {}), ABORT: abort}
+        scope["extensions"] = {**scope.get("extensions", {}), ABORT: abort, CLOSED: transport.is_closing}
     await app(scope, receive, send)
 
 

@@ -18,6 +18,7 @@ KINDS = (
     ("email", "email", "1002", "allow_email_update"),
     ("external_id", "externalId", "1003", "allow_external_id_update"),
 )
+EXTERNAL_ID_LIMIT = 250
 FRAUD_STATUSES = ("CONFIRMED", "NONE", "NORMAL", "OUTLIER", "FRAUD", "INTERNAL", "INVALID")
 
 
@@ -69,7 +70,8 @@ class Items:
             raise ItemError("1015")
         codes = {key: code for key, _, code, _ in KINDS}
         for key, identifier in passed:
-            if not payload.is_valid(identifier.type, identifier.value) or len(identifier.value) > 255:
+            too_long = len(identifier.value) > EXTERNAL_ID_LIMIT and identifier.type == "externalId"
+            if too_long or not payload.is_valid(identifier.type, identifier.value):
                 raise ItemError(codes[key])
 
     def create(self, call: Call, given: dict[str, Any]) -> Customer:
