@@ -1,0 +1,177 @@
+"""A loyalty CRM in memory: members with state, identifiers that are unique, and faults before or after the effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from loyalty_relay.commands import Credits, CustomerCommand, CustomerRef, LinkStore
+from loyalty_relay.crm import Branch, Receipt, StoreLink
+from loyalty_relay.deadline import Deadline
+from loyalty_relay.errors import AmbiguousOutcome, CustomerExists, CustomerNotFound, FieldProblem, StoreConflict
+
+
+@dataclass
+class Member:
+    """One member and everything that was done to them."""
+
+    id: str
+    identifiers: dict[str, str]
+    fields: dict[str, Any] = field(default_factory=dict)
+    tags: set[str] = field(default_factory=set)
+    credits: list[Credits] = field(default_factory=list)
+
+
+@dataclass
+class FakeCrm:
+    """Implements ``Crm``, ``CrmFieldsCrm`` and ``StoreLinkCrm``. ``calls`` lists what reached it, in order.
+
+    ``before``/``after``: errors to raise instead of, or after, the next writes.
+    """
+
+    operations: frozenset[str] = frozenset({"register", "update", "crm-patch", "link-store"})
+    members: dict[str, Member] = field(default_factory=dict)
+    merged: dict[str, str] = field(default_factory=dict)
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    before: list[BaseException | None] = field(default_factory=list)
+    after: list[BaseException | None] = field(default_factory=list)
+    problems: list[FieldProblem] = field(default_factory=list)
+    unsupported: frozenset[str] = frozenset({"address"})
+    branch_list: list[Branch] = field(
+        default_factory=lambda: [Branch("b1", "Online", True), Branch("b0", "Town", False)]
+    )
+    integrations: dict[int, str] = field(default_factory=dict)
+    store_links: list[StoreLink] = field(default_factory=list)
+    lists_integrations: bool = True
+    during: Callable[[], None] | None = None
+
+    def check(self, command: CustomerCommand) -> list[FieldProblem]:
+        return self.problems
+
+    def supports(self, field: str) -> bool:
+        return field not in self.unsupported
+
+    def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
+        self.calls.append(("find",))
+        if customer.loyalty_id is not None:
+            survivor = self.merged.get(customer.loyalty_id, customer.loyalty_id)
+            return survivor if survivor in self.members else None
+        return self._owner(customer)
+
+    def _owner(self, customer: CustomerRef) -> str | None:
+        for identifier in customer.identifiers:
+            for member in self.members.values():
+                if member.identifiers.get(identifier.type) == identifier.value:
+                    return member.id
+        return None
+
+    def register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
+        self.calls.append(("register", dict(fields), command.credits))
+        self._fault(self.before)
+        owner = self._owner(command.customer)
+        if owner is not None:
+            raise CustomerExists("exists", loyalty_id=owner, code="8006")
+        member = Member(str(1000 + len(self.members)), {i.type: i.value for i in command.customer.identifiers})
+        self.members[member.id] = member
+        return self._written(member, command, fields, created=True)
+
+    def update(
+        self,
+        loyalty_id: str | None,
+        command: CustomerCommand,
+        fields: Mapping[str, Any],
+        deadline: Deadline,
+        *,
+        changed: frozenset[str],
+    ) -> Receipt:
+        self.calls.append(("update", loyalty_id, dict(fields), command.credits, changed))
+        self._fault(self.before)
+        target = self._owner(command.customer) if loyalty_id is None else self.merged.get(loyalty_id, loyalty_id)
+        if target not in self.members:
+            raise CustomerNotFound("not found", code="8015")
+        return self._written(self.members[target], command, fields)
+
+    def crm_fields(self, loyalty_id: str, deadline: Deadline) -> list[dict[str, Any]]:
+        return [{"name": name, "value": value} for name, value in self.members[loyalty_id].fields.items()]
+
+    def tags(self, deadline: Deadline) -> list[dict[str, Any]]:
+        return [{"id": 1, "name": "Red"}]
+
+    def patch_crm_fields(
+        self,
+        loyalty_id: str,
+        command: CustomerCommand,
+        fields: Mapping[str, Any],
+        replace_tags: tuple[str, ...] | None,
+        deadline: Deadline,
+    ) -> Receipt:
+        self.calls.append(("patch", loyalty_id, dict(fields), replace_tags))
+        self._fault(self.before)
+        member = self.members[loyalty_id]
+        if replace_tags is not None:
+            member.tags = set(replace_tags)
+        return self._written(member, command, fields)
+
+    def _written(
+        self, member: Member, command: CustomerCommand, fields: Mapping[str, Any], *, created: bool = False
+    ) -> Receipt:
+        for name, value in fields.items():
+            if name.startswith("tags."):
+                (member.tags.add if value else member.tags.discard)(name.removeprefix("tags."))
+            else:
+                member.fields[name] = value
+        if command.credits:
+            member.credits.append(command.credits)
+        if self.during is not None:
+            self.during()
+        self._fault(self.after)
+        return Receipt(loyalty_id=member.id, created=created, sent=tuple(fields), request_id="req-1")
+
+    @staticmethod
+    def _fault(faults: list[BaseException | None]) -> None:
+        error = faults.pop(0) if faults else None
+        if error is not None:
+            raise error
+
+    # -- stores ---------------------------------------------------------------------------------------------------
+
+    def branches(self, deadline: Deadline) -> list[Branch]:
+        self.calls.append(("branches",))
+        return self.branch_list
+
+    def find_integration(self, name: str, deadline: Deadline) -> int | None:
+        self.calls.append(("find_integration",))
+        if not self.lists_integrations:
+            raise AmbiguousOutcome("no list route")
+        return next((number for number, known in self.integrations.items() if known == name), None)
+
+    def create_integration(self, name: str, deadline: Deadline) -> int:
+        self.calls.append(("create_integration",))
+        self._fault(self.before)
+        number = 20 + len(self.integrations)
+        self.integrations[number] = name
+        self._fault(self.after)
+        return number
+
+    def links(self, integration_id: int, deadline: Deadline) -> list[StoreLink]:
+        self.calls.append(("links",))
+        return [link for link in self.store_links if link.integration_id == integration_id]
+
+    def create_link(self, command: LinkStore, branch_id: str, integration_id: int, deadline: Deadline) -> StoreLink:
+        self.calls.append(("create_link",))
+        self._fault(self.before)
+        if any(link.shop_id == command.shop_id for link in self.store_links):
+            raise StoreConflict("taken")
+        link = StoreLink(
+            branch_link_id=len(self.store_links) + 1,
+            shop_id=command.shop_id,
+            account_id=command.account_id,
+            branch_id=branch_id,
+            integration_id=integration_id,
+            store_name=command.store_name,
+            store_domain=command.store_domain,
+        )
+        self.store_links.append(link)
+        self._fault(self.after)
+        return link

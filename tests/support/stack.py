@@ -1,0 +1,175 @@
+"""The stack's tables, queues and secrets in process (moto), made from template.yaml, and the services wired to them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto import mock_aws
+
+from devkit.localstack.template import read
+from loyalty_relay import aws
+from loyalty_relay.services import Services
+from loyalty_relay.settings import Settings
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+REGION = "us-east-1"
+OPERATIONS = ("register", "update", "crm-patch", "link-store", "hydrate")
+START = 1_790_000_000.0
+
+
+@dataclass
+class Clock:
+    """A wall clock and a monotonic one that move only when told."""
+
+    now: float = START
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@dataclass
+class Context:
+    """Lambda's context, as far as functions look at it."""
+
+    seconds: float = 30.0
+    function_name: str = "function"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds * 1000)
+
+
+@dataclass
+class Stack:
+    """A stack in process. ``services(operation)`` is what that operation's function has."""
+
+    clock: Clock
+    environment: dict[str, str]
+    clients: dict[str, Any]
+
+    def client(self, name: str) -> Any:
+        return self.clients[name]
+
+    def services(self, operation: str = "register", random: Callable[[], float] = lambda: 0.5) -> Services:
+        environment = {**self.environment, "RELAY_PARKED": self.environment[f"PARKED_{operation}"]}
+        return Services(
+            Settings.from_env(environment),
+            clock=self.clock,
+            monotonic=self.clock,
+            sleep=self.clock.sleep,
+            random=random,
+            client=self.client,
+        )
+
+    def put_connection(self, id: str, data: dict[str, Any]) -> None:
+        """Create the connection's secret, or give it a new version."""
+        secrets, name = self.clients["secretsmanager"], f"test/connections/{id}"
+        text = json.dumps(data)
+        try:
+            secrets.create_secret(Name=name, SecretString=text)
+        except secrets.exceptions.ResourceExistsException:
+            secrets.put_secret_value(SecretId=name, SecretString=text)
+
+    def messages(self, queue: str) -> list[dict[str, Any]]:
+        """Take everything out of a queue: ``register`` … or ``parked:register`` …"""
+        url = self.environment[_variable(queue)]
+        taken: list[dict[str, Any]] = []
+        while True:
+            got = self.clients["sqs"].receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
+            )
+            if "Messages" not in got:
+                return taken
+            for message in got["Messages"]:
+                self.clients["sqs"].delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                taken.append(message)
+
+    def receive(self, queue: str, count: int = 10) -> dict[str, Any]:
+        """Receive messages as Lambda's event source mapping hands them to a function."""
+        got = self.clients["sqs"].receive_message(
+            QueueUrl=self.environment[_variable(queue)],
+            MaxNumberOfMessages=count,
+            AttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        return {"Records": [record(m) for m in got.get("Messages", [])]}
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """All items of a table: ``state``, ``journal`` or ``idempotency``."""
+        name = self.environment[f"RELAY_{table.upper()}_TABLE"]
+        items: list[dict[str, Any]] = self.clients["dynamodb"].scan(TableName=name)["Items"]
+        return items
+
+
+def record(message: dict[str, Any]) -> dict[str, Any]:
+    """A received message as a record of an SQS event."""
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message["Attributes"],
+        "messageAttributes": message.get("MessageAttributes", {}),
+        "eventSource": "aws:sqs",
+        "awsRegion": REGION,
+    }
+
+
+def _variable(queue: str) -> str:
+    if queue.startswith("parked:"):
+        return f"PARKED_{queue.removeprefix('parked:')}"
+    return "RELAY_QUEUE_" + queue.upper().replace("-", "_")
+
+
+_numbers = itertools.count()
+
+
+@contextmanager
+def stack_in_process() -> Iterator[Stack]:
+    """A fresh stack in moto; AWS is neither reached nor configured."""
+    with mock_aws():
+        aws.forget()
+        clients = {
+            name: boto3.client(
+                name,
+                region_name=REGION,
+                aws_access_key_id="fake",
+                aws_secret_access_key="fake",
+            )
+            for name in ("dynamodb", "sqs", "secretsmanager")
+        }
+        environment = {
+            "RELAY_SECRETS_PREFIX": "test",
+            "RELAY_DIGEST_SECRET": "test/digest",
+            "RELAY_SANDBOX_HOSTS": "127.0.0.1:9",
+        }
+        resources = read(TEMPLATE.read_text())["Resources"]
+        number = next(_numbers)
+        for table in ("Idempotency", "State", "Journal"):
+            name = f"{table}{number}"
+            _create_table(clients["dynamodb"], name, resources[f"{table}Table"]["Properties"])
+            environment[f"RELAY_{table.upper()}_TABLE"] = name
+        for operation in (*OPERATIONS, "ingest"):
+            parked = clients["sqs"].create_queue(QueueName=f"{operation}-parked-{number}")["QueueUrl"]
+            environment[f"PARKED_{operation}"] = parked
+            if operation != "ingest":
+                queue = clients["sqs"].create_queue(QueueName=f"{operation}-{number}")["QueueUrl"]
+                environment[_variable(operation)] = queue
+        clients["secretsmanager"].create_secret(Name="test/digest", SecretString="a digest key for tests only")
+        yield Stack(Clock(), environment, clients)
+
+
+def _create_table(dynamodb: Any, name: str, properties: dict[str, Any]) -> None:
+    """The table as the template describes it, as far as moto needs."""
+    wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    dynamodb.create_table(TableName=name, **{key: properties[key] for key in wanted if key in properties})
