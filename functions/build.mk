@@ -2,12 +2,13 @@
 # Each function's folder has this file as its Makefile; packages and shared code come from the layer.
 
 PYTHON_RUNTIME ?= python3.13
+VERSION := $(PYTHON_RUNTIME:python%=%)
+
+# Bytecode is valid for one minor version only. Without one of that version, the layer's build says what it costs.
+INTERPRETER ?= $(firstword $(foreach candidate,$(PYTHON_RUNTIME) $(wildcard $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions/$(VERSION).*/bin/python3),\
+    $(if $(filter $(VERSION),$(shell $(candidate) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)),$(candidate))))
 
 build-%:
 	@cp app.py "$(ARTIFACTS_DIR)/"
-	@for python in $(PYTHON_RUNTIME) "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$(PYTHON_RUNTIME:python%=%).*/bin/python3; do \
-	    if "$$python" -c 'import sys; sys.exit("python%d.%d" % sys.version_info[:2] != "$(PYTHON_RUNTIME)")' 2>/dev/null; then \
-	        cd "$(ARTIFACTS_DIR)" && exec "$$python" -m compileall -q --invalidation-mode unchecked-hash app.py; \
-	    fi; \
-	done; \
-	echo "warning: no $(PYTHON_RUNTIME) here, so $* ships without bytecode" >&2
+	@$(if $(INTERPRETER),$(INTERPRETER) -m compileall -q --invalidation-mode unchecked-hash \
+	    -s "$(ARTIFACTS_DIR)" -p /var/task "$(ARTIFACTS_DIR)")

@@ -105,7 +105,7 @@ class LayerBuilder:
         command = [
             *("make", "--no-print-directory", "-C", str(self._source), target),
             f"ARTIFACTS_DIR={scratch}",
-            f"PYTHON={self._python}",
+            f"INTERPRETER={self._python}",
             f"INSTALL={self._python} -m pip --disable-pip-version-check install -qq --no-compile",
         ]
         # Started from make itself, its flags and job server are not for this one.
