@@ -25,6 +25,18 @@ class Receipt:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a check of one of the vendor's prerequisites found."""
+
+    name: str
+    ok: bool | None
+    """None: it could not be looked at; the message says why."""
+    message: str
+    who: str = ""
+    """Who can change it: ``operator`` of the relay, the ``business`` in the vendor's portal, or the ``vendor``."""
+
+
 class Crm(Protocol):
     """A loyalty CRM account, as operations see it. Every method may raise the errors of ``loyalty_relay.errors``."""
 
@@ -81,8 +93,14 @@ class CrmFieldsCrm(Crm, Protocol):
         fields: Mapping[str, Any],
         replace_tags: tuple[str, ...] | None,
         deadline: Deadline,
+        *,
+        strict: bool = True,
     ) -> Receipt:
-        """Validate against the live definitions, then patch; ``details['fields']`` is the full list after it."""
+        """Validate against the live definitions, then patch; ``details['fields']`` is the full list after it.
+
+        ``strict``: a field that the business has not enabled is an error; otherwise it is left out with a notice,
+        since a shop sends more than a business has enabled.
+        """
         ...
 
 
