@@ -1,0 +1,1 @@
+"""Kangaroo Rewards: the business API and the integrations API."""
