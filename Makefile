@@ -51,10 +51,11 @@ run: $(DEV) $(STACK) ## the local stack in the foreground, until Ctrl-C
 	@$(RELAY) dev
 
 .PHONY: check
-check: $(DEV) $(SAM) ## format, lint, types, template
+check: $(DEV) $(SAM) ## format, lint, types, the API's document, template
 	@echo "== ruff format"; $(PY) -m ruff format --check .
 	@echo "== ruff check"; $(PY) -m ruff check .
 	@echo "== mypy"; $(PY) -m mypy
+	@echo "== openapi"; $(PY) -m devkit.openapi --check
 	@echo "== cfn-lint"; .local/sam/bin/cfn-lint template.yaml
 	@echo "== sam validate"; $(SAM_CLI) validate --lint --template-file template.yaml
 
@@ -79,7 +80,7 @@ soak: $(DEV) $(STACK) ## the fault tests for a longer time
 
 .PHONY: openapi
 openapi: $(DEV) ## write docs/openapi.json
-	@$(RELAY) openapi --output docs/openapi.json
+	@$(PY) -m devkit.openapi
 
 .PHONY: docs
 docs: openapi ## everything under docs/ that is generated
