@@ -48,3 +48,21 @@ def to_e164(text: str, default_country: str | None = None) -> str | None:
 def digits(e164: str) -> str:
     """The digits of an E.164 number, country code first and without ``+``: the form Capillary stores."""
     return e164.removeprefix("+")
+
+
+def national(e164: str, default_country: str | None = None) -> tuple[str, str] | None:
+    """An E.164 number as its national digits and its country (ISO 3166-1 alpha-2): the form Kangaroo stores.
+
+    Where several countries share a code and the digits do not tell, ``default_country`` is taken if it is one of them,
+    else the main one. None for numbers of no country (satellite phones, for instance).
+    """
+    import phonenumbers
+
+    number = phonenumbers.parse(e164)
+    country = phonenumbers.region_code_for_number(number)
+    if country is None:
+        sharing = phonenumbers.region_codes_for_country_code(number.country_code or 0)
+        country = default_country if default_country in sharing else next(iter(sharing), None)
+    if country is None or len(country) != 2 or not country.isalpha():
+        return None
+    return phonenumbers.national_significant_number(number), country
