@@ -24,8 +24,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from loyalty_relay.aws import error_code, failures
 from loyalty_relay.deadline import Deadline
 from loyalty_relay.digests import Digests
 from loyalty_relay.errors import LeaseBusy, StoreUnavailable
@@ -161,12 +160,10 @@ class TokenStore:
         """What the secret holds now; None when there is no such secret. Raises StoreUnavailable."""
         try:
             found = self._secrets.get_secret_value(SecretId=self.name(key))
-        except ClientError as error:
-            if _code(error) == "ResourceNotFoundException":
+        except failures() as error:
+            if error_code(error) == "ResourceNotFoundException":
                 return None
-            raise StoreUnavailable(f"the tokens cannot be read ({_code(error)})") from None
-        except BotoCoreError as error:
-            raise StoreUnavailable(f"the tokens cannot be read ({type(error).__name__})") from None
+            raise StoreUnavailable(f"the tokens cannot be read ({error_code(error)})") from None
         return TokenSet.from_json(found.get("SecretString") or "")
 
     # -- one at a time --------------------------------------------------------------------------------------------
@@ -268,12 +265,10 @@ class TokenStore:
                 ConditionExpression="attribute_not_exists(pk) OR held_until < :now OR holder = :me",
                 ExpressionAttributeValues={":now": {"N": f"{now:.3f}"}, ":me": {"S": self._owner}},
             )
-        except ClientError as error:
-            if _code(error) == "ConditionalCheckFailedException":
+        except failures() as error:
+            if error_code(error) == "ConditionalCheckFailedException":
                 return False
-            raise StoreUnavailable(f"the lease on the tokens cannot be taken ({_code(error)})") from None
-        except BotoCoreError as error:
-            raise StoreUnavailable(f"the lease on the tokens cannot be taken ({type(error).__name__})") from None
+            raise StoreUnavailable(f"the lease on the tokens cannot be taken ({error_code(error)})") from None
         return True
 
     def _give_up(self, key: str) -> None:
@@ -285,7 +280,7 @@ class TokenStore:
                 ConditionExpression="holder = :me",
                 ExpressionAttributeValues={":me": {"S": self._owner}},
             )
-        except (ClientError, BotoCoreError):
+        except failures():
             return
 
     def _write(self, name: str, tokens: TokenSet) -> None:
@@ -297,10 +292,8 @@ class TokenStore:
                 self._sleep(0.1 * 2**attempt * (1 + self._random()))
             try:
                 self._write_once(name, text)
-            except ClientError as error:
-                why = _code(error)
-            except BotoCoreError as error:
-                why = type(error).__name__
+            except failures() as error:
+                why = error_code(error)
             else:
                 return
         raise StoreUnavailable(f"the tokens cannot be written ({why})")
@@ -308,11 +301,7 @@ class TokenStore:
     def _write_once(self, name: str, text: str) -> None:
         try:
             self._secrets.put_secret_value(SecretId=name, SecretString=text)
-        except ClientError as error:
-            if _code(error) != "ResourceNotFoundException":
+        except failures() as error:
+            if error_code(error) != "ResourceNotFoundException":
                 raise
             self._secrets.create_secret(Name=name, SecretString=text, Description="Access tokens of a destination")
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", "unknown"))

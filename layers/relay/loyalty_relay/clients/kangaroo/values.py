@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from loyalty_relay.phones import to_e164
+from loyalty_relay.phones import national, to_e164
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+")
 LANGUAGES = ("en", "fr", "es")
@@ -44,15 +44,4 @@ def national_phone(value: str, default_country: str | None) -> tuple[str, str] |
     is no phone number or belongs to no country.
     """
     e164 = to_e164(value, default_country)
-    if e164 is None:
-        return None
-    import phonenumbers
-
-    number = phonenumbers.parse(e164)
-    country = phonenumbers.region_code_for_number(number)
-    if country is None:
-        sharing = phonenumbers.region_codes_for_country_code(number.country_code or 0)
-        country = default_country if default_country in sharing else next(iter(sharing), None)
-    if country is None or not re.fullmatch(r"[A-Z]{2}", country):
-        return None
-    return phonenumbers.national_significant_number(number), country
+    return None if e164 is None else national(e164, default_country)
