@@ -1,23 +1,24 @@
-"""What every source module shares: the request it is given, the changes it reads out of it, and the protocol it
-follows.
+"""What every platform's module offers and speaks in: requests, replies, verdicts, and *changes* in our words.
 
-A source module knows its platform and nothing else: not the destination, not a client. It says whether a request is
-authentic, answers the platform's handshakes, and reads deliveries into *changes* in our words. ``translate`` turns
-changes into commands.
+A platform's module knows its platform and nothing else: not the destination, not a client. It says whether a request is
+authentic, answers the platform's handshakes, and reads deliveries into changes; ``translate`` turns changes into
+commands.
+
+Every module is laid out alike, top to bottom: the vendor's pages it follows, the ``topics`` table, the ``SourceModule``
+with ``check``, ``verify``, ``handshake``, ``store``, ``read`` and ``accepted`` (those it needs, in this order), one
+reader per shape of body in ``_READERS``, and ``SOURCE``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from enum import StrEnum
+from typing import Any, ClassVar, Literal
 
 from loyalty_relay.commands import Event, Version
-from loyalty_relay.connections import Source, WebhookSecret
-from loyalty_relay.errors import Untranslatable
+from loyalty_relay.connections import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,22 @@ class Reply:
     status: int
     body: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    note: Mapping[str, str] = field(default_factory=dict)
+    """For a handshake whose content an operator needs: keys for the log line, out of the log's allow-list."""
+
+
+class Verdict(StrEnum):
+    """Whether a request is authentic, and for the log, why not. Only ``AUTHENTIC`` is true."""
+
+    AUTHENTIC = "authentic"
+    NO_SIGNATURE = "no_signature"
+    MALFORMED = "malformed_signature"
+    WRONG = "wrong_signature"
+    OUTSIDE_WINDOW = "outside_window"
+    """Rightly signed, but at another time: a replay, or a clock that is wrong."""
+
+    def __bool__(self) -> bool:
+        return self is Verdict.AUTHENTIC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +68,7 @@ class CustomerChanged:
     """A customer is as ``fields`` says (names: ``loyalty_relay.commands``). Absent: not told. None: told to be empty.
 
     ``source_id`` is unique within the connection: prefixed with the store where the platform's ids are not.
+    ``fields`` may further hold ``country`` (ISO 3166-1 alpha-2), where a phone number without its country code is from.
     ``payload`` is the platform's own entity, for the connection's mapping expressions.
     """
 
@@ -62,6 +80,9 @@ class CustomerChanged:
     versions: Mapping[str, Version] = field(default_factory=dict)
     created: bool = False
     store: str | None = None
+    email: str | None = None
+    """To find the customer by, where the event names it without telling that it is so (consent topics)."""
+    phone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +103,7 @@ class CustomerRetired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreChanged:
-    """A shop or location exists or has changed."""
+    """A shop or location exists or has changed. ``domain`` is an absolute URL."""
 
     event: Event
     shop_id: str
@@ -95,7 +116,7 @@ class StoreChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreErased:
-    """A privacy request for everything of one shop."""
+    """A privacy request for everything of one shop, which is one of the connection's stores."""
 
     event: Event
     shop_id: str
@@ -104,7 +125,7 @@ class StoreErased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThinChange:
-    """The delivery only names a resource; ``Hydrating.fetch`` says how to read it."""
+    """The delivery only names a resource; ``HydratingSource.fetch`` says how to read it."""
 
     event: Event
     resource: str
@@ -128,50 +149,76 @@ Change = CustomerChanged | CustomerRetired | StoreChanged | StoreErased | ThinCh
 class Topic:
     """One row of the catalogue: a topic of a platform and what it becomes.
 
-    ``becomes``: register, update, consent, tags, retire, erase, link-store, hydrate, ignored, handshake.
     ``fixture`` names the sample under ``events/sources/PLATFORM/`` (without ``.json``) that tests and ``relay
-    send`` use.
+    send`` use; a topic with several shapes of body has a row for each.
     """
 
     name: str
-    becomes: str
+    becomes: Literal[
+        "register", "update", "consent", "tags", "retire", "erase", "link-store", "hydrate", "ignored", "handshake"
+    ]
     fixture: str
     note: str = ""
 
 
-class SourceModule(Protocol):
-    """What a platform's module offers as ``SOURCE``."""
+class SourceModule(ABC):
+    """A platform. The defaults are those of a platform that signs every delivery, needs no handshake and is content
+    with an empty 200.
+    """
 
-    platform: str
-    signs_time: bool
-    """True when the platform signs a time, so that replays outside ``window`` are refused."""
-    topics: tuple[Topic, ...]
+    platform: ClassVar[str]
+    topics: ClassVar[tuple[Topic, ...]]
+    signs_time: ClassVar[bool] = False
+    """True when the platform signs a time, so that ``verify`` refuses replays outside a window."""
+    may_be_unsigned: ClassVar[bool] = False
+    """True when an operator may state that this source cannot sign; the URL is then the only secret."""
+    secret_headers: ClassVar[frozenset[str]] = frozenset()
+    """Headers that are credentials themselves; they are not kept with a parked delivery."""
+    api_domains: ClassVar[tuple[str, ...]] = ()
+    """The platform's own domains, below which a connection's ``api_host`` must be."""
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Problems of the connection's source section that only this platform knows: (dotted field, sentence)."""
-        ...
+        return ()
 
-    def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> bool:
-        """Whether one of ``secrets`` authenticates the request. Never raises; False for anything malformed."""
-        ...
+    @abstractmethod
+    def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
+        """Whether one of ``secrets`` authenticates the request. Never raises. ``now``: epoch seconds."""
 
     def handshake(self, request: Request, source: Source) -> Reply | None:
-        """The answer to a documented handshake or ping that comes before or without a signature; None for
-        everything else.
+        """The answer to a documented handshake or ping that comes before or without a signature; None for everything
+        else. A handshake has no effect.
         """
-        ...
+        return None
 
     def store(self, request: Request, source: Source) -> str | None:
-        """Which store the delivery is from, to be found in the connection's ``stores``; None where it names none."""
-        ...
+        """Which store the delivery is from, to be found in the connection's ``stores`` (letter case aside).
 
+        None where the platform names none with the delivery; an empty text where it should have and did not. Called
+        after ``verify``; never raises.
+        """
+        return None
+
+    @abstractmethod
     def read(self, request: Request, source: Source) -> list[Change]:
-        """The changes of an authentic delivery. Raises Untranslatable when the body is not what its topic promises."""
-        ...
+        """The changes of an authentic delivery, in an order that a second reading repeats.
+
+        Raises Untranslatable when the body is not what its topic promises, and NotAuthentic when the signed body
+        contradicts what the unsigned headers say about the store.
+        """
 
     def accepted(self, request: Request) -> Reply:
         """The success answer that this platform understands."""
-        ...
+        return Reply(status=200)
+
+
+def listed(store: str, source: Source) -> bool:
+    """Whether the store is one of the connection's, letter case aside.
+
+    Ingest asks it of the delivery's store; a module whose deliveries tell of several stores asks it of each entity and
+    answers ``NothingToDo('store_not_connected')`` for the others.
+    """
+    return store.casefold() in {known.casefold() for known in source.stores}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,89 +233,15 @@ class Fetch:
     requests_per_minute: float | None = None
 
 
-class HydratingSource(SourceModule, Protocol):
-    """A source with thin events."""
+class HydratingSource(SourceModule):
+    """A platform with thin events."""
 
+    @abstractmethod
     def fetch(self, thin: ThinChange, source: Source) -> Fetch:
         """How to read the resource."""
-        ...
 
+    @abstractmethod
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
         """The change, from the platform's answer. What was deleted meanwhile is ``NothingToDo('gone')``, not an
         error.
         """
-        ...
-
-
-def live_secrets(secrets: Iterable[WebhookSecret], now: float) -> list[str]:
-    return [secret.value for secret in secrets if secret.live(now)]
-
-
-def same(expected: bytes | str, given: bytes | str | None) -> bool:
-    """Constant-time equality that never raises: texts are compared as UTF-8."""
-    if given is None:
-        return False
-    left = expected.encode("utf-8", "surrogatepass") if isinstance(expected, str) else expected
-    right = given.encode("utf-8", "surrogatepass") if isinstance(given, str) else given
-    return hmac.compare_digest(left, right)
-
-
-def body_digest(*parts: str | bytes) -> str:
-    """The identity of a delivery whose platform signs no event id: SHA-256 over the parts that make it."""
-    sha = hashlib.sha256()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        sha.update(len(data).to_bytes(8, "big") + data)
-    return sha.hexdigest()
-
-
-MAX_DEPTH = 64
-"""Deeper JSON than any platform sends is refused before it can hurt."""
-
-
-def json_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object; integers stay exact. Raises Untranslatable('not_json' or 'not_an_object')."""
-    value = json_value(body)
-    if not isinstance(value, dict):
-        raise Untranslatable("not_an_object")
-    return value
-
-
-def json_value(body: bytes) -> Any:
-    """The body as JSON. Raises Untranslatable('not_json')."""
-    try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise Untranslatable("not_json") from error
-    if _too_deep(value):
-        raise Untranslatable("too_deep")
-    return value
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _too_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return False
-    return True
-
-
-def text_id(value: Any) -> str:
-    """An id as text, whether the platform writes a number or a text. Raises Untranslatable('no_id')."""
-    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).strip():
-        raise Untranslatable("no_id")
-    text = str(value).strip()
-    if len(text) > 200 or any(ord(c) < 0x20 or c == "\x7f" for c in text):
-        raise Untranslatable("bad_id")
-    return text

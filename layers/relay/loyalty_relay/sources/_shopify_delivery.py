@@ -1,0 +1,113 @@
+"""A Shopify delivery, and what its bodies have in common: ids, addresses, tags, consents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loyalty_relay.commands import Event, Version
+from loyalty_relay.errors import NotAuthentic, Untranslatable
+from loyalty_relay.sources.base import CustomerRetired
+from loyalty_relay.sources.wire import address_line, body_digest, member, moment, text_id, text_or_none
+
+PLATFORM = "shopify"
+CLOCK = "shopify"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An authentic delivery: the signed body, and what the unsigned headers say about it."""
+
+    topic: str
+    body: dict[str, Any]
+    raw: bytes
+    webhook_id: str
+    time: str
+    shop: str
+
+    def event(self, entity_id: str, *, family: str | None = None, repeats: bool = False) -> Event:
+        """The event under the identity of its body.
+
+        ``family``: what stands for the topic in the identity, where two topics with opposite meanings share a shape
+        of body. ``repeats``: the same body can truthfully be sent again, so that only the delivery's id tells
+        copies apart.
+        """
+        parts = [family or self.topic, *([self.webhook_id] if repeats else [])]
+        return Event(
+            source=PLATFORM,
+            topic=self.topic,
+            id=body_digest(*parts, self.raw),
+            entity_id=entity_id,
+            time=self.time,
+        )
+
+    def version(self, told: Any, event: Event) -> Version | None:
+        """As of the time the body tells, or else of the event."""
+        value = moment(told) or self.time
+        return Version(CLOCK, value, self.time, event.id) if value else None
+
+    def expect(self, expected: bool) -> None:
+        """Raises Untranslatable('topic_mismatch') when this is another topic's body."""
+        if not expected:
+            raise Untranslatable("topic_mismatch", f"the body is not that of {self.topic}")
+
+    def same_shop(self, told: Any) -> None:
+        """Raises NotAuthentic when the signed body names another shop than the header."""
+        if not isinstance(told, str) or told.strip().casefold() != self.shop.casefold():
+            raise NotAuthentic("the body is of another shop")
+
+
+def gid_of(value: Any, kind: str) -> str | None:
+    """The id in a GraphQL id of this kind; None when it is none."""
+    if not isinstance(value, str):
+        return None
+    found = re.fullmatch(rf"gid://shopify/{kind}/([^/?#\s]+)(?:\?.*)?", value.strip())
+    return text_id(found[1]) if found else None
+
+
+def entity_id(body: Mapping[str, Any], kind: str) -> str:
+    """The id of a REST body: the GraphQL id's, which was never rounded, else the number."""
+    return gid_of(body.get("admin_graphql_api_id"), kind) or text_id(body.get("id"))
+
+
+def address(data: Mapping[str, Any], name: str, postcode: str, country: str) -> dict[str, Any]:
+    """The default address; a customer who is told to have none has no address and no postal code."""
+    if name not in data:
+        return {}
+    told = data[name]
+    if not isinstance(told, dict) or not told:
+        return {"address": None, "postal_code": None}
+    lines = (told.get("address1"), told.get("address2"), told.get("city"), told.get("province"))
+    fields: dict[str, Any] = {"address": address_line(*lines), "postal_code": text_or_none(told.get(postcode))}
+    if code := text_or_none(told.get(country)):
+        fields["country"] = code.upper()
+    return fields
+
+
+def tags_of(value: Any) -> list[str]:
+    """REST writes tags as one comma-separated text, GraphQL as a list."""
+    listed = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+    return [text for tag in listed if (text := text_or_none(tag))]
+
+
+def consent_of(consent: Any, state: str, time: str) -> tuple[bool | None, str | None]:
+    """(opted in, as of when); opted is None where nothing is told.
+
+    ``not_subscribed`` without a time says that nobody was ever asked here, which is no reason to opt anybody out. Every
+    state but ``subscribed`` (pending, unsubscribed, redacted, invalid, and what may come) means no.
+    """
+    told = text_or_none(member(consent, state))
+    as_of = moment(member(consent, time))
+    if told is None or (told.lower() == "not_subscribed" and as_of is None):
+        return None, None
+    return told.lower() == "subscribed", as_of
+
+
+def retired(delivery: Delivery, source_id: str) -> CustomerRetired:
+    """A deletion; its body tells no time, and being final it may take the unsigned one."""
+    event = delivery.event(source_id)
+    return CustomerRetired(
+        event=event, source_id=source_id, reason="deleted", version=delivery.version(None, event), store=delivery.shop
+    )

@@ -1,0 +1,120 @@
+"""Shopify's Events: topic and action stand in the signed body, the rest is the answer to the subscription's own query.
+
+Sources: shopify.dev "Events: delivery structure", "Events: Customer", "Updates to Events payloads and subscription
+configuration".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loyalty_relay.commands import Event, Version
+from loyalty_relay.errors import Untranslatable
+from loyalty_relay.sources._shopify_delivery import Delivery, address, consent_of, gid_of, retired, tags_of
+from loyalty_relay.sources.base import Change, CustomerChanged
+from loyalty_relay.sources.wire import member, take, text_or_none
+
+_EVENT_FIELDS = {"firstName": "first_name", "lastName": "last_name", "note": "notes", "locale": "language"}
+_CHANGED = re.compile(r"customer\[id: '(gid://shopify/Customer/[^']+)'\]")
+
+
+def _event(delivery: Delivery) -> Change:
+    """Events: topic and action stand in the signed body too; the rest is the answer to the subscription's own query."""
+    body = delivery.body
+    told = f"{body.get('topic')}/{body.get('action')}"
+    delivery.expect(told == delivery.topic)
+    customer = member(body, "data", "customer")
+    customer = customer if isinstance(customer, dict) else {}
+    source_id = _event_id(body, customer)
+    if told == "Customer/delete":
+        return retired(delivery, source_id)
+    if not customer.keys() - {"id"}:
+        raise Untranslatable("no_customer_in_query", "the subscription's query asks for no customer")
+    event = delivery.event(source_id, repeats="updatedAt" not in customer)
+    fields = take(customer, _EVENT_FIELDS)
+    fields |= address(customer, "defaultAddress", "zip", "countryCodeV2")
+    fields |= {f"tags.{tag}": True for tag in tags_of(customer.get("tags"))}
+    versions: dict[str, Version] = {}
+    for contact in _EVENT_CONTACTS:
+        contact.read(customer, delivery, event, fields, versions)
+    return CustomerChanged(
+        event=event,
+        source_id=source_id,
+        fields=fields,
+        payload=customer,
+        version=delivery.version(customer.get("updatedAt"), event),
+        versions=versions,
+        created=told == "Customer/create",
+        store=delivery.shop,
+    )
+
+
+def _event_id(body: Mapping[str, Any], customer: Mapping[str, Any]) -> str:
+    """The customer's id out of the signed body: the query's answer, its variables, or the paths that changed."""
+    found = gid_of(customer.get("id"), "Customer") or gid_of(member(body, "query_variables", "customerId"), "Customer")
+    if found is None and (path := _CHANGED.search(str(body.get("fields_changed")))):
+        found = gid_of(path[1], "Customer")
+    if found is None:
+        raise Untranslatable("no_id")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _EventContact:
+    """E-mail or phone in GraphQL: once a plain member with a consent beside it, now an object that holds both."""
+
+    field: str
+    plain: str
+    consent: str
+    whole: str
+    address: str
+    subscription: str
+
+    def read(
+        self,
+        customer: Mapping[str, Any],
+        delivery: Delivery,
+        event: Event,
+        fields: dict[str, Any],
+        versions: dict[str, Version],
+    ) -> None:
+        if self.whole in customer:
+            fields[self.field] = text_or_none(member(customer, self.whole, self.address))
+        elif self.plain in customer:
+            fields[self.field] = text_or_none(customer[self.plain])
+        opted, as_of = consent_of(customer.get(self.whole), "marketingState", "marketingUpdatedAt")
+        if opted is None:
+            opted, as_of = consent_of(customer.get(self.consent), "marketingState", "consentUpdatedAt")
+        if opted is not None:
+            fields[self.subscription] = opted
+            if as_of and (version := delivery.version(as_of, event)):
+                versions[self.subscription] = version
+
+
+_EVENT_CONTACTS = (
+    _EventContact(
+        field="email",
+        plain="email",
+        consent="emailMarketingConsent",
+        whole="defaultEmailAddress",
+        address="emailAddress",
+        subscription="subscriptions.email.bulk",
+    ),
+    _EventContact(
+        field="phone",
+        plain="phone",
+        consent="smsMarketingConsent",
+        whole="defaultPhoneNumber",
+        address="phoneNumber",
+        subscription="subscriptions.sms.bulk",
+    ),
+)
+
+READERS: dict[str, Callable[[Delivery], Change]] = {
+    "Customer/create": _event,
+    "Customer/update": _event,
+    "Customer/delete": _event,
+}

@@ -1,0 +1,137 @@
+"""Standard Webhooks: any till or shop that signs with an off-the-shelf library and sends our published event schema.
+
+Sources: the Standard Webhooks specification; docs/event-schema.md for the bodies. Svix's header names are taken too.
+
+The id is signed and stays the same over retries, so it is the event's identity. The time is that of the attempt,
+and is only good for refusing replays. Signatures of other versions than ``v1`` (such as the asymmetric ``v1a``) are
+passed over.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Sequence
+
+from loyalty_relay.connections import Source
+from loyalty_relay.errors import Untranslatable
+from loyalty_relay.sources.base import Change, NothingToDo, Request, SourceModule, Topic, Verdict
+from loyalty_relay.sources.published import Told, changes, store_of
+from loyalty_relay.sources.wire import base64_text, hmac_sha256, json_object, matching, moment, text_id, within
+
+TOPICS = (
+    Topic(name="customer.created", becomes="register", fixture="customer-created"),
+    Topic(
+        name="customer.updated", becomes="update", fixture="customer-updated", note="registers whom it does not know"
+    ),
+    Topic(name="customer.consent", becomes="consent", fixture="customer-consent"),
+    Topic(name="customer.tags", becomes="tags", fixture="customer-tags"),
+    Topic(name="customer.deleted", becomes="retire", fixture="customer-deleted"),
+    Topic(name="customer.erased", becomes="erase", fixture="customer-erased"),
+    Topic(name="customer.merged", becomes="retire", fixture="customer-merged", note="into the kept customer"),
+    Topic(name="store.created", becomes="link-store", fixture="store-created"),
+    Topic(name="store.updated", becomes="link-store", fixture="store-updated"),
+    Topic(name="store.closed", becomes="ignored", fixture="store-closed", note="links are kept"),
+    Topic(name="store.erased", becomes="erase", fixture="store-erased"),
+    Topic(name="ping", becomes="ignored", fixture="ping", note="for trying a connection out"),
+)
+
+WINDOW = 300.0
+"""Seconds that a signed time may be away from ours, before or after."""
+
+MAX_SIGNATURES = 16
+"""More signatures than any roll of secrets needs are not looked at."""
+
+_WHOLE = re.compile(r"[0-9]{1,12}")
+_FAMILIES = ("webhook", "svix")
+
+
+def signing_key(secret: str) -> bytes | None:
+    """The key in a ``whsec_`` secret: what follows the prefix, base64-decoded (padding may lack). None when it is
+    none.
+    """
+    text = secret.removeprefix("whsec_").strip()
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True) or None
+    except ValueError:
+        return None
+
+
+class StandardWebhooks(SourceModule):
+    """HMAC-SHA256 over ``id.timestamp.body``, in base64, behind ``v1,``. Several signatures are separated by blanks."""
+
+    platform = "standard"
+    topics = TOPICS
+    signs_time = True
+
+    def check(self, source: Source) -> Iterable[tuple[str, str]]:
+        """Secrets that no library could sign with are found out here rather than by a refused delivery."""
+        for index, secret in enumerate(source.secrets):
+            key = signing_key(secret.value)
+            if key is None:
+                yield f"secrets.{index}.value", "must be whsec_ followed by base64"
+            elif len(key) < 16:
+                yield f"secrets.{index}.value", "must hold at least 16 bytes; the specification asks for 24 to 64"
+
+    def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
+        """One matching signature is enough."""
+        family = _family(request)
+        message_id, sent_at = request.header(f"{family}-id"), request.header(f"{family}-timestamp")
+        given = request.header(f"{family}-signature")
+        if message_id is None or sent_at is None or given is None:
+            return Verdict.NO_SIGNATURE
+        if not _WHOLE.fullmatch(sent_at):
+            return Verdict.MALFORMED
+        keys = [key for secret in secrets if (key := signing_key(secret)) is not None]
+        expected = [base64_text(hmac_sha256(key, f"{message_id}.{sent_at}.", request.body)) for key in keys]
+        verdict = Verdict.MALFORMED
+        for part in re.split(r"[ ,](?=v\d)|\s+", given)[:MAX_SIGNATURES]:
+            version, comma, signature = part.partition(",")
+            if version == "v1" and comma:
+                verdict = max(verdict, matching(signature, expected), key=_ORDER.index)
+        if verdict and not within(float(sent_at), now, WINDOW):
+            return Verdict.OUTSIDE_WINDOW
+        return verdict
+
+    def store(self, request: Request, source: Source) -> str | None:
+        """The store that the event names, where the connection lists stores; an event that names none is of no
+        store.
+        """
+        if not source.stores:
+            return None
+        try:
+            return store_of(json_object(request.body).get("data")) or ""
+        except Untranslatable:
+            return None
+
+    def read(self, request: Request, source: Source) -> list[Change]:
+        """One delivery is one event."""
+        body = json_object(request.body)
+        kind = body.get("type")
+        if not isinstance(kind, str) or not kind.strip():
+            raise Untranslatable("no_topic")
+        data = body.get("data")
+        time = moment(body.get("timestamp"))
+        if time is None and body.get("timestamp") is not None:
+            raise Untranslatable("bad_time", "timestamp is not RFC 3339")
+        told = Told(
+            source=self.platform,
+            type=kind.strip(),
+            id=text_id(request.header(f"{_family(request)}-id")),
+            time=time or "",
+            data=data if isinstance(data, dict) else {},
+        )
+        if told.type == "ping":
+            return [NothingToDo(event=told.event(""), reason="ping")]
+        return changes(told)
+
+
+_ORDER = (Verdict.MALFORMED, Verdict.WRONG, Verdict.AUTHENTIC)
+
+
+def _family(request: Request) -> str:
+    """Which of the two header families the request speaks; the specification's own first."""
+    return next((family for family in _FAMILIES if request.header(f"{family}-signature")), _FAMILIES[0])
+
+
+SOURCE = StandardWebhooks()

@@ -1,0 +1,47 @@
+"""What ingest needs of the services, as types only: tests give it less than ``Services`` has, and a cold start nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from loyalty_relay.connections import Connection, WebhookSecret
+from loyalty_relay.settings import Settings
+from loyalty_relay.state.journal import JournalEntry
+
+
+class Directory(Protocol):
+    """What ingest needs of ``directory.ConnectionDirectory``."""
+
+    def get(self, id: str) -> Connection: ...
+    def previous_webhook_secrets(self, id: str) -> tuple[WebhookSecret, ...]: ...
+    def refetch(self, id: str) -> bool: ...
+
+
+class JournalWriter(Protocol):
+    """What ingest needs of ``state.journal.Journal``."""
+
+    def write(self, entry: JournalEntry) -> bool: ...
+
+
+class RawParking(Protocol):
+    """What ingest needs of ``state.parking.Parking``."""
+
+    def park_raw(self, body: dict[str, Any], connection: str, reason: str, delivery_id: str) -> None: ...
+
+
+class Collaborators(Protocol):
+    """What ingest needs of ``services.Services``; each is built when it is first asked for."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def clock(self) -> Callable[[], float]: ...
+    @property
+    def directory(self) -> Directory: ...
+    @property
+    def sqs(self) -> Any: ...
+    @property
+    def journal(self) -> JournalWriter: ...
+    @property
+    def parking(self) -> RawParking: ...

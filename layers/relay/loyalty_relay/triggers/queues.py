@@ -1,0 +1,58 @@
+"""Sending commands to the operations' queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from loyalty_relay import aws
+from loyalty_relay.commands import Envelope
+from loyalty_relay.errors import StoreUnavailable
+from loyalty_relay.settings import Settings
+
+MAX_ENTRIES = 10
+MAX_BYTES = 1024 * 1024
+"""What one request to SQS may carry (SQS developer guide: Message quotas)."""
+
+
+def send(envelopes: Iterable[Envelope], sqs: Any, settings: Settings) -> None:
+    """Every envelope to its operation's queue, in as few requests as can be; connections share the queue fairly.
+
+    Raises StoreUnavailable when any of them could not be sent; the others may have been, and are duplicates next time.
+    """
+    by_operation: dict[str, list[Envelope]] = {}
+    for envelope in envelopes:
+        by_operation.setdefault(envelope.command.operation, []).append(envelope)
+    for operation, group in by_operation.items():
+        for chunk in _chunks(group):
+            _send_chunk(chunk, operation, sqs, settings.queue(operation))
+
+
+def _send_chunk(chunk: Sequence[tuple[Envelope, str]], operation: str, sqs: Any, url: str) -> None:
+    entries = [
+        {"Id": str(index), "MessageBody": body, "MessageGroupId": envelope.connection}
+        for index, (envelope, body) in enumerate(chunk)
+    ]
+    try:
+        answer = sqs.send_message_batch(QueueUrl=url, Entries=entries)
+    except aws.failures() as error:
+        raise StoreUnavailable(f"the {operation} queue does not answer: {aws.error_code(error)}") from error
+    failed = answer.get("Failed") or []
+    if failed or len(answer.get("Successful") or []) != len(entries):
+        code = failed[0].get("Code") if failed else "missing"
+        raise StoreUnavailable(f"the {operation} queue refused {len(failed)} of {len(entries)}: {code}")
+
+
+def _chunks(envelopes: Iterable[Envelope]) -> Iterator[list[tuple[Envelope, str]]]:
+    chunk: list[tuple[Envelope, str]] = []
+    size = 0
+    for envelope in envelopes:
+        body = envelope.to_json()
+        length = len(body.encode())
+        if chunk and (len(chunk) == MAX_ENTRIES or size + length > MAX_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append((envelope, body))
+        size += length
+    if chunk:
+        yield chunk

@@ -1,0 +1,390 @@
+"""ingest: an HTTP request of a platform becomes commands in queues, or is refused without a word.
+
+    size ─► connection ─► handshake ─► signature and window ─► store ─► read ─► translate ─► queues ─► success
+     413     401, 503      its reply          401                401     └─ parked raw ─┘      503
+                                                                         nothing to do: journal
+
+Every refusal looks the same from outside, whatever its cause; the log names the cause and nothing of the request.
+Nothing upstream is called here, and what is imported is what a cold start pays for.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from loyalty_relay import aws, observability
+from loyalty_relay.commands import Command, Envelope
+from loyalty_relay.connections import CONNECTION_ID, Connection, WebhookSecret
+from loyalty_relay.delivery_ids import new_delivery_id
+from loyalty_relay.errors import (
+    BodyTooLarge,
+    ConnectionInvalid,
+    NotAuthentic,
+    RelayError,
+    StoreUnavailable,
+    UnknownConnection,
+    Untranslatable,
+)
+from loyalty_relay.outcomes import Result
+from loyalty_relay.sources import source_module
+from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, listed
+from loyalty_relay.sources.translate import Skip, translate
+from loyalty_relay.triggers.queues import MAX_BYTES, send
+
+if TYPE_CHECKING:
+    from loyalty_relay.triggers.collaborators import Collaborators
+
+MAX_BODY = 2 * 1024 * 1024
+"""Bytes. Platforms send a few kilobytes; what is larger is no event."""
+
+MAX_ENTITIES = 2000
+"""More changes than one delivery can hold of real ones."""
+
+DELIVERY_HEADER = "x-relay-delivery"
+"""Names the delivery in the answer to an authentic request, for the journal's readers."""
+
+REFUSED = Reply(status=401, body='{"title":"Unauthorized","status":401}', headers={"content-type": "application/json"})
+TOO_LARGE = Reply(
+    status=413, body='{"title":"Content Too Large","status":413}', headers={"content-type": "application/json"}
+)
+UNAVAILABLE = Reply(
+    status=503,
+    body='{"title":"Service Unavailable","status":503}',
+    headers={"content-type": "application/json", "retry-after": "30"},
+)
+
+CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
+CREDENTIAL_QUERY = frozenset({"access_token", "token", "key", "signature"})
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """The function's entry: an API Gateway event of payload 2.0 or 1.0, or ``{"redrive": PARKED}`` from an
+    operator's tool.
+
+    API Gateway builds its events itself, so that nothing from outside can look like the latter.
+    """
+    ingest = _ingest()
+    if "redrive" in event and "requestContext" not in event:
+        return ingest.redrive(event["redrive"])
+    return ingest.answer(event)
+
+
+@cache
+def _ingest() -> Ingest:
+    from loyalty_relay.services import shared
+
+    return Ingest(shared())
+
+
+class _Refusal(Exception):
+    """Ends the handling of a request with a reply that tells nothing; ``reason`` is for the log."""
+
+    def __init__(self, reason: str, reply: Reply = REFUSED) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.reply = reply
+
+
+class Ingest:
+    """One instance per process; holds no state of its own."""
+
+    def __init__(self, services: Collaborators, new_id: Callable[[float], str] = new_delivery_id) -> None:
+        self._services = services
+        self._new_id = new_id
+
+    def answer(self, event: dict[str, Any]) -> dict[str, Any]:
+        """One API Gateway event -> its answer. Never raises for anything a sender can do."""
+        connection_id = _path_parameter(event, "connection", 2)
+        try:
+            reply = self._handle(connection_id, _request(event))
+        except _Refusal as refusal:
+            known = connection_id if CONNECTION_ID.fullmatch(connection_id) else None
+            observability.warning("delivery refused", reason=refusal.reason, connection=known)
+            observability.count("Refused", reason=refusal.reason)
+            reply = refusal.reply
+        return {"statusCode": reply.status, "headers": dict(reply.headers), "body": reply.body}
+
+    # -- who sends, and whether it is true ------------------------------------------------------------------------
+
+    def _handle(self, connection_id: str, request: Request) -> Reply:
+        if len(request.body) > MAX_BODY:
+            raise _Refusal("too_large", TOO_LARGE)
+        connection = self._connection(connection_id)
+        module = source_module(connection.source.platform)
+        if (shaken := module.handshake(request, connection.source)) is not None:
+            observability.info("handshake", connection=connection_id, source=module.platform, **shaken.note)
+            return shaken
+        if request.method != "POST":
+            raise _Refusal("method")
+        connection = self._authenticated(connection, module, request)
+        delivery = _Delivery(self._services, connection, module, request, self._new_id)
+        try:
+            delivery.accept()
+        except NotAuthentic:
+            raise _Refusal("wrong_store") from None
+        except BodyTooLarge:
+            raise _Refusal("too_large", TOO_LARGE) from None
+        except StoreUnavailable as error:
+            observability.error("delivery not taken", reason=error.reason, connection=connection_id)
+            return UNAVAILABLE
+        reply = module.accepted(request)
+        return Reply(status=reply.status, body=reply.body, headers={**reply.headers, DELIVERY_HEADER: delivery.id})
+
+    def _connection(self, connection_id: str) -> Connection:
+        if not CONNECTION_ID.fullmatch(connection_id):
+            raise _Refusal("unknown_connection")
+        try:
+            return self._services.directory.get(connection_id)
+        except UnknownConnection:
+            raise _Refusal("unknown_connection") from None
+        except (StoreUnavailable, ConnectionInvalid) as error:
+            # An operator's slip must not cost events: most senders come back after a 503.
+            raise _Refusal(error.reason, UNAVAILABLE) from None
+
+    def _authenticated(self, connection: Connection, module: SourceModule, request: Request) -> Connection:
+        """The connection under whose secrets the request is authentic; a newer one if it was changed a moment ago."""
+        if connection.source.unsigned:
+            if not module.may_be_unsigned:
+                raise _Refusal("no_secret")
+        else:
+            verdict, connection = self._verdict(connection, module, request)
+            if not verdict:
+                raise _Refusal(verdict.value)
+        store = module.store(request, connection.source)
+        if store is not None and not listed(store, connection.source):
+            raise _Refusal("wrong_store")
+        return connection
+
+    def _verdict(self, connection: Connection, module: SourceModule, request: Request) -> tuple[Verdict, Connection]:
+        """Current secrets first, then those of the version before, then, once a minute, what may have changed just
+        now.
+        """
+        now = self._services.clock()
+        directory = self._services.directory
+        verdict = _verify(module, request, connection, connection.source.secrets, now)
+        if verdict is not Verdict.WRONG and connection.source.secrets:
+            return verdict, connection
+        try:
+            previous = directory.previous_webhook_secrets(connection.id)
+            if found := _verify(module, request, connection, previous, now):
+                return found, connection
+            if directory.refetch(connection.id):
+                connection = directory.get(connection.id)
+                verdict = _verify(module, request, connection, connection.source.secrets, now)
+        except UnknownConnection:
+            raise _Refusal("unknown_connection") from None
+        except (StoreUnavailable, ConnectionInvalid) as error:
+            raise _Refusal(error.reason, UNAVAILABLE) from None
+        if not connection.source.secrets:
+            raise _Refusal("no_secret")
+        return verdict, connection
+
+    # -- parked deliveries ----------------------------------------------------------------------------------------
+
+    def redrive(self, parked: Mapping[str, Any]) -> dict[str, Any]:
+        """A delivery that was parked raw, once more: it was authentic then, so it is only read, translated and sent.
+
+        ``{"outcome": "sent" | "ignored" | "parked", "reason": ..., "delivery_id": ...}``. What still cannot be
+        translated is not parked again: the parked copy is there. Raises StoreUnavailable, UnknownConnection or
+        ConnectionInvalid.
+        """
+        connection = self._services.directory.get(parked["connection"])
+        module = source_module(connection.source.platform)
+        body = zlib.decompress(base64.b64decode(parked["body"]))
+        request = Request(
+            method=parked["method"],
+            headers=parked["headers"],
+            query=parked["query"],
+            body=body,
+            topic=parked.get("topic"),
+        )
+        delivery = _Delivery(self._services, connection, module, request, lambda _: str(parked["delivery_id"]))
+        delivery.received_at = float(parked["received_at"])
+        try:
+            reason = delivery.carry_out()
+        except Untranslatable as error:
+            return {"outcome": "parked", "reason": error.reason, "delivery_id": delivery.id}
+        return {"outcome": "ignored" if reason else "sent", "reason": reason, "delivery_id": delivery.id}
+
+
+def _verify(
+    module: SourceModule, request: Request, connection: Connection, secrets: tuple[WebhookSecret, ...], now: float
+) -> Verdict:
+    live = [secret.value for secret in secrets if secret.live(now)]
+    return module.verify(request, connection.source, live, now) if live else Verdict.WRONG
+
+
+class _Delivery:
+    """An authentic delivery on its way to the queues."""
+
+    def __init__(
+        self,
+        services: Collaborators,
+        connection: Connection,
+        module: SourceModule,
+        request: Request,
+        new_id: Callable[[float], str],
+    ) -> None:
+        self._services = services
+        self._connection = connection
+        self._module = module
+        self._request = request
+        self.received_at = services.clock()
+        self.id = new_id(self.received_at)
+
+    def accept(self) -> None:
+        """Send what it leads to, or park it as it is. Raises NotAuthentic, BodyTooLarge or StoreUnavailable."""
+        try:
+            self.carry_out()
+        except Untranslatable as error:
+            self._park(error)
+
+    def carry_out(self) -> str:
+        """Read, translate, send; the journal hears of what needs nothing. Answers the reason when nothing was sent.
+
+        Raises Untranslatable, NotAuthentic or StoreUnavailable.
+        """
+        envelopes, skipped = self._translated()
+        send(envelopes, self._services.sqs, self._services.settings)
+        for reason, (position, change) in skipped.items():
+            self._journal(Result.IGNORED, reason, position=position, change=change)
+        return "" if envelopes else next(iter(skipped), "nothing_told")
+
+    def _translated(self) -> tuple[list[Envelope], dict[str, tuple[int, Change]]]:
+        """What to send, and the first change of each reason for which nothing is sent.
+
+        A bug of ours in reading a body is no reason to lose it: it is parked like a body that breaks the rules.
+        """
+        try:
+            changes = self._module.read(self._request, self._connection.source)
+            translated = [translate(change, self._connection) for change in changes[: MAX_ENTITIES + 1]]
+        except RelayError:
+            raise
+        except Exception as error:
+            observability.unexpected("delivery not readable", error, connection=self._connection.id)
+            raise Untranslatable("crashed") from error
+        if len(translated) > MAX_ENTITIES:
+            raise Untranslatable("too_many_entities")
+        envelopes: list[Envelope] = []
+        skipped: dict[str, tuple[int, Change]] = {}
+        for position, (change, commands) in enumerate(zip(changes, translated, strict=True)):
+            if isinstance(commands, Skip):
+                skipped.setdefault(commands.reason, (position, change))
+            else:
+                envelopes += [self._envelope(change, command, position) for command in commands]
+        if len(self._request.body) > MAX_BYTES // 8 and any(len(e.to_json().encode()) > MAX_BYTES for e in envelopes):
+            raise Untranslatable("too_large")
+        return envelopes, skipped
+
+    def _envelope(self, change: Change, command: Command, position: int) -> Envelope:
+        return Envelope(
+            delivery_id=self.id,
+            connection=self._connection.id,
+            event=change.event,
+            command=command,
+            position=position,
+            received_at=self.received_at,
+        )
+
+    def _park(self, problem: Untranslatable) -> None:
+        parked = self._parked(problem)
+        if len(json.dumps(parked)) > MAX_BYTES - 4096:
+            raise BodyTooLarge()
+        try:
+            self._services.parking.park_raw(parked, self._connection.id, problem.reason, self.id)
+        except aws.failures() as error:
+            raise StoreUnavailable(f"the parking queue does not answer: {aws.error_code(error)}") from error
+        names = {"connection": self._connection.id, "source": self._module.platform}
+        observability.error("delivery parked", reason=problem.reason, delivery_id=self.id, **names)
+        observability.count("Parked", operation="ingest", connection=names["connection"], source=names["source"])
+        try:
+            self._journal(Result.PARKED, problem.reason)
+        except StoreUnavailable:
+            # The queue has it; refusing it now would only park it twice.
+            observability.warning("journal not written", delivery_id=self.id, **names)
+
+    def _parked(self, problem: Untranslatable) -> dict[str, Any]:
+        """The delivery as an operator's tool redrives it. Headers and parameters that are credentials are left out."""
+        request = self._request
+        secret = CREDENTIAL_HEADERS | self._module.secret_headers
+        return {
+            "schema": 1,
+            "kind": "delivery",
+            "delivery_id": self.id,
+            "connection": self._connection.id,
+            "source": self._module.platform,
+            "received_at": self.received_at,
+            "reason": problem.reason,
+            "detail": str(problem),
+            "method": request.method,
+            "topic": request.topic,
+            "headers": {name: value for name, value in request.headers.items() if name not in secret},
+            "query": {name: value for name, value in request.query.items() if name not in CREDENTIAL_QUERY},
+            "body": base64.b64encode(zlib.compress(request.body, 6)).decode(),
+        }
+
+    def _journal(self, result: Result, reason: str, *, position: int = 0, change: Change | None = None) -> None:
+        from loyalty_relay.state.journal import JournalEntry
+
+        event = change.event if change is not None else None
+        self._services.journal.write(
+            JournalEntry(
+                delivery_id=self.id,
+                position=position,
+                connection=self._connection.id,
+                result=result,
+                reason=reason,
+                source=self._module.platform,
+                topic=event.topic if event else "",
+                event_id=event.id if event else "",
+                operation="ingest",
+                occurred_at=event.time if event else "",
+                received_at=self.received_at,
+                finished_at=self._services.clock(),
+            )
+        )
+
+
+# -- API Gateway --------------------------------------------------------------------------------------------------
+
+
+def _request(event: Mapping[str, Any]) -> Request:
+    """The request in an event. The flag alone says whether the body is base64: the gateway decides by content type,
+    and not always as documented.
+    """
+    http = (event.get("requestContext") or {}).get("http") or {}
+    body = event.get("body") or ""
+    if event.get("isBase64Encoded"):
+        try:
+            raw = base64.b64decode(body, validate=True)
+        except ValueError:
+            raise _Refusal("malformed_body") from None
+    else:
+        raw = body.encode("utf-8", "surrogatepass")
+    headers: dict[str, str] = {}
+    for name, value in (event.get("headers") or {}).items():
+        headers[str(name).lower()] = str(value)
+    return Request(
+        method=str(http.get("method") or event.get("httpMethod") or "").upper(),
+        headers=headers,
+        query={str(name): str(value) for name, value in (event.get("queryStringParameters") or {}).items()},
+        body=raw,
+        topic=_path_parameter(event, "topic", 3) or None,
+    )
+
+
+def _path_parameter(event: Mapping[str, Any], name: str, index: int) -> str:
+    """A parameter of ``/webhooks/{connection}/{topic}``; out of the path itself where the gateway names none."""
+    parameters = event.get("pathParameters")
+    if isinstance(parameters, Mapping) and parameters.get(name):
+        return str(parameters[name])
+    if isinstance(parameters, Mapping) and parameters.get("connection"):
+        return ""
+    parts = str(event.get("rawPath") or event.get("path") or "").split("/")
+    at = parts.index("webhooks") if "webhooks" in parts else 0
+    return parts[at + index - 1] if len(parts) > at + index - 1 else ""
