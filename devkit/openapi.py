@@ -48,6 +48,9 @@ class OutcomeAnswer(Answer):
     reason: str | None = None
     loyalty_id: str | None = None
     request_id: str | None = Field(None, description="The vendor's id of the request, for their support.")
+    details: dict[str, Any] | None = Field(
+        None, description="The vendor's answer in our words: side effects, points, CRM fields, the store link."
+    )
 
 
 class AcceptedAnswer(Answer):
@@ -118,7 +121,6 @@ class StoreLinkOutcome(OutcomeAnswer):
     branch_link_id: int
     integration_id: int
     branch_id: str
-    store_link: StoreLinkAnswer | None = None
 
 
 class ProblemError(Answer):
@@ -223,7 +225,7 @@ ROUTES: dict[str, dict[str, Any]] = {
         "summary": "Patch a customer's CRM fields and tags",
         "body": bodies.CrmFieldsBody,
         "example": {"fields": {"first_name": "Ana", "promotions_mail": True}, "tags": {"add": ["Red tag"]}},
-        "answers": {200: (OutcomeAnswer, "Patched, unchanged or stale; crm_fields holds the full list.")},
+        "answers": {200: (OutcomeAnswer, "Patched, unchanged or stale; details.fields holds the full list.")},
         "command": True,
     },
     "GET /connections/{connection}/tags": {

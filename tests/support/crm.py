@@ -92,6 +92,9 @@ class FakeCrm:
             raise CustomerNotFound("not found", code="8015")
         return self._written(self.members[target], command, fields)
 
+    def command_field(self, crm_field: str) -> str:
+        return f"custom_fields.{crm_field}" if crm_field.startswith("custom_field_") else crm_field
+
     def crm_fields(self, loyalty_id: str, deadline: Deadline) -> list[dict[str, Any]]:
         return [{"name": name, "value": value} for name, value in self.members[loyalty_id].fields.items()]
 

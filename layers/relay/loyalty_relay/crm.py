@@ -78,6 +78,10 @@ class Crm(Protocol):
 class CrmFieldsCrm(Crm, Protocol):
     """A CRM with CRM fields and tags (Kangaroo)."""
 
+    def command_field(self, crm_field: str) -> str:
+        """The name in commands of a CRM field as the live list names it; an unknown one stays as it is."""
+        ...
+
     def crm_fields(self, loyalty_id: str, deadline: Deadline) -> list[dict[str, Any]]:
         """The customer's CRM fields, live."""
         ...

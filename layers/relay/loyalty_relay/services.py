@@ -19,6 +19,7 @@ from loyalty_relay.directory import ConnectionDirectory, digest_key
 from loyalty_relay.settings import Settings
 
 if TYPE_CHECKING:
+    from loyalty_relay.clients.kangaroo.cache import DefinitionCache
     from loyalty_relay.clients.transport import Transport
     from loyalty_relay.crm import Crm, StoreLinkCrm
     from loyalty_relay.state.circuit import Circuit
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from loyalty_relay.state.links import Links
     from loyalty_relay.state.pacing import Pacing
     from loyalty_relay.state.parking import Parking
+    from loyalty_relay.tokens import TokenStore
 
 LEASE_SECONDS = 45.0
 """How long a lease lasts: longer than an operation's function may run (30 s), so that no holder is overtaken."""
@@ -141,6 +143,30 @@ class Services:
 
         return Parking(self.sqs, self.settings.parked_queue, self.dynamodb, self.settings.state_table, clock=self.clock)
 
+    @cached_property
+    def tokens(self) -> TokenStore:
+        from uuid import uuid4
+
+        from loyalty_relay.tokens import TokenStore
+
+        return TokenStore(
+            self.secrets,
+            self.dynamodb,
+            table=self.settings.state_table,
+            prefix=self.settings.secrets_prefix,
+            digests=self.digests,
+            owner=uuid4().hex,
+            clock=self.clock,
+            sleep=self.sleep,
+            random=self.random,
+        )
+
+    @cached_property
+    def definitions(self) -> DefinitionCache:
+        from loyalty_relay.clients.kangaroo.cache import DefinitionCache
+
+        return DefinitionCache(self.clock)
+
     def crm(self, connection: Connection) -> Crm:
         """The client of the connection's destination; kept until the connection's configuration changes."""
         destination = connection.destination
@@ -164,10 +190,15 @@ class Services:
             return CapillaryCrm(
                 connection.destination, transport, default_country=connection.default_country, clock=self.clock
             )
-        from loyalty_relay.clients.kangaroo import KangarooCrm
+        from loyalty_relay.clients.kangaroo.client import KangarooCrm
 
         return KangarooCrm(
-            connection.destination, transport, default_country=connection.default_country, clock=self.clock
+            connection.destination,
+            transport,
+            self.tokens,
+            default_country=connection.default_country,
+            cache=self.definitions,
+            clock=self.clock,
         )
 
     def _transport(self, destination: Destination) -> Transport:

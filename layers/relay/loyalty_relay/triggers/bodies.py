@@ -7,6 +7,7 @@ problem reach the caller in one answer shape.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -276,9 +277,10 @@ class CrmFieldsBody(Body):
             raise ValueError("at least one field or tag is needed")
         return self
 
-    def to_command(self, loyalty_id: str) -> PatchCrmFields:
+    def to_command(self, loyalty_id: str, command_field: Callable[[str], str]) -> PatchCrmFields:
+        """``command_field``: from a CRM field's name to the command's."""
         tags = self.tags or TagsBody(replace=None)
-        flat: dict[str, Any] = {f"crm.{name}": value for name, value in self.fields.items()}
+        flat: dict[str, Any] = {command_field(name): value for name, value in self.fields.items()}
         flat.update({f"tags.{name}": True for name in tags.add})
         flat.update({f"tags.{name}": False for name in tags.remove})
         return PatchCrmFields(

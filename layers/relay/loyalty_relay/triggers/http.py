@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from loyalty_relay import observability
@@ -143,7 +143,14 @@ def _update_by_identifier(call: Call) -> Answer:
 def _patch_crm_fields(call: Call) -> Answer:
     from loyalty_relay.triggers.bodies import CrmFieldsBody
 
-    return _carry_out(call, _parse(call, CrmFieldsBody).to_command(call.path["customer_id"]))
+    body = _parse(call, CrmFieldsBody)
+    crm = _crm(call)
+    try:
+        return _carry_out(call, body.to_command(call.path["customer_id"], crm.command_field))
+    except PermanentError as error:
+        asked = {crm.command_field(name): f"fields.{name}" for name in body.fields}
+        error.problems = tuple(replace(p, field=asked.get(p.field, p.field)) for p in error.problems)
+        raise
 
 
 def _link_store(call: Call) -> Answer:
@@ -284,7 +291,9 @@ def outcome_body(outcome: Outcome, delivery_id: str, *, replayed: bool = False) 
     body["notices"] = [{k: v for k, v in asdict(notice).items() if v} for notice in outcome.notices]
     if outcome.request_id:
         body["request_id"] = outcome.request_id
-    return {**body, **outcome.ids, **outcome.details}
+    if outcome.details:
+        body["details"] = dict(outcome.details)
+    return {**body, **outcome.ids}
 
 
 def problem(error: RelayError, delivery_id: str) -> Answer:

@@ -198,6 +198,10 @@ class KangarooCrm:
 
     # -- CRM fields -----------------------------------------------------------------------------------------------
 
+    def command_field(self, crm_field: str) -> str:
+        """See ``CrmFieldsCrm.command_field``."""
+        return our_name(crm_field)
+
     def crm_fields(self, loyalty_id: str, deadline: Deadline) -> list[dict[str, Any]]:
         """See ``CrmFieldsCrm.crm_fields``; the members are those of ``Listing.to_dicts``. Raises CustomerNotFound."""
         return self._listing(loyalty_id, deadline).to_dicts()
