@@ -50,6 +50,7 @@ class Server:
             raise LocalStackError(f"{python} does not exist: run `make run` or `make demo` once, which set it up")
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._refuse_taken_port()
         self._scratch = Path(tempfile.mkdtemp(prefix="loyalty-relay-"))
         self.log_file = (state_dir or self._scratch) / "ministack.log"
         (self._scratch / "home").mkdir()
@@ -74,7 +75,6 @@ class Server:
                 "S3_PERSIST": "1",
                 "S3_DATA_DIR": str(state_dir / "s3"),
             }
-        self._refuse_taken_port()
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [python, Path(__file__).with_name("serve.py")],

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -261,11 +262,15 @@ def test_a_kept_stack_refuses_another_port_than_its_own(project: Path, tmp_path:
         LocalStack.start(checkout=project, state_dir=tmp_path, persist=True, port=4002)
 
 
-def test_a_taken_port_is_refused_by_name(project: Path) -> None:
+def test_a_taken_port_is_refused_by_name_and_leaves_nothing_behind(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(LocalStackError, match=f"port {port} is taken"):
             LocalStack.start(checkout=project, port=port)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_layer_that_does_not_build_says_why(project: Path) -> None:
