@@ -75,7 +75,6 @@ def test_kangaroo_has_two_hosts_and_its_published_limit() -> None:
     ("path", "value", "field"),
     [
         ("source.platform", "shopfiy", "source.platform"),
-        ("source.secrets", [], "source.secrets"),
         ("source.secrets", [{"value": ""}], "source.secrets.0.value"),
         ("source.secrets", [{"value": "x", "not_after": "tomorrow"}], "source.secrets.0.not_after"),
         ("source.secrets", [{"value": "x", "not_after": "2026-01-01T00:00:00"}], "source.secrets.0.not_after"),

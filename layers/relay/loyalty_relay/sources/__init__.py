@@ -7,24 +7,14 @@ table, which is the catalogue.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
+
+from loyalty_relay.platforms import platforms
 
 if TYPE_CHECKING:
     from loyalty_relay.connections import Connection
     from loyalty_relay.errors import FieldProblem
     from loyalty_relay.sources.base import SourceModule, Topic
-
-SHARED = frozenset({"base", "coercion", "mapping", "published", "translate", "wire"})
-"""Modules of this package that are not platforms."""
-
-
-@cache
-def platforms() -> tuple[str, ...]:
-    """The names of all platforms, without importing any."""
-    from pkgutil import iter_modules
-
-    return tuple(sorted(m.name for m in iter_modules(__path__) if m.name not in SHARED and not m.name.startswith("_")))
 
 
 def source_module(platform: str) -> SourceModule:
@@ -42,16 +32,33 @@ def catalogue() -> list[tuple[str, Topic]]:
     return [(platform, topic) for platform in platforms() for topic in source_module(platform).topics]
 
 
-def check_connection(connection: Connection) -> list[FieldProblem]:
+def check_connection(connection: Connection, sandbox_hosts: frozenset[str] = frozenset()) -> list[FieldProblem]:
     """What is wrong with a connection that only its platform's module and its mapping's expressions can tell.
 
-    Called when a connection is applied; ingest does not repeat it.
+    Called when a connection is applied; ingest does not repeat it. ``sandbox_hosts``: as for ``Connection.parse``.
     """
+    from urllib.parse import urlsplit
+
     from loyalty_relay.errors import FieldProblem
     from loyalty_relay.sources.mapping import check_mapping
 
-    module = source_module(connection.source.platform)
-    problems = [FieldProblem(f"source.{field}", message) for field, message in module.check(connection.source)]
-    if connection.source.unsigned and not module.may_be_unsigned:
+    source = connection.source
+    module = source_module(source.platform)
+    problems = [FieldProblem(f"source.{field}", message) for field, message in module.check(source)]
+    if source.unsigned and not module.may_be_unsigned:
         problems.append(FieldProblem("source.unsigned", f"cannot be true: {module.platform} signs every delivery"))
+    if not source.secrets and not source.unsigned and module.needs_secrets:
+        problems.append(FieldProblem("source.secrets", "needs at least one secret"))
+    host = urlsplit(source.api_host or "")
+    name = host.hostname or ""
+    if (
+        name
+        and host.netloc not in sandbox_hosts
+        and not any(name == d or name.endswith(f".{d}") for d in module.api_domains)
+    ):
+        known = ", ".join(module.api_domains) or "none: this platform's API is not called"
+        problems.append(FieldProblem("source.api_host", f"must be below the platform's own domains ({known})"))
     return problems + check_mapping(connection)
+
+
+__all__ = ["catalogue", "check_connection", "platforms", "source_module"]

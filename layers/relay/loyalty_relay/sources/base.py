@@ -172,6 +172,10 @@ class SourceModule(ABC):
     """True when the platform signs a time, so that ``verify`` refuses replays outside a window."""
     may_be_unsigned: ClassVar[bool] = False
     """True when an operator may state that this source cannot sign; the URL is then the only secret."""
+    needs_secrets: ClassVar[bool] = True
+    """False when deliveries prove themselves by something that is no secret of the connection, such as the platform's
+    public key.
+    """
     secret_headers: ClassVar[frozenset[str]] = frozenset()
     """Headers that are credentials themselves; they are not kept with a parked delivery."""
     api_domains: ClassVar[tuple[str, ...]] = ()

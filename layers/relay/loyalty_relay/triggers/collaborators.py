@@ -1,4 +1,6 @@
-"""What ingest needs of the services, as types only: tests give it less than ``Services`` has, and a cold start nothing."""
+"""What ingest needs of the services, as types only: tests give it less than ``Services`` has, and a cold start
+nothing.
+"""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ class Ingest:
         now = self._services.clock()
         directory = self._services.directory
         verdict = _verify(module, request, connection, connection.source.secrets, now)
-        if verdict is not Verdict.WRONG and connection.source.secrets:
+        if verdict is not Verdict.WRONG:
             return verdict, connection
         try:
             previous = directory.previous_webhook_secrets(connection.id)
@@ -180,7 +180,7 @@ class Ingest:
             raise _Refusal("unknown_connection") from None
         except (StoreUnavailable, ConnectionInvalid) as error:
             raise _Refusal(error.reason, UNAVAILABLE) from None
-        if not connection.source.secrets:
+        if not connection.source.secrets and module.needs_secrets:
             raise _Refusal("no_secret")
         return verdict, connection
 
@@ -216,7 +216,9 @@ def _verify(
     module: SourceModule, request: Request, connection: Connection, secrets: tuple[WebhookSecret, ...], now: float
 ) -> Verdict:
     live = [secret.value for secret in secrets if secret.live(now)]
-    return module.verify(request, connection.source, live, now) if live else Verdict.WRONG
+    if not live and module.needs_secrets:
+        return Verdict.WRONG
+    return module.verify(request, connection.source, live, now)
 
 
 class _Delivery:
