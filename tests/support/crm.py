@@ -12,6 +12,10 @@ from loyalty_relay.deadline import Deadline
 from loyalty_relay.errors import AmbiguousOutcome, CustomerExists, CustomerNotFound, FieldProblem, StoreConflict
 
 
+def branch(id: str, name: str, *, virtual: bool = True) -> Branch:
+    return Branch(id=id, name=name, virtual=virtual)
+
+
 @dataclass
 class Member:
     """One member and everything that was done to them."""
@@ -39,7 +43,7 @@ class FakeCrm:
     problems: list[FieldProblem] = field(default_factory=list)
     unsupported: frozenset[str] = frozenset({"address"})
     branch_list: list[Branch] = field(
-        default_factory=lambda: [Branch("b1", "Online", True), Branch("b0", "Town", False)]
+        default_factory=lambda: [branch("b1", "Online"), branch("b0", "Town", virtual=False)]
     )
     integrations: dict[int, str] = field(default_factory=dict)
     store_links: list[StoreLink] = field(default_factory=list)

@@ -58,7 +58,7 @@ class Stack:
     environment: dict[str, str]
     clients: dict[str, Any]
 
-    def client(self, name: str) -> Any:
+    def client(self, name: aws.Service) -> Any:
         return self.clients[name]
 
     def services(self, operation: str = "register", random: Callable[[], float] = lambda: 0.5) -> Services:

@@ -29,7 +29,7 @@ class Functions:
 
     def services(self, operation: str) -> Services:
         services = self.stack.services(operation)
-        services.crm = lambda connection: self.crm  # type: ignore[assignment, method-assign]
+        services.crm = lambda connection: self.crm  # type: ignore[method-assign]
         return services
 
     def call(

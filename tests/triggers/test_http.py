@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.crm import Branch
 from loyalty_relay.errors import (
     ConnectionFailed,
     CredentialsRefused,
@@ -17,6 +16,7 @@ from loyalty_relay.errors import (
     VendorRejected,
 )
 from loyalty_relay.triggers.http import ENDPOINTS
+from tests.support.crm import branch
 from tests.triggers.conftest import Functions
 
 REGISTER = "POST /connections/{connection}/customers"
@@ -207,9 +207,12 @@ def test_a_crm_patch_with_tags_is_one_patch(functions: Functions) -> None:
 def test_an_empty_set_of_tags_is_a_patch_and_no_word_about_tags_is_not(functions: Functions) -> None:
     functions.call(REGISTER, ANA)
     functions.crm.members["1000"].tags = {"Red"}
-    path = {"operation": "crm-patch", "customer_id": "1000"}
-    assert functions.call(f"PATCH {FIELDS}", {"fields": {}}, **path)[0] == 422
-    assert functions.call(f"PATCH {FIELDS}", {"tags": {"replace": []}}, **path)[0] == 200
+
+    def patch(body: dict[str, Any]) -> int:
+        return functions.call(f"PATCH {FIELDS}", body, operation="crm-patch", customer_id="1000")[0]
+
+    assert patch({"fields": {}}) == 422
+    assert patch({"tags": {"replace": []}}) == 200
     assert functions.crm.members["1000"].tags == set()
 
 
@@ -253,7 +256,7 @@ def test_an_unknown_store_link_is_404(functions: Functions) -> None:
 
 
 def test_several_virtual_branches_are_listed_for_the_caller_to_choose(functions: Functions) -> None:
-    functions.crm.branch_list.append(Branch("b2", "Second", True))
+    functions.crm.branch_list.append(branch("b2", "Second"))
     shop = {"shop_id": "1234", "account_id": "acme", "store_domain": "https://acme.example.com"}
     status, body, _ = functions.call(f"POST {LINKS}", shop, operation="link-store")
     assert (status, fields_of(body)) == (422, {"branch_id"})

@@ -46,7 +46,7 @@ class Services:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = random.random,
-        client: Callable[[str], Any] = aws.client,
+        client: Callable[[aws.Service], Any] = aws.client,
     ) -> None:
         self.settings = settings or Settings.from_env()
         self.clock = clock

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from loyalty_relay.commands import Envelope
@@ -26,6 +26,8 @@ class Context:
     connection: Connection
     services: Services
     deadline: Deadline
+    attempts: int = 1
+    """How often the command was received, this time included."""
 
     @property
     def from_api(self) -> bool:
@@ -34,7 +36,8 @@ class Context:
 
     def entry(self, outcome: Outcome, *, customer: str = "") -> JournalEntry:
         """The journal's entry of this execution."""
-        return journal_entry(self.envelope, outcome, now=self.services.clock(), customer=customer)
+        entry = journal_entry(self.envelope, outcome, now=self.services.clock(), customer=customer)
+        return replace(entry, attempts=self.attempts)
 
 
 def journal_entry(

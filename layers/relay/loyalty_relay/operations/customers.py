@@ -85,8 +85,9 @@ class Guarded:
         except TransientError as error:
             self._release(hold, interrupted=error.reached)
             raise
-        except (PermanentError, CredentialsRefused):
-            self._release(hold, interrupted=False)
+        except (PermanentError, CredentialsRefused) as error:
+            # A command may take two requests; what the first one set is no longer known from before.
+            self._release(hold, interrupted=error.reached)
             raise
         if receipt is None:
             return self._skip(

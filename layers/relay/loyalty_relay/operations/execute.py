@@ -52,7 +52,7 @@ class Executed:
 
 
 def execute(
-    envelope: Envelope, services: Services, deadline: Deadline, *, payload_digest: str | None = None
+    envelope: Envelope, services: Services, deadline: Deadline, *, payload_digest: str | None = None, attempts: int = 1
 ) -> Executed:
     """Carry out one command, or recognise that it was carried out.
 
@@ -61,7 +61,7 @@ def execute(
     """
     connection = services.directory.get(envelope.connection)
     destination = None if isinstance(envelope.command, OURS_ALONE) else connection.destination.key
-    context = Context(envelope=envelope, connection=connection, services=services, deadline=deadline)
+    context = Context(envelope=envelope, connection=connection, services=services, deadline=deadline, attempts=attempts)
     if destination is not None:
         services.circuit.check(destination)
     operation = OPERATION_OF[type(envelope.command)]

@@ -103,6 +103,31 @@ class Journal:
             return False
         return True
 
+    def retrying(self, entry: JournalEntry, *, waiting: float) -> float:
+        """Note an attempt that will be repeated; the seconds of counted waits so far, with this one's ``waiting``.
+
+        One request: the item itself counts attempts and waits. Where a final entry stands, nothing is noted and 0 is
+        returned.
+        """
+        item = entry.to_item()
+        keys = {name: item.pop(name) for name in ("delivery_id", "position")}
+        item.pop("attempts", None)
+        unless = _unless_final(entry)
+        names = {f"#m{i}": name for i, name in enumerate(item)} | unless["names"]
+        values = {f":m{i}": value for i, value in enumerate(item.values())} | unless["values"]
+        sets = ", ".join(f"#m{i} = :m{i}" for i in range(len(item)))
+        try:
+            before = self._table.update(
+                keys,
+                f"SET {sets} ADD attempts :one, tried :waiting",
+                condition=unless["condition"],
+                names=names,
+                values=values | {":one": 1, ":waiting": round(waiting, 3)},
+            )
+        except Refused:
+            return 0.0
+        return float((before or {}).get("tried", 0)) + waiting
+
     def show(self, delivery_id: str) -> list[JournalEntry]:
         """All entries of a delivery, by position."""
         return [JournalEntry.from_item(i) for i in self._table.query(None, "delivery_id", delivery_id, limit=10_000)]

@@ -24,7 +24,6 @@ from loyalty_relay.errors import (
     PermanentError,
     RelayError,
     StoreConflict,
-    StoreUnavailable,
     TransientError,
     UnsupportedByDestination,
 )
@@ -32,6 +31,7 @@ from loyalty_relay.operations.context import API
 from loyalty_relay.operations.execute import Executed, execute, failed
 from loyalty_relay.operations.link_store import link_to_dict
 from loyalty_relay.outcomes import Outcome, Result
+from loyalty_relay.triggers.queues import send
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -259,16 +259,8 @@ def _carry_out(call: Call, command: Command) -> Answer:
 
 
 def _enqueue(call: Call, envelope: Envelope) -> Answer:
-    services = call.services
-    services.directory.get(envelope.connection)
-    try:
-        services.sqs.send_message(
-            QueueUrl=services.settings.queue(envelope.command.operation),
-            MessageBody=envelope.to_json(),
-            MessageGroupId=envelope.connection,
-        )
-    except Exception as error:  # the client's exceptions are made at run time
-        raise StoreUnavailable("the queue does not take the command now; try again") from error
+    call.services.directory.get(envelope.connection)
+    send([envelope], call.services.sqs, call.services.settings)
     return reply_json(202, {"delivery_id": envelope.delivery_id, "result": "accepted"})
 
 

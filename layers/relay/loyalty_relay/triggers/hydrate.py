@@ -18,6 +18,7 @@ from loyalty_relay.outcomes import Outcome, Result
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Fetch, HydratingSource, ThinChange
 from loyalty_relay.sources.translate import Skip, translate
+from loyalty_relay.triggers.queues import send
 from loyalty_relay.triggers.sqs import consume_with
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     services = shared()
 
-    def work(envelope: Envelope, deadline: Deadline) -> Outcome:
+    def work(envelope: Envelope, deadline: Deadline, attempts: int) -> Outcome:
         return hydrate(envelope, services, deadline)
 
     return consume_with(work, event, context, OPERATION, services)
@@ -56,13 +57,11 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
         outcome = Outcome(result=Result.IGNORED, reason=translated.reason)
         services.journal.write(journal_entry(envelope, outcome, now=services.clock()))
         return outcome
-    for extra, found in enumerate(translated):
-        onward = replace(envelope, command=found, position=envelope.position + extra, attempt=0)
-        services.sqs.send_message(
-            QueueUrl=services.settings.queue(found.operation),
-            MessageBody=onward.to_json(),
-            MessageGroupId=connection.id,
-        )
+    onward = [
+        replace(envelope, command=found, position=envelope.position + extra, attempt=0)
+        for extra, found in enumerate(translated)
+    ]
+    send(onward, services.sqs, services.settings)
     return Outcome(result=Result.APPLIED, reason="hydrated")
 
 

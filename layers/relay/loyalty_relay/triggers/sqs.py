@@ -28,14 +28,15 @@ MAX_THREADS = 10
 MARGIN = 2.0
 """Seconds kept back of the invocation for putting things in order after the last upstream call."""
 
-Work = Callable[[Envelope, Deadline], Outcome]
+Work = Callable[[Envelope, Deadline, int], Outcome]
+"""Work on one envelope: in this time, at the n-th receive."""
 
 
 def consume(event: dict[str, Any], context: Any, operation: str, services: Services) -> dict[str, Any]:
     """An SQS batch -> ``{"batchItemFailures": [...]}``."""
 
-    def work(envelope: Envelope, deadline: Deadline) -> Outcome:
-        return execute(envelope, services, deadline).outcome
+    def work(envelope: Envelope, deadline: Deadline, attempts: int) -> Outcome:
+        return execute(envelope, services, deadline, attempts=attempts).outcome
 
     return consume_with(work, event, context, operation, services)
 
@@ -93,7 +94,7 @@ class _Batch:
             return False
         started = self.services.monotonic()
         try:
-            outcome = self.work(envelope, self.deadline)
+            outcome = self.work(envelope, self.deadline, _receives(record))
         except PermanentError as error:
             self._park(envelope, error, record)
             return False
@@ -106,14 +107,12 @@ class _Batch:
 
     def _later(self, envelope: Envelope, error: BaseException, record: dict[str, Any]) -> bool:
         services = self.services
-        attributes = record.get("attributes", {})
-        received = int(attributes.get("ApproximateReceiveCount", "1"))
-        age = services.clock() - int(attributes.get("SentTimestamp", "0") or 0) / 1000 if attributes else 0.0
+        received = _receives(record)
         wait = policy.delay(error, received, services.random())
         failure = error if isinstance(error, RelayError) else TransientError()
         outcome, entry = failed(envelope, failure, Result.RETRYING, services.clock())
         tried = services.journal.retrying(entry, waiting=wait if policy.counts(error) else 0.0)
-        if policy.give_up(error, tried=tried, age=age):
+        if policy.give_up(error, tried=tried, age=_age(record, services.clock())):
             self._park(envelope, failure, record)
             return False
         self._waits.append((record["receiptHandle"], wait))
@@ -121,7 +120,7 @@ class _Batch:
         return True
 
     def _park(self, envelope: Envelope, error: RelayError, record: dict[str, Any]) -> None:
-        attempts = int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
+        attempts = _receives(record)
         outcome, entry = failed(envelope, error, Result.PARKED, self.services.clock())
         self.services.parking.park(envelope, error, attempts=attempts)
         self.services.journal.write(replace(entry, attempts=attempts))
@@ -137,12 +136,26 @@ class _Batch:
             **_names(envelope),
             **keys,
         )
-        event = envelope.event
-        dimensions = {"source": event.source, "connection": envelope.connection, "topic": event.topic}
-        observability.count("Records", outcome=outcome.result.value, **dimensions)
+        observability.count(
+            "Records",
+            outcome=outcome.result.value,
+            source=envelope.event.source,
+            connection=envelope.connection,
+            topic=envelope.event.topic,
+        )
         if outcome.result is Result.APPLIED and envelope.received_at:
             latency = max(0.0, services.clock() - envelope.received_at) * 1000
             observability.count("Latency", latency, unit="Milliseconds", connection=envelope.connection)
+
+
+def _receives(record: dict[str, Any]) -> int:
+    return int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
+
+
+def _age(record: dict[str, Any], now: float) -> float:
+    """Seconds since the message was sent; 0 for a record that does not say."""
+    sent = record.get("attributes", {}).get("SentTimestamp")
+    return max(0.0, now - int(sent) / 1000) if sent else 0.0
 
 
 def _names(envelope: Envelope) -> dict[str, Any]:
