@@ -1,0 +1,50 @@
+"""What may be kept of a vendor's words: their texts echo names, addresses and numbers, and messages reach logs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
+_NUMBER = re.compile(r"[+(]?\d(?:[\d\s().-]{3,}\d)")
+_TAG = re.compile(r"<(script|style).*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_TELLING = frozenset({"code", "status", "success", "message", "error", "title", "type", "errorcode", "errormessage"})
+
+MAX_TEXT = 200
+
+
+def redact(text: str, values: Iterable[str] = ()) -> str:
+    """A vendor's text without e-mail addresses, numbers of five digits and more, and ``values`` (what we had sent)."""
+    for value in sorted({v for v in values if len(v) >= 2}, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "[value]", text, flags=re.IGNORECASE)
+    text = _NUMBER.sub("[number]", _EMAIL.sub("[email]", text))
+    return " ".join(text.split())[:MAX_TEXT]
+
+
+def excerpt(body: Any, text: bytes, values: Iterable[str] = ()) -> str:
+    """What an answer of a shape never seen before looked like: names of members, and only telling values."""
+    if isinstance(body, Mapping | list):
+        return _shape(body, tuple(values), 0)[:MAX_TEXT]
+    return redact(_TAG.sub(" ", text[:4000].decode("utf-8", "replace")), values)
+
+
+def _shape(value: Any, values: tuple[str, ...], depth: int, name: str = "") -> str:
+    if isinstance(value, Mapping):
+        inside = (
+            "…"
+            if depth > 3
+            else ", ".join(f"{_name(k)}: {_shape(v, values, depth + 1, str(k))}" for k, v in list(value.items())[:12])
+        )
+        return "{" + inside + "}"
+    if isinstance(value, list):
+        return "[" + ("" if not value else _shape(value[0], values, depth + 1, name)) + "]"
+    if name.lower() in _TELLING and isinstance(value, str | int | float | bool):
+        return redact(str(value), values)
+    return "null" if value is None else type(value).__name__
+
+
+def _name(key: Any) -> str:
+    # A key can itself be a value, as in a map by e-mail address.
+    text = str(key)
+    return text if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,40}", text) else "[key]"
