@@ -61,6 +61,8 @@ class RelayError(Exception):
         """The vendor's own error code, as text."""
         self.request_id = request_id
         """The vendor's id of the request, for their support."""
+        self.reached = False
+        """True when the command, or a part of it, may have taken effect at the vendor all the same."""
 
 
 class TransientError(RelayError):
@@ -82,7 +84,6 @@ class TransientError(RelayError):
         self.retry_after = retry_after
         """Seconds to wait at least, when somebody said so."""
         self.reached = reached
-        """True when the request may have taken effect at the vendor."""
 
 
 class ConnectionFailed(TransientError):
