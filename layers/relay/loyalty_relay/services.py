@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 from loyalty_relay import aws, observability
 from loyalty_relay.connections import Connection, Destination
@@ -102,9 +103,11 @@ class Services:
             self.dynamodb,
             self.settings.state_table,
             self.digests,
-            journal_table=self.settings.journal_table,
+            journal=self.journal,
             clock=self.clock,
             lease_seconds=LEASE_SECONDS,
+            new_token=lambda: uuid4().hex,
+            sleep=self.sleep,
         )
 
     @cached_property
@@ -145,8 +148,6 @@ class Services:
 
     @cached_property
     def tokens(self) -> TokenStore:
-        from uuid import uuid4
-
         from loyalty_relay.tokens import TokenStore
 
         return TokenStore(

@@ -18,11 +18,14 @@ from loyalty_relay.errors import (
     AmbiguousOutcome,
     FieldProblem,
     InvalidCommand,
+    RelayError,
     StoreConflict,
+    TransientError,
     UnsupportedByDestination,
 )
 from loyalty_relay.operations.context import Context
 from loyalty_relay.outcomes import Outcome, Result
+from loyalty_relay.state.links import Lease
 
 ECOMMERCE = frozenset({"shopify", "woocommerce", "bigcommerce", "adobe"})
 """Platforms whose shops have a domain, which the vendor requires for e-commerce."""
@@ -127,7 +130,7 @@ class _Linking:
                 return lease.integration_id, False
             name = self.command.integration_name or str(options.get("integration_name") or "Loyalty Relay")
             found = self._find_integration(name, interrupted=lease.interrupted)
-            integration_id = found if found is not None else self._create_integration(name)
+            integration_id = found if found is not None else self._create_integration(lease, name)
             self.links.save_integration(lease, integration_id)
             return integration_id, found is None
         finally:
@@ -141,8 +144,15 @@ class _Linking:
                 raise
             return None  # No list route, and nobody has tried before: there can be none of ours.
 
-    def _create_integration(self, name: str) -> int:
-        return self.crm.create_integration(name, self.context.deadline)
+    def _create_integration(self, lease: Lease, name: str) -> int:
+        """Create it, with the intent written down as long as nobody can say whether it is there."""
+        self.links.intend(lease)
+        try:
+            return self.crm.create_integration(name, self.context.deadline)
+        except RelayError as error:
+            if not (isinstance(error, TransientError) and error.reached):
+                self.links.withdraw(lease)
+            raise
 
     def _existing(self, integration_id: int) -> StoreLink | None:
         for link in self.crm.links(integration_id, self.context.deadline):

@@ -32,6 +32,7 @@ def erase_store(command: EraseStore, context: Context) -> Outcome:
     done = context.services.customers.erase_store(context.connection.id, command.shop_id, context.deadline)
     if not done:
         raise DeadlineTooShort("more of the shop is left to erase")
+    context.services.links.remove(context.connection.id, command.shop_id)
     outcome = Outcome(result=Result.APPLIED, reason="store_erased")
     context.services.journal.write(context.entry(outcome))
     return outcome
