@@ -76,8 +76,8 @@ class Session:
         A 401 is answered with one renewal of the token; a token that somebody else renewed meanwhile is no renewal of
         ours. Raises CredentialsRefused when the vendor still refuses, and the errors of transport and token store.
         """
-        token, renewed = self._token(deadline, None)
-        adopted = 0
+        token, _ = self._token(deadline, None)
+        renewed, adopted = False, 0
         while True:
             answer = self._transport.send(_bearing(call, token), deadline)
             said = complaint(answer, (*texts_in(call.json), *texts_in(call.params)))

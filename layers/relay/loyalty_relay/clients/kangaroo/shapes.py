@@ -119,7 +119,7 @@ def _read(body: Mapping[str, Any], status: int, hide: tuple[str, ...], good: boo
 
 
 def _mapped(shape: str, fields: Mapping[str, Any], status: int, hide: tuple[str, ...]) -> Complaint:
-    problems = []
+    problems: list[FieldProblem] = []
     for name, texts in fields.items():
         known = name if _FIELD.fullmatch(name) else "(unnamed)"
         listed = texts if isinstance(texts, list) else [texts]
@@ -211,7 +211,7 @@ def _outline(value: Any, depth: int) -> str:
     if isinstance(value, list):
         return f"[{_outline(value[0], depth - 1) if value and depth else ''}]"
     if value is None or isinstance(value, bool):
-        return str(value).lower()
+        return "null" if value is None else str(value).lower()
     return "number" if isinstance(value, int | float) else "text"
 
 
