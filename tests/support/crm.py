@@ -112,6 +112,8 @@ class FakeCrm:
         fields: Mapping[str, Any],
         replace_tags: tuple[str, ...] | None,
         deadline: Deadline,
+        *,
+        strict: bool = True,
     ) -> Receipt:
         self.calls.append(("patch", loyalty_id, dict(fields), replace_tags))
         self._fault(self.before)

@@ -365,3 +365,18 @@ def test_which_fields_a_shops_command_can_carry_at_all() -> None:
     assert not any(
         map(client.supports, ("address", "language", "loyalty_type", "custom_fields.x", "extended_fields.a"))
     )
+
+
+@pytest.mark.parametrize(
+    ("crm_field", "command_field"),
+    [
+        ("birth_date", "birthday"),
+        ("promotions_mail", "subscriptions.email.bulk"),
+        ("custom_field_6", "custom_fields.custom_field_6"),
+        ("country_code", "country"),
+        ("first_name", "first_name"),
+        ("shoe_size", "shoe_size"),
+    ],
+)
+def test_a_caller_may_use_the_names_of_the_live_list(crm_field: str, command_field: str) -> None:
+    assert crm(Script()).command_field(crm_field) == command_field

@@ -50,5 +50,6 @@ class _Patch(Guarded):
             hold = self.context.services.customers.adopt(hold, loyalty_id)
         if not hold.fields and command.replace_tags is None:
             return replace(hold, loyalty_id=loyalty_id), None
-        receipt = crm.patch_crm_fields(loyalty_id, command, hold.fields, command.replace_tags, deadline)
+        strict = self.context.from_api
+        receipt = crm.patch_crm_fields(loyalty_id, command, hold.fields, command.replace_tags, deadline, strict=strict)
         return hold, replace(receipt, created=created)

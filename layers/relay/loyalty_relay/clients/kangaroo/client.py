@@ -199,8 +199,8 @@ class KangarooCrm:
     # -- CRM fields -----------------------------------------------------------------------------------------------
 
     def command_field(self, crm_field: str) -> str:
-        """See ``CrmFieldsCrm.command_field``."""
-        return our_name(crm_field)
+        """See ``CrmFieldsCrm.command_field``. A command's ``country`` says how to read its phone, and is no field."""
+        return "country" if crm_field == "country_code" else our_name(crm_field)
 
     def crm_fields(self, loyalty_id: str, deadline: Deadline) -> list[dict[str, Any]]:
         """See ``CrmFieldsCrm.crm_fields``; the members are those of ``Listing.to_dicts``. Raises CustomerNotFound."""
