@@ -272,3 +272,22 @@ def test_unknown_routes_and_methods_answer_in_the_vendors_envelope(capillary: Ca
     assert (missing.status_code, codes(missing.json(), "errors")) == (404, [404])
     wrong = capillary.call("DELETE", "/v2/customers")
     assert (wrong.status_code, codes(wrong.json(), "errors")) == (405, [405])
+
+
+def test_a_store_names_the_till_that_stands_in_it(capillary: CapillaryApi) -> None:
+    stores = [
+        {"code": "demo.store01", "name": "One", "external_id": "S-01"},
+        {"code": "demo.store02", "name": "Two", "external_id": "S-02"},
+    ]
+    capillary.org(stores=stores)
+    token = token_of(capillary)
+    kinds = {"STORE_CODE": "demo.store02", "STORE_NAME": "Two", "STORE_EXTERNAL_ID_1": "S-02"}
+    for number, (kind, code) in enumerate(kinds.items()):
+        headers = {
+            "X-CAP-API-OAUTH-TOKEN": token,
+            "X-CAP-API-ATTRIBUTION-ENTITY-TYPE": kind,
+            "X-CAP-API-ATTRIBUTION-ENTITY-CODE": code,
+        }
+        body = registration(mobile=f"44770090001{number}")
+        answer = capillary.json("POST", "/v2/customers", headers=headers, json=body)
+        assert capillary.customer(answer["createdId"])["registered_till"] == "demo.till02"

@@ -351,6 +351,10 @@ def test_rules_award_points_coupons_and_currencies_in_the_documented_shape(capil
         },
     ]
     assert isinstance(effects[1]["id"], int)
+    kept = capillary.customer(600000001)
+    assert kept["points"] == 200
+    assert [each["couponCode"] for each in kept["coupons"]] == ["HELLO00001"]
+    assert kept["currencies"] == {"rgp": 110.0}
 
 
 def test_a_referral_code_counts_when_it_exists(capillary: CapillaryApi) -> None:

@@ -107,7 +107,9 @@ def test_loyalty_cannot_be_left_and_can_be_joined(capillary: CapillaryApi) -> No
     assert codes(put(capillary, loyal, body), "errors") == [8018]
     assert capillary.customer(loyal)["profiles"][0]["first_name"] == "Rita"
     other = capillary.register(mobile=OTHER, body={"loyaltyInfo": {"loyaltyType": "non_loyalty"}})
-    put(capillary, other, {"loyaltyInfo": {"loyaltyType": "loyalty"}})
+    capillary.org(rules=[{"name": "joined", "on": "convert", "type": "points", "value": 5}])
+    answer = put(capillary, other, {"loyaltyInfo": {"loyaltyType": "loyalty"}})
+    assert [each["awardedPoints"] for each in answer["sideEffects"]] == [5]
     assert capillary.customer(other)["loyalty_type"] == "loyalty"
 
 
@@ -252,6 +254,10 @@ def test_customer_details_have_the_documented_keys(capillary: CapillaryApi) -> N
     assert view["loyaltyInfo"]["loyaltyType"] == "loyalty"
     assert view["extendedFields"] == {"city": "Leeds"}
     assert view["points"] == 100
+    assert view["customerStatus"] == {"label": None}
+    plain = capillary.json("GET", f"/v2/customers/{customer}?source=INSTORE")
+    assert "points" not in plain
+    assert "customerStatus" not in plain
 
 
 def test_a_read_needs_a_source_of_the_customer(capillary: CapillaryApi) -> None:
@@ -384,6 +390,10 @@ def test_reset_forgets_customers_and_puts_the_switches_back(capillary: Capillary
     settings = capillary.raw("GET", "/_sandbox/settings/capillary").json()
     assert settings["status_mode"] == "documented"
     assert settings["orgs"]["demo"]["dual_eligibility"] is False
+    customer = capillary.register(mobile=MOBILE, email=EMAIL)
+    by_email = f"source=INSTORE&identifierName=email&identifierValue={EMAIL}"
+    assert lookup(capillary, by_email)["entity"] == customer
+    capillary.raw("POST", "/_sandbox/reset")
     assert capillary.raw("GET", "/_sandbox/state/capillary").json()["customers"] == []
 
 
@@ -412,3 +422,58 @@ def test_a_setting_that_cannot_be_is_a_422_that_names_it_and_changes_nothing(
 def test_an_organisation_can_be_taken_away(capillary: CapillaryApi) -> None:
     capillary.settings(orgs={"demo": None})
     assert capillary.call("GET", "/v2/extendedFields").status_code == 401
+
+
+def test_a_channel_that_is_sent_again_keeps_its_subscription(capillary: CapillaryApi) -> None:
+    channel = {"type": "email", "value": EMAIL, "subscribed": True, "meta": {"office": True}}
+    customer = capillary.register(mobile=MOBILE, commChannels=[channel])
+
+    def channels_after(value: str) -> list[dict[str, Any]]:
+        put(capillary, customer, {"profiles": [{"commChannels": [{"type": "email", "value": value}]}]})
+        channels: list[dict[str, Any]] = capillary.customer(customer)["profiles"][0]["channels"]
+        return channels
+
+    kept = channels_after(EMAIL)[0]
+    assert (kept["subscribed"], kept["meta"]) == (True, {"office": True})
+    new = channels_after("new@example.com")[0]
+    assert (new["subscribed"], new["meta"]) == (None, {})
+
+
+def test_every_write_leaves_an_audit_entry(capillary: CapillaryApi) -> None:
+    customer = capillary.register(mobile=MOBILE)
+    put(capillary, customer, {})
+    change(capillary, customer, add=[{"type": "externalId", "value": "X-1"}])
+    capillary.json("POST", "/v2/customers", json=registration("WEBSITE", mobile=MOBILE))
+    actions = [entry["action"] for entry in capillary.customer(customer)["audit"]]
+    assert actions == ["register", "update", "change_identifier", "combine"]
+
+
+def test_a_merge_moves_what_the_survivor_lacks(capillary: CapillaryApi) -> None:
+    capillary.org(rules=[{"name": "hello", "on": "register", "type": "coupon"}])
+    enrolled = {"loyaltyProgramEnrollments": [{"programId": 469, "tierNumber": 1, "loyaltyPoints": 10}]}
+    older = capillary.register(
+        mobile=MOBILE, firstName="Rita", fields={"a": "1"}, body={"extendedFields": {"city": "Leeds"}}
+    )
+    newer = capillary.register(
+        email=EMAIL,
+        externalId="X-1",
+        firstName="Margarita",
+        lastName="Ames",
+        fields={"a": "2", "b": "2"},
+        commChannels=[{"type": "email", "value": EMAIL}],
+        body={**enrolled, "extendedFields": {"city": "York", "area": "North"}},
+    )
+    item = {"mobile": MOBILE, "email": EMAIL}
+    capillary.json("POST", "/v1.1/customer/update", json={"root": {"customer": [item]}})
+    kept, victim = capillary.customer(older), capillary.customer(newer)
+    profile = kept["profiles"][0]
+    assert (profile["first_name"], profile["last_name"]) == ("Rita", "Ames")
+    assert profile["fields"] == {"a": "1", "b": "2"}
+    assert kept["extended_fields"] == {"city": "Leeds", "area": "North"}
+    assert [each["value"] for each in profile["identifiers"]] == [MOBILE, EMAIL, "X-1"]
+    assert [each["value"] for each in profile["channels"]] == [EMAIL]
+    assert (list(kept["enrolments"]), kept["points"], len(kept["coupons"])) == (["469"], 10, 2)
+    assert kept["rules_done"] == ["hello"]
+    assert (victim["profiles"], victim["points"], victim["merged_into"]) == ([], 0, older)
+    found = lookup(capillary, "source=INSTORE&identifierName=externalId&identifierValue=X-1")
+    assert found["entity"] == older

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
@@ -113,6 +113,21 @@ def test_a_request_is_recorded_whole(core: Core) -> None:
 def test_a_body_is_recorded_as_json_text_or_nothing(core: Core, content: bytes, body: Any) -> None:
     core.call("POST", "/counting/items", content=content)
     assert core.call("GET", "/_sandbox/requests").json()["requests"][0]["body"] == body
+
+
+def test_a_body_in_several_pieces_is_recorded_whole(core: Core) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in (b'{"x"', b": ", b"1}"):
+            yield piece
+
+    core.call("POST", "/counting/items", content=pieces())
+    assert core.call("GET", "/_sandbox/requests").json()["requests"][0]["body"] == {"x": 1}
+
+
+def test_an_answer_without_content_promises_none(core: Core) -> None:
+    core.faults({"status": 204, "count": 1})
+    assert "content-length" not in core.call("POST", "/counting/items").headers
+    assert int(core.call("POST", "/counting/items").headers["content-length"]) > 0
 
 
 def test_records_are_filtered_and_cleared(core: Core) -> None:
