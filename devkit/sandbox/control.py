@@ -111,9 +111,7 @@ class _Control:
         by_faults = self.sandbox.fault_rejections
         total = by_faults + sum(vendor.rejections.total() for vendor in vendors)
         limits: dict[str, JSON] = {vendor.name: vendor.limits() for vendor in vendors}
-        return JSONResponse(
-            {"total": total, "by_vendor": by_vendor, "by_faults": by_faults, "limits": limits}
-        )
+        return JSONResponse({"total": total, "by_vendor": by_vendor, "by_faults": by_faults, "limits": limits})
 
     async def state(self, request: Request) -> Response:
         try:

@@ -71,9 +71,7 @@ class Recorder:
         for raw_name, raw_value in headers:
             key, text = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             merged[key] = f"{merged[key]}, {text}" if key in merged else text
-        request = RecordedRequest(
-            self._count, time, vendor, prefix, method, path, query, merged, _body_value(body)
-        )
+        request = RecordedRequest(self._count, time, vendor, prefix, method, path, query, merged, _body_value(body))
         self.requests.append(request)
         return request
 
