@@ -1,0 +1,26 @@
+"""The ``relay`` command: one module per group of commands."""
+
+from __future__ import annotations
+
+import typer
+
+from devkit.cli import catalogue, connections, dev, events, logs, parked, send
+from devkit.cli.options import Commands
+
+app = typer.Typer(
+    name="relay",
+    help="Work with a loyalty relay: run it on this machine, connect shops, send events, see what became of them.",
+    no_args_is_help=True,
+    cls=Commands,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.add_typer(connections.app, name="connections")
+app.add_typer(events.app, name="events")
+app.add_typer(parked.app, name="parked")
+dev.add(app)
+send.add(app)
+parked.add(app)
+catalogue.add(app)
+logs.add(app)

@@ -1,0 +1,112 @@
+"""``relay catalogue`` and ``relay map``: what each topic becomes, and what a sample would become."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from devkit.cli.fixtures import load
+from devkit.cli.options import AsJson, StackName
+from devkit.cli.output import CommandError, note, out, show_json, table
+from loyalty_relay.sources import catalogue as rows_of_catalogue
+
+
+def add(root: typer.Typer) -> None:
+    """Put ``catalogue``, ``map`` and ``openapi`` among the commands."""
+    root.command()(catalogue)
+    root.command("map")(map_)
+    root.command()(openapi)
+
+
+def catalogue(
+    platform: Annotated[str | None, typer.Argument(metavar="[PLATFORM]", help="Only this platform.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As docs/catalogue.md.")] = False,
+    json: AsJson = False,
+) -> None:
+    """List every topic of every platform and what it becomes."""
+    rows = [
+        {"platform": name, "topic": t.name, "becomes": t.becomes, "fixture": t.fixture, "note": t.note}
+        for name, t in rows_of_catalogue()
+        if platform in (None, name)
+    ]
+    if not rows:
+        known = ", ".join(sorted({name for name, _ in rows_of_catalogue()}))
+        raise CommandError(f"there is no platform {platform}", do=f"one of: {known}")
+    if json:
+        show_json(rows)
+    elif markdown:
+        print(as_markdown(rows), end="")
+    else:
+        shown = [[row["platform"], row["topic"], row["becomes"], row["note"]] for row in rows]
+        out.print(table(["platform", "topic", "becomes", "note"], shown))
+
+
+def as_markdown(rows: list[dict[str, str]]) -> str:
+    """The catalogue as a page: one table per platform."""
+    lines = [
+        "# Catalogue",
+        "",
+        "Every topic of every platform and what it becomes. Made by `relay catalogue --markdown`.",
+    ]
+    before = ""
+    for row in rows:
+        if row["platform"] != before:
+            before = row["platform"]
+            lines += ["", f"## {before}", "", "| topic | becomes | note | sample |", "| --- | --- | --- | --- |"]
+        cells = (f"`{row['topic']}`", row["becomes"], row["note"], f"`{row['fixture']}`" if row["fixture"] else "")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def map_(
+    platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="Such as shopify.")],
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Such as customers/create.")],
+    file: Annotated[Path | None, typer.Option("--file", help="A body in place of the sample's.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the body.")
+    ] = None,
+    connection: Annotated[
+        str | None, typer.Option("--connection", help="A connection's id or file; default: a sample for the platform.")
+    ] = None,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Show what a body becomes, value by value, without sending anything."""
+    from devkit.cli.mapping import connection_for, translated
+
+    sample = load(platform, topic).changed(file, assignments or ())
+    found = connection_for(platform, connection, stack)
+    results = translated(sample, found)
+    if json:
+        show_json({"connection": found.id, "destination": found.destination.vendor, "results": results})
+        return
+    note(f"connection {found.id}: {platform} to {found.destination.vendor}")
+    for result in results:
+        _show(result)
+
+
+def _show(result: dict[str, Any]) -> None:
+    if "skipped" in result:
+        out.print(f"ignored: {result['skipped']}")
+        return
+    out.print(f"[bold]{result['kind']}[/bold] → {result['operation']}")
+    out.print(table(["name", "value"], [[name, _text(value)] for name, value in result["values"].items()]))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else jsonlib.dumps(value, ensure_ascii=False)
+
+
+def openapi(
+    output: Annotated[Path | None, typer.Option("--output", help="Write here; default: print.")] = None,
+) -> None:
+    """Print the HTTP API's OpenAPI 3.1 document."""
+    from devkit.openapi import text
+
+    if output is None:
+        print(text(), end="")
+    else:
+        output.write_text(text(), encoding="utf-8")

@@ -1,0 +1,264 @@
+"""Connections as secrets: read, check, write, redact. Nothing here prints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets as randomness
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from devkit.cli.output import CommandError
+from loyalty_relay.connections import CONNECTION_ID, Connection
+from loyalty_relay.errors import ConnectionInvalid
+
+PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+"""``${NAME}`` in a connection file stands for an environment variable, so that no secret need stand in the file."""
+
+SHOWN_CREDENTIALS = frozenset(
+    {"type", "username", "client_id", "account", "redirect_uri", "scope", "attribution_type", "attribution_code"}
+)
+"""Members of ``credentials`` that identify and do not authenticate."""
+SECRET_NAME = re.compile(r"secret|password|token|key|authorization|bearer", re.IGNORECASE)
+HIDDEN = "(hidden)"
+
+KEY_PREFIX = "relay_"
+"""What an API key begins with, so that secret scanners and people recognise one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFile:
+    """A connection as a file describes it, placeholders filled in."""
+
+    id: str
+    data: dict[str, Any]
+
+
+def read_file(
+    path: Path, *, id: str | None, variables: Mapping[str, str], stdin: Callable[[], str] = lambda: ""
+) -> ConnectionFile:
+    """Read a connection's JSON; ``-`` is standard input.
+
+    Its id is ``id``, else the file's member ``id``, else the file's name. Raises CommandError for a file that is
+    missing or not JSON, and for placeholders that no variable fills, naming each field.
+    """
+    try:
+        text = stdin() if str(path) == "-" else path.read_text(encoding="utf-8")
+        data = json.loads(text)
+    except OSError as error:
+        raise CommandError(f"cannot read the file: {error.strerror}", where=str(path), do="give a path") from error
+    except ValueError as error:
+        raise CommandError(f"the file is not JSON: {error}", where=str(path), do="correct that line") from error
+    if not isinstance(data, dict):
+        raise CommandError("the file is not a JSON object", where=str(path), do="see docs/connections.md")
+    given = data.pop("id", None)
+    chosen = id or given or (path.stem if str(path) != "-" else None)
+    if not isinstance(chosen, str):
+        raise CommandError("the connection has no id", where=str(path), do="give --id ID")
+    missing: list[dict[str, str]] = []
+    filled = _fill(data, variables, "", missing)
+    if missing:
+        raise CommandError(
+            "environment variables that the file names are not set",
+            where=str(path),
+            do="set them, then apply again",
+            details=missing,
+        )
+    return ConnectionFile(chosen, filled)
+
+
+def _fill(value: Any, variables: Mapping[str, str], path: str, missing: list[dict[str, str]]) -> Any:
+    if isinstance(value, dict):
+        return {k: _fill(v, variables, f"{path}.{k}".lstrip("."), missing) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_fill(v, variables, f"{path}.{i}", missing) for i, v in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def put(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in variables:
+            missing.append({"field": path, "message": f"names ${{{name}}}, which is not set"})
+        return variables.get(name, "")
+
+    return PLACEHOLDER.sub(put, value)
+
+
+class ConnectionStore:
+    """The connections of one stack: one secret each, ``PREFIX/connections/ID``."""
+
+    def __init__(self, client: Any, prefix: str, sandbox_hosts: frozenset[str]) -> None:
+        self._client = client
+        self._prefix = f"{prefix}/connections/"
+        self._sandbox_hosts = sandbox_hosts
+
+    def name(self, id: str) -> str:
+        """The secret's name. Raises CommandError for an id that no connection can have."""
+        if not CONNECTION_ID.fullmatch(id):
+            raise CommandError(
+                f"{id!r} cannot be a connection's id",
+                do="use 1-63 lower-case letters, digits and hyphens, not starting or ending with a hyphen",
+            )
+        return self._prefix + id
+
+    def ids(self) -> list[str]:
+        """All ids, sorted."""
+        pages = self._client.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [self._prefix]}])
+        names = [secret["Name"] for page in pages for secret in page["SecretList"]]
+        return sorted(name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix))
+
+    def raw(self, id: str) -> dict[str, Any]:
+        """The secret's JSON. Raises CommandError when there is no such connection."""
+        found = self._find(id)
+        if found is None:
+            known = ", ".join(self.ids()) or "none"
+            raise CommandError(
+                f"there is no connection {id}",
+                where=f"secret {self.name(id)}",
+                do=f"apply one with `relay connections apply FILE`; this stack has: {known}",
+            )
+        return found
+
+    def _find(self, id: str) -> dict[str, Any] | None:
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self._client.get_secret_value(SecretId=self.name(id))
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return None
+            raise
+        try:
+            data = json.loads(answer["SecretString"])
+        except ValueError:
+            data = None
+        if not isinstance(data, dict):
+            raise CommandError(
+                f"connection {id} is not a JSON object", where=f"secret {self.name(id)}", do="apply it again"
+            )
+        return data
+
+    def parse(self, id: str, data: Any) -> Connection:
+        """The connection, with everything checked that can be without asking anybody. Raises CommandError."""
+        try:
+            connection = Connection.parse(id, data, sandbox_hosts=self._sandbox_hosts)
+        except ConnectionInvalid as error:
+            raise invalid(id, [problem.to_dict() for problem in error.problems]) from error
+        from loyalty_relay.sources import check_connection
+
+        problems = check_connection(connection)
+        if problems:
+            raise invalid(id, [problem.to_dict() for problem in problems])
+        return connection
+
+    def read(self, id: str) -> Connection:
+        """A stored connection. Raises CommandError when it is missing or not valid."""
+        return self.parse(id, self.raw(id))
+
+    def write(self, id: str, data: Mapping[str, Any]) -> tuple[str, list[str]]:
+        """Store a connection that was parsed before: what happened (created, changed, unchanged) and what changed.
+
+        The version before stays readable as AWSPREVIOUS; its webhook secrets go on being accepted for 24 hours.
+        """
+        before = self._find(id)
+        text = json.dumps(data, ensure_ascii=False, sort_keys=True, indent=1)
+        if before is None:
+            self._client.create_secret(
+                Name=self.name(id), SecretString=text, Description="A connection of the loyalty relay."
+            )
+            return "created", []
+        changed = list(changes(before, data))
+        if not changed:
+            return "unchanged", []
+        self._client.put_secret_value(SecretId=self.name(id), SecretString=text)
+        return "changed", changed
+
+
+def invalid(id: str, problems: list[dict[str, str]]) -> CommandError:
+    """The error that names every wrong field of a connection."""
+    return CommandError(
+        f"connection {id} is not valid",
+        do="correct these fields; docs/connections.md describes each",
+        details=problems,
+    )
+
+
+def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """Dotted paths whose values differ, without the values: they may be secrets."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in sorted(before.keys() | after.keys()):
+            inner = f"{path}.{name}" if path else name
+            if name in before and name in after:
+                yield from changes(before[name], after[name], inner)
+            else:
+                yield inner
+    elif before != after:
+        yield path
+
+
+def redacted(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A connection's JSON for people: whatever authenticates is replaced, what identifies stays."""
+    shown: dict[str, Any] = json.loads(json.dumps(data))
+    source = shown.get("source")
+    if isinstance(source, dict):
+        for secret in source.get("secrets") or ():
+            if isinstance(secret, dict) and "value" in secret:
+                secret["value"] = HIDDEN
+        _hide(source.get("api_credentials"), lambda name: True)
+        _hide(source.get("options"), lambda name: bool(SECRET_NAME.search(name)))
+    destination = shown.get("destination")
+    if isinstance(destination, dict):
+        _hide(destination.get("credentials"), lambda name: name not in SHOWN_CREDENTIALS)
+    for key in shown.get("api_keys") or ():
+        if isinstance(key, dict) and isinstance(key.get("sha256"), str):
+            key["sha256"] = key["sha256"][:8] + "…"
+    return shown
+
+
+def _hide(values: Any, hidden: Callable[[str], bool]) -> None:
+    if isinstance(values, dict):
+        for name in values:
+            if hidden(name):
+                values[name] = HIDDEN
+
+
+def new_key(data: dict[str, Any], key_id: str) -> tuple[dict[str, Any], str]:
+    """The connection with one more API key, and the key itself, which is kept nowhere.
+
+    Raises CommandError when the connection has a key of that name.
+    """
+    keys = list(data.get("api_keys") or ())
+    if any(key.get("id") == key_id for key in keys):
+        raise CommandError(f"there is a key named {key_id} already", do="choose another --name, or revoke that one")
+    key = KEY_PREFIX + randomness.token_urlsafe(32)
+    keys.append({"id": key_id, "sha256": hashlib.sha256(key.encode()).hexdigest()})
+    return {**data, "api_keys": keys}, key
+
+
+def without_key(data: dict[str, Any], key_id: str) -> dict[str, Any]:
+    """The connection without that API key. Raises CommandError when it has none of that name."""
+    keys = [key for key in data.get("api_keys") or () if key.get("id") != key_id]
+    if len(keys) == len(data.get("api_keys") or ()):
+        names = ", ".join(key.get("id", "?") for key in data.get("api_keys") or ()) or "none"
+        raise CommandError(f"there is no key named {key_id}", do=f"the connection's keys are: {names}")
+    return {**data, "api_keys": keys}
+
+
+def rotated(data: dict[str, Any], value: str, *, now: float, overlap_hours: float) -> dict[str, Any]:
+    """The connection with a new webhook secret; those before it are accepted for ``overlap_hours`` more."""
+    source = dict(data["source"])
+    end = datetime.fromtimestamp(now, UTC) + timedelta(hours=overlap_hours)
+    kept = []
+    for secret in source.get("secrets") or ():
+        until = secret.get("not_after")
+        if until is not None and datetime.fromisoformat(until) <= datetime.fromtimestamp(now, UTC):
+            continue
+        if until is None or datetime.fromisoformat(until) > end:
+            until = end.isoformat(timespec="seconds")
+        kept.append({**secret, "not_after": until})
+    source["secrets"] = [{"value": value}, *(s for s in kept if s.get("value") != value)]
+    return {**data, "source": source}

@@ -1,0 +1,248 @@
+"""``relay connections``: apply, look at, check and mend connections."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from devkit.cli.connection_store import ConnectionStore, new_key, read_file, redacted, rotated, without_key
+from devkit.cli.options import AsJson, StackName, group
+from devkit.cli.output import CommandError, note, out, pairs, show_json, table
+from devkit.cli.stack import Stack, find_stack
+
+app = group("Apply, look at, check and mend connections.")
+
+ConnectionId = Annotated[str, typer.Argument(metavar="ID", help="The connection's id.", show_default=False)]
+
+
+def store_of(stack: Stack) -> ConnectionStore:
+    """The stack's connections."""
+    return ConnectionStore(stack.client("secretsmanager"), stack.secrets_prefix, stack.sandbox_hosts)
+
+
+def variables_of(stack: Stack) -> dict[str, str]:
+    """What placeholders of a connection file stand for: the environment, and the local sandbox's URL."""
+    local = {"RELAY_SANDBOX_URL": stack.local.sandbox, "RELAY_API_URL": stack.local.api} if stack.local else {}
+    return {**local, **os.environ}
+
+
+@app.command()
+def apply(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The connection's JSON; - is standard input.")],
+    id: Annotated[str | None, typer.Option("--id", help="The id; default: the file's `id`, else its name.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only, store nothing.")] = False,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Check a connection's file, field by field, and store it as the connection's secret."""
+    found = find_stack(stack)
+    store = store_of(found)
+    given = read_file(file, id=id, variables=variables_of(found), stdin=sys.stdin.read)
+    connection = store.parse(given.id, given.data)
+    store.name(given.id)
+    action, changed = ("valid", []) if dry_run else store.write(given.id, given.data)
+    url = webhook_url(found, given.id)
+    if json:
+        show_json({"connection": given.id, "action": action, "changed": changed, "webhook_url": url})
+        return
+    out.print(f"connection [bold]{given.id}[/bold] {action}", end="")
+    out.print(f": {', '.join(changed)}" if changed else "")
+    out.print(
+        pairs(
+            [
+                ("source", connection.source.platform),
+                ("destination", f"{connection.destination.vendor}, {connection.destination.host}"),
+                ("webhook URL", url),
+            ]
+        )
+    )
+    if not dry_run and action != "unchanged":
+        note(f"next: relay connections check {given.id}; functions see a change within five minutes")
+
+
+def webhook_url(stack: Stack, id: str) -> str:
+    """Where the source delivers to; with a topic after it for sources that name none in the request."""
+    return f"{stack.api_url}/webhooks/{id}"
+
+
+@app.command("list")
+def list_(stack: StackName = None, json: AsJson = False) -> None:
+    """List the connections."""
+    store = store_of(find_stack(stack))
+    rows: list[dict[str, str]] = []
+    for name in store.ids():
+        try:
+            connection = store.read(name)
+        except CommandError as error:
+            rows.append({"id": name, "source": "", "destination": "", "state": f"not valid: {_fields(error)}"})
+            continue
+        rows.append(
+            {
+                "id": name,
+                "source": f"{connection.source.platform} {' '.join(connection.source.stores)}".strip(),
+                "destination": f"{connection.destination.vendor} {connection.destination.region or ''}".strip(),
+                "state": "valid",
+            }
+        )
+    if json:
+        show_json(rows)
+    elif rows:
+        out.print(table(["id", "source", "destination", "state"], [list(row.values()) for row in rows]))
+    else:
+        note("no connections; `relay connections apply FILE` adds one (samples: events/connections/)")
+
+
+def _fields(error: CommandError) -> str:
+    return ", ".join(detail["field"] for detail in error.details) or error.what
+
+
+@app.command()
+def show(id: ConnectionId, stack: StackName = None, json: AsJson = False) -> None:
+    """Show a connection; whatever authenticates is hidden."""
+    found = find_stack(stack)
+    data = redacted(store_of(found).raw(id))
+    if json:
+        show_json({"id": id, "webhook_url": webhook_url(found, id), **data})
+        return
+    out.print(pairs([("id", id), ("webhook URL", webhook_url(found, id))]))
+    out.print_json(data=data)
+
+
+@app.command()
+def check(
+    id: ConnectionId,
+    seconds: Annotated[float, typer.Option("--timeout", help="Seconds for all probes.", min=1)] = 60,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Ask the destination for everything the connection needs; say what is missing and who can fix it."""
+    from devkit.cli.checking import probe
+
+    found = find_stack(stack)
+    connection = store_of(found).read(id)
+    findings = probe(found, connection, seconds=seconds)
+    good = all(finding["ok"] is not False for finding in findings)
+    if json:
+        show_json({"connection": id, "ok": good, "findings": findings})
+    else:
+        words = {True: "ok", False: "missing", None: "unknown"}
+        rows = [[f["what"], words[f["ok"]], f["message"], f["who"]] for f in findings]
+        out.print(table(["what", "ok", "message", "who can fix it"], rows))
+    if not good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def rotate(
+    id: ConnectionId,
+    value: Annotated[
+        str, typer.Option("--secret", prompt="New webhook secret", hide_input=True, help="The platform's new secret.")
+    ],
+    overlap: Annotated[float, typer.Option("--overlap", help="Hours that the old one stays good.", min=0)] = 48,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Add a webhook secret; the ones before it stay good for a while, so no delivery is refused."""
+    store = store_of(find_stack(stack))
+    data = rotated(store.raw(id), value, now=time.time(), overlap_hours=overlap)
+    store.parse(id, data)
+    store.write(id, data)
+    _done(json, f"connection {id} has a new webhook secret; the old one is good for {overlap:g} h", id=id)
+
+
+@app.command("new-key")
+def new_key_(
+    id: ConnectionId,
+    name: Annotated[str, typer.Option("--name", help="Who uses it; this name shows in logs.")] = "default",
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Make an API key for the HTTP API. It is printed once; only its SHA-256 is stored."""
+    store = store_of(find_stack(stack))
+    data, key = new_key(store.raw(id), name)
+    store.parse(id, data)
+    store.write(id, data)
+    if json:
+        show_json({"connection": id, "name": name, "key": key})
+    else:
+        out.print(key)
+        note("this is the only time it is shown; callers send it as the header x-api-key")
+
+
+@app.command("revoke-key")
+def revoke_key(
+    id: ConnectionId,
+    name: Annotated[str, typer.Option("--name", help="The key's name.")],
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Take an API key away."""
+    store = store_of(find_stack(stack))
+    data = without_key(store.raw(id), name)
+    store.write(id, data)
+    _done(json, f"key {name} of connection {id} is revoked", id=id)
+
+
+@app.command()
+def authorize(
+    id: ConnectionId,
+    code: Annotated[str | None, typer.Option("--code", help="The authorization code of the redirect.")] = None,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Exchange an authorization code for tokens and store them; without --code, print the page that gives one."""
+    from devkit.cli.checking import authorization_url, exchange
+
+    found = find_stack(stack)
+    connection = store_of(found).read(id)
+    if code is None:
+        url = authorization_url(found, connection)
+        if json:
+            show_json({"connection": id, "url": url})
+        else:
+            out.print(url, soft_wrap=True)
+            note(f"open it, allow access, then: relay connections authorize {id} --code CODE (from the redirect)")
+        return
+    exchange(found, connection, code)
+    _done(json, f"connection {id} is authorized; its tokens are stored", id=id)
+
+
+@app.command("link-store")
+def link_store(
+    id: ConnectionId,
+    shop: Annotated[str, typer.Option("--shop", help="The shop's id at the source.")],
+    account: Annotated[str, typer.Option("--account", help="The account that the shop belongs to.")],
+    name: Annotated[str | None, typer.Option("--name", help="What the shop is called.")] = None,
+    domain: Annotated[str | None, typer.Option("--domain", help="The shop's domain; online shops need it.")] = None,
+    branch: Annotated[str | None, typer.Option("--branch", help="The virtual branch, where there are several.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option("--api-key", envvar="RELAY_API_KEY", help="Use the HTTP API instead of the queue.")
+    ] = None,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to follow it to its outcome.", min=0)] = 30,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Link a store, for platforms that send no store events."""
+    from devkit.cli.linking import link_by_api, link_by_queue
+
+    found = find_stack(stack)
+    store_of(found).read(id)
+    given = {"shop_id": shop, "account_id": account, "store_name": name, "store_domain": domain, "branch_id": branch}
+    members = {key: value for key, value in given.items() if value is not None}
+    if api_key:
+        answer = link_by_api(found, id, members, api_key)
+        show_json(answer) if json else out.print_json(data=answer)
+    else:
+        link_by_queue(found, id, members, wait=wait, as_json=json)
+
+
+def _done(as_json: bool, message: str, **members: Any) -> None:
+    if as_json:
+        show_json({**members, "done": message})
+    else:
+        out.print(message)

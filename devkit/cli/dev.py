@@ -1,0 +1,98 @@
+"""``relay dev`` and ``relay demo``: the relay on this machine."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import Annotated
+
+import typer
+
+from devkit.cli.local import remove_state, state_file, write_state
+from devkit.cli.logs import FUNCTIONS, Tail, pretty
+from devkit.cli.options import AsJson
+from devkit.cli.output import err, note, out, show_line
+
+DEFAULT_PORT = 4570
+
+
+def add(root: typer.Typer) -> None:
+    """Put ``dev`` and ``demo`` among the commands."""
+    root.command()(dev)
+    root.command()(demo)
+
+
+def dev(
+    port: Annotated[int, typer.Option("--port", help="Of the AWS services and the API; 0: free ones.")] = DEFAULT_PORT,
+    sandbox_port: Annotated[
+        int | None, typer.Option("--sandbox-port", help="Of the vendor sandbox; default: the next one.")
+    ] = None,
+    logs: Annotated[
+        bool | None, typer.Option("--logs/--no-logs", help="Stream the functions' log lines; default: not with --json.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Run the whole stack on this machine until Ctrl-C: AWS services, functions, vendor sandbox, sample connections."""
+    from devkit.cli.running import RunningRelay, stopwatch
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    took = stopwatch()
+    chosen = sandbox_port if sandbox_port is not None else (port + 1 if port else 0)
+    with err.status("starting") as status:
+
+        def say(line: str) -> None:
+            if err.is_terminal:
+                status.update(line)
+            elif not json:
+                note(line)
+
+        relay = RunningRelay.start(port=port, sandbox_port=chosen, say=say)
+        try:
+            say("applying the sample connections")
+            connections = relay.connect()
+        except BaseException:
+            relay.stop()
+            raise
+    path = state_file()
+    try:
+        write_state(relay.state, path)
+        if json:
+            show_line({"ready": True, "api": relay.state.api, "sandbox": relay.state.sandbox, "aws": relay.state.aws})
+        else:
+            out.print(
+                f"ready in {took():.1f} s: api {relay.state.api}  sandbox {relay.state.sandbox}  aws {relay.state.aws}",
+                soft_wrap=True,
+            )
+            note(f"connections: {', '.join(connections)}")
+            note("in another terminal: relay send shopify customers/create; Ctrl-C here stops everything")
+        streaming = not json if logs is None else logs
+        tail = Tail(relay.stack.client("logs"), relay.stack.formation, FUNCTIONS, int(time.time() * 1000))
+        while not stop.wait(1.0):
+            if streaming:
+                _stream(tail)
+    finally:
+        remove_state(path)
+        if not json:
+            note("stopping")
+        relay.stop()
+
+
+def _stream(tail: Tail) -> None:
+    for line in tail.next():
+        text = pretty(line)
+        if text is not None:
+            err.print(text, soft_wrap=True)
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards, until Ctrl-C.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Send signed sample events of every source through a local stack, and show what became of each."""
+    from devkit.demo.run import run
+
+    if not run(as_json=json, keep=keep):
+        raise typer.Exit(1)

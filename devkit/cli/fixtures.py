@@ -1,0 +1,138 @@
+"""The sample deliveries under ``events/sources/``: loaded, changed, and given to whoever sends or reads them.
+
+A sample's file has ``headers`` (without the signature, which is made when it is sent) and one of ``body`` (JSON),
+``raw`` (the exact text) or ``form`` (fields of a form; JSON inside one where the platform does so); further ``method``,
+``query`` and ``topic`` (the part of the path after the connection, for platforms that name no topic elsewhere).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from devkit.cli.assignments import assigned
+from devkit.cli.local import CHECKOUT
+from devkit.cli.output import CommandError
+from loyalty_relay.sources import platforms, source_module
+from loyalty_relay.sources.base import Request, Topic
+
+FOLDER = CHECKOUT / "events" / "sources"
+FORM_PAYLOAD = "payload"
+"""The form field that carries an entity's JSON (Lightspeed)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A sample delivery. ``body`` is exactly what is sent; ``headers`` have no signature yet."""
+
+    platform: str
+    topic: str
+    fixture: str
+    headers: Mapping[str, str]
+    body: bytes
+    method: str = "POST"
+    query: Mapping[str, str] = field(default_factory=dict)
+    path_topic: str | None = None
+    form: bool = False
+
+    def request(self) -> Request:
+        """The sample as a source's module is given it."""
+        return Request(
+            method=self.method,
+            headers={name.lower(): value for name, value in self.headers.items()},
+            query=self.query,
+            body=self.body,
+            topic=self.path_topic,
+        )
+
+    def changed(self, file: Path | None, assignments: Iterable[str]) -> Sample:
+        """The same delivery with the body of ``file`` and single values assigned. Raises CommandError."""
+        body = self.body if file is None else _read(file)
+        wanted = list(assignments)
+        return replace(self, body=self._assigned(body, wanted) if wanted else body)
+
+    def _assigned(self, body: bytes, assignments: list[str]) -> bytes:
+        fields = dict(parse_qsl(body.decode(), keep_blank_values=True)) if self.form else {}
+        inner = fields.get(FORM_PAYLOAD, body)
+        try:
+            value = fields if self.form and FORM_PAYLOAD not in fields else json.loads(inner)
+        except ValueError as error:
+            raise CommandError("the body is not JSON, so nothing in it can be set", do="give --file") from error
+        changed = assigned(value, assignments)
+        if not self.form:
+            return to_json(changed)
+        fields = {**fields, FORM_PAYLOAD: to_json(changed).decode()} if FORM_PAYLOAD in fields else changed
+        return urlencode(fields).encode()
+
+
+def to_json(value: Any) -> bytes:
+    """JSON as most platforms write it: compact, UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def load(platform: str, topic: str, fixture: str | None = None) -> Sample:
+    """The sample of a topic: the first in the catalogue, or the one that is named. Raises CommandError."""
+    rows = [row for row in topics(platform) if row.name == topic]
+    if not rows:
+        known = ", ".join(dict.fromkeys(row.name for row in topics(platform)))
+        raise CommandError(f"{platform} has no topic {topic}", do=f"one of: {known}")
+    named = [row for row in rows if fixture in (None, row.fixture)]
+    if not named:
+        samples = ", ".join(row.fixture for row in rows)
+        raise CommandError(f"{platform} {topic} has no sample {fixture}", do=f"one of: {samples}")
+    return read(platform, named[0])
+
+
+def topics(platform: str) -> tuple[Topic, ...]:
+    """The platform's rows of the catalogue. Raises CommandError for a platform that does not exist."""
+    if platform not in platforms():
+        raise CommandError(f"there is no platform {platform}", do=f"one of: {', '.join(platforms())}")
+    return source_module(platform).topics
+
+
+def first_topic(platform: str) -> str:
+    """The topic that the platform's catalogue begins with."""
+    return topics(platform)[0].name
+
+
+def read(platform: str, topic: Topic) -> Sample:
+    """The sample of one row of the catalogue. Raises CommandError when its file is missing or cannot be read."""
+    path = FOLDER / platform / f"{topic.fixture}.json"
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CommandError(f"the sample cannot be read: {error}", where=str(path), do="see relay catalogue") from error
+    form = "form" in given
+    return Sample(
+        platform=platform,
+        topic=topic.name,
+        fixture=topic.fixture,
+        headers=given.get("headers", {}),
+        body=_body(given),
+        method=given.get("method", "POST"),
+        query=given.get("query", {}),
+        path_topic=given.get("topic"),
+        form=form,
+    )
+
+
+def _body(given: Mapping[str, Any]) -> bytes:
+    if "raw" in given:
+        return str(given["raw"]).encode()
+    if "form" in given:
+        fields = {
+            name: value if isinstance(value, str) else to_json(value).decode() for name, value in given["form"].items()
+        }
+        return urlencode(fields).encode()
+    return to_json(given["body"]) if "body" in given else b""
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CommandError(f"cannot read the file: {error.strerror}", where=str(file), do="give a path") from error

@@ -1,0 +1,118 @@
+"""Follow a delivery from the answer to its outcome, as the journal tells it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import typer
+
+from devkit.cli.hints import hint, meaning
+from devkit.cli.output import err, note, out, pairs, result_text, show_json, when
+from devkit.cli.services import services_of
+from devkit.cli.stack import Stack
+from loyalty_relay.outcomes import Result
+from loyalty_relay.state.journal import JournalEntry
+
+PAUSE = 0.2
+"""Seconds between two looks."""
+
+
+def follow(
+    stack: Stack,
+    delivery_id: str,
+    *,
+    seconds: float,
+    expected: int = 1,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[JournalEntry]:
+    """The journal's entries of a delivery, once there are ``expected`` and all have an outcome; else those that there
+    are after ``seconds``.
+    """
+    journal = services_of(stack).journal
+    end = clock() + seconds
+    while True:
+        entries = journal.show(delivery_id)
+        if (len(entries) >= expected and settled(entries)) or clock() >= end:
+            return list(entries)
+        sleep(PAUSE)
+
+
+def settled(entries: Sequence[JournalEntry]) -> bool:
+    """Whether every entry has an outcome that stays, and there is one."""
+    return bool(entries) and all(entry.result is not Result.RETRYING for entry in entries)
+
+
+def entry_dict(entry: JournalEntry) -> dict[str, Any]:
+    """A journal entry as JSON."""
+    return {
+        "delivery_id": entry.delivery_id,
+        "position": entry.position,
+        "connection": entry.connection,
+        "source": entry.source,
+        "topic": entry.topic,
+        "event_id": entry.event_id,
+        "operation": entry.operation,
+        "outcome": entry.result.value,
+        "reason": entry.reason,
+        "loyalty_id": entry.loyalty_id,
+        "codes": list(entry.codes),
+        "fields": list(entry.fields),
+        "request_id": entry.request_id,
+        "details": dict(entry.details),
+        "code": entry.code,
+        "attempts": entry.attempts,
+        "redrives": entry.attempt,
+        "occurred_at": entry.occurred_at,
+        "received_at": entry.received_at,
+        "finished_at": entry.finished_at,
+        "next": hint(entry.reason, entry.result.value),
+    }
+
+
+def show_entries(entries: Iterable[JournalEntry]) -> None:
+    """Each entry on one screen: what came of it, why, when, and what to do next."""
+    for entry in entries:
+        result = entry.result.value
+        out.print(
+            pairs(
+                [
+                    ("delivery", f"{entry.delivery_id}, position {entry.position}"),
+                    ("outcome", result_text(result)),
+                    ("reason", entry.reason),
+                    ("means", meaning(entry.reason, result)),
+                    ("next", hint(entry.reason, result)),
+                    ("event", f"{entry.source} {entry.topic}"),
+                    ("event id", entry.event_id),
+                    ("connection", entry.connection),
+                    ("operation", entry.operation),
+                    ("loyalty id", entry.loyalty_id or ""),
+                    ("fields sent", ", ".join(entry.fields)),
+                    ("codes", ", ".join(entry.codes)),
+                    ("vendor code", entry.code or ""),
+                    ("vendor request", entry.request_id or ""),
+                    *((name, text) for name, text in entry.details.items()),
+                    ("attempts", str(entry.attempts)),
+                    ("redrives", str(entry.attempt) if entry.attempt else ""),
+                    ("happened", entry.occurred_at),
+                    ("received", when(entry.received_at or None)),
+                    ("finished", when(entry.finished_at or None)),
+                ]
+            )
+        )
+
+
+def show_outcomes(delivery_id: str, entries: Sequence[JournalEntry], *, as_json: bool) -> None:
+    """What came of a delivery; exits with status 1 when something was parked or has no outcome yet."""
+    if as_json:
+        show_json({"delivery_id": delivery_id, "outcomes": [entry_dict(entry) for entry in entries]})
+    else:
+        show_entries(entries)
+    if not entries:
+        note(f"no outcome yet; look again with relay events show {delivery_id}")
+    if not settled(entries) or any(entry.result is Result.PARKED for entry in entries):
+        if entries and not as_json:
+            err.print("not done" if not settled(entries) else "parked", style="red")
+        raise typer.Exit(1)

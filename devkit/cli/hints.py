@@ -1,0 +1,125 @@
+"""What each reason means, and what a person does next. The words are those of the journal and of parked messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a reason means, and what to do about it (empty: nothing)."""
+
+    means: str
+    do: str = ""
+
+
+NOTHING = ""
+
+HINTS: Mapping[str, Hint] = {
+    # Why a command is parked.
+    "invalid": Hint(
+        "The command has fields that the destination cannot take.",
+        "Correct them at the source or in the connection's mapping (relay map shows them), then relay redrive.",
+    ),
+    "unsupported_by_destination": Hint(
+        "This destination has no such operation or field.", "Change the connection's mapping or its destination."
+    ),
+    "customer_not_found": Hint(
+        "The programme does not know this customer, and the connection does not register missing ones.",
+        "Set register_missing in the connection or register the customer, then relay redrive.",
+    ),
+    "customer_exists": Hint(
+        "The programme has this customer already.", "Use if_exists update, or update the existing loyalty id."
+    ),
+    "customer_erased": Hint("The customer was deleted or erased at the source; nothing is sent for them any more."),
+    "store_conflict": Hint(
+        "The shop is linked to another branch, or its link is disabled.",
+        "Look at the existing link with GET /connections/ID/store-links, and unlink or enable it at the vendor.",
+    ),
+    "rejected": Hint(
+        "The destination rejected the command; the code is its own.",
+        "Look the vendor code up, correct the data or the vendor's configuration, then relay redrive.",
+    ),
+    "ambiguous": Hint(
+        "The request may have been carried out, and repeating it could credit or link twice.",
+        "Check the member or the link at the vendor; if nothing was done there, relay redrive --one ID.",
+    ),
+    "crashed": Hint(
+        "The function ended again and again before it could say why.",
+        "Look at relay logs for this operation; after a fix, relay redrive.",
+    ),
+    "horizon": Hint(
+        "It was tried for 72 hours without success.",
+        "Check the destination with relay connections check, then redrive.",
+    ),
+    # Why a delivery is parked raw.
+    "not_json": Hint("The signed body is not JSON.", "Check the webhook's format at the platform: it must send JSON."),
+    "not_an_object": Hint("The signed body is JSON, but no object.", "Check what the platform sends for this topic."),
+    "too_deep": Hint("The signed body is nested deeper than any platform sends.", "Check who sends with this secret."),
+    "no_id": Hint("The entity in the delivery has no id.", "Check the fields that the webhook is subscribed to."),
+    "bad_id": Hint("The entity's id is not one.", "Check what the platform sends for this topic."),
+    "untranslatable": Hint("The body is not what its topic promises.", "Compare it with relay catalogue's sample."),
+    # Why it is tried again.
+    "transient": Hint("A passing fault; it is tried again by itself."),
+    "connection_failed": Hint("The destination could not be reached; it is tried again by itself."),
+    "timeout": Hint("The destination did not answer in time; it is tried again by itself, after looking first."),
+    "unavailable": Hint("The destination cannot serve now; it is tried again by itself."),
+    "rate_limited": Hint("The destination's limit is used up for now; it waits for its turn."),
+    "lease_busy": Hint("Another event of the same customer is being applied; it waits for it."),
+    "in_progress": Hint("Another copy of the same event is being applied."),
+    "circuit_open": Hint("The destination is known to be failing; nothing is sent until a probe succeeds."),
+    "deadline": Hint("Too little time was left in this invocation; it is tried again by itself."),
+    "store_unavailable": Hint("One of the relay's own AWS services does not answer; it is tried again by itself."),
+    "credentials": Hint(
+        "The destination refuses the connection's credentials; nothing is lost, everything waits.",
+        "Apply the connection with good credentials (relay connections check ID names what is missing).",
+    ),
+    # Why nothing was needed.
+    "older": Hint("A newer state of this customer was applied before; this one is out of date."),
+    "customer_deleted": Hint("The customer was deleted at the source before this; older events stay without effect."),
+    "customer_merged": Hint("The customer was merged into another; older events stay without effect."),
+    "no_identifier": Hint(
+        "The customer has no e-mail, phone or other identifier, so the programme cannot register them.",
+        "Map an identifier in the connection, or ask for one at the source.",
+    ),
+    "no_such_topic": Hint("This topic is not one that the source's catalogue has."),
+    "topic_ignored": Hint("This topic is understood and is not the relay's business."),
+    "gone": Hint("The resource was deleted at the source before it could be fetched."),
+    # Why a request is refused.
+    "not_authentic": Hint(
+        "The request does not prove who sent it: signature, secret, store or time.",
+        "Compare the webhook's secret at the platform with the connection's; relay sign shows what is expected.",
+    ),
+    "too_large": Hint("The body is larger than any platform sends.", "Send less at once."),
+    "unknown_connection": Hint("There is no such connection.", "relay connections list shows those that exist."),
+    "connection_invalid": Hint("The stored connection is not valid.", "Correct the named fields and apply it again."),
+}
+
+RESULTS: Mapping[str, Hint] = {
+    "applied": Hint("The destination has it."),
+    "unchanged": Hint("The destination had exactly this already; no call was needed."),
+    "stale": Hint("Newer information was applied before; nothing was sent."),
+    "duplicate": Hint("The same event came before; nothing was sent again."),
+    "ignored": Hint("Understood, and nothing to do for the destination."),
+    "retrying": Hint("Not done yet; it is tried again by itself."),
+    "parked": Hint(
+        "It cannot succeed as it is, and waits for you.", "relay parked list shows it; after a fix, relay redrive."
+    ),
+}
+
+
+def hint(reason: str, result: str = "") -> str:
+    """What to do next about a reason, else about a result; empty when nothing is to be done or nothing is known."""
+    found = HINTS.get(reason)
+    if found is not None and found.do:
+        return found.do
+    if found is not None and result != "parked":
+        return NOTHING
+    return RESULTS[result].do if result in RESULTS else NOTHING
+
+
+def meaning(reason: str, result: str = "") -> str:
+    """What happened, in a sentence; empty when nothing is known."""
+    found = HINTS.get(reason) or RESULTS.get(result)
+    return found.means if found else ""

@@ -1,0 +1,113 @@
+"""What a body becomes under a connection, worked out on this machine by the code that ingest runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from devkit.cli.connection_store import read_file
+from devkit.cli.connections import store_of
+from devkit.cli.fixtures import Sample
+from devkit.cli.output import CommandError
+from devkit.cli.running import SAMPLES
+from devkit.cli.stack import find_stack
+from loyalty_relay.commands import Command, CustomerRef, plain
+from loyalty_relay.connections import Connection
+from loyalty_relay.errors import ConnectionInvalid, DeliveryRefused
+from loyalty_relay.sources import source_module
+from loyalty_relay.sources.translate import Skip, translate
+
+NOWHERE = "http://127.0.0.1:9"
+"""Stands for the sandbox in sample connections that are only read, never called."""
+
+
+def connection_for(platform: str, given: str | None, stack: str | None) -> Connection:
+    """The connection to translate for: a file, a stored one, or the first sample for the platform."""
+    if given is None:
+        return sample_connection(platform)
+    path = Path(given)
+    if path.suffix == ".json" or path.exists():
+        return file_connection(path)
+    connection = store_of(find_stack(stack)).read(given)
+    if connection.source.platform != platform:
+        raise CommandError(
+            f"connection {given} is of {connection.source.platform}, not of {platform}", do="name another connection"
+        )
+    return connection
+
+
+def sample_connection(platform: str) -> Connection:
+    """The first of the sample connections for a platform. Raises CommandError when there is none."""
+    for path in sorted(SAMPLES.glob("*.json"), key=lambda path: path.stem):
+        connection = file_connection(path)
+        if connection.source.platform == platform:
+            return connection
+    raise CommandError(f"there is no sample connection for {platform}", where=str(SAMPLES), do="give --connection FILE")
+
+
+def file_connection(path: Path) -> Connection:
+    """A connection from its file. Raises CommandError."""
+    variables = {"RELAY_SANDBOX_URL": NOWHERE, "RELAY_API_URL": NOWHERE}
+    file = read_file(path, id=None, variables=variables)
+    try:
+        return Connection.parse(file.id, file.data, sandbox_hosts=frozenset({"127.0.0.1:9"}))
+    except ConnectionInvalid as error:
+        raise CommandError(
+            f"connection {file.id} is not valid",
+            where=str(path),
+            do="correct these fields",
+            details=[problem.to_dict() for problem in error.problems],
+        ) from error
+
+
+def translated(sample: Sample, connection: Connection) -> list[dict[str, Any]]:
+    """Every command that the body becomes, or why it becomes none. Raises Untranslatable as ingest would park it."""
+    module = source_module(sample.platform)
+    results: list[dict[str, Any]] = []
+    for change in module.read(sample.request(), connection.source):
+        made = translate(change, connection)
+        if isinstance(made, Skip):
+            results.append({"skipped": made.reason, "topic": change.event.topic})
+        else:
+            results += [_described(command) for command in made]
+    return results
+
+
+def expected_entries(sample: Sample, connection: Connection) -> int:
+    """How many entries the journal will have of the sample's delivery: one for each change that becomes a command, and
+    one for each reason for which changes become none. 1 for what cannot be translated, which is parked as one.
+    """
+    module = source_module(sample.platform)
+    commands, reasons = 0, set()
+    try:
+        for change in module.read(sample.request(), connection.source):
+            made = translate(change, connection)
+            if isinstance(made, Skip):
+                reasons.add(made.reason)
+            else:
+                commands += bool(made)
+    except DeliveryRefused:
+        return 1
+    return max(1, commands + len(reasons))
+
+
+def _described(command: Command) -> dict[str, Any]:
+    return {"kind": command.kind, "operation": command.operation, "values": dict(_values(command))}
+
+
+def _values(command: Command) -> Iterable[tuple[str, Any]]:
+    for member in fields(command):
+        value = getattr(command, member.name)
+        if isinstance(value, CustomerRef):
+            yield "source id", value.source_id
+            yield from ((f"identifier {i.type}", i.value) for i in value.identifiers)
+        elif member.name == "fields":
+            yield from plain(value).items()
+        elif member.name == "version" and value is not None:
+            yield "version", f"{value.value} ({value.clock})"
+        elif member.name == "versions":
+            yield from ((f"version of {name}", v.value) for name, v in value.items())
+        elif value not in (None, {}, ()) and plain(value) not in ({}, []):
+            yield member.name, plain(value)

@@ -1,0 +1,191 @@
+"""``relay parked`` and ``relay redrive``: what waits for a person, and how to send it again."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from devkit.cli.hints import hint, meaning
+from devkit.cli.options import AsJson, StackName, group
+from devkit.cli.output import CommandError, note, out, pairs, progress, result_text, show_json, table, when
+from devkit.cli.parked_queues import Parked, ParkedQueues, chosen
+from devkit.cli.stack import PARKING, Stack, find_stack
+
+app = group("Look at what is parked, and keep it.")
+
+OfConnection = Annotated[str | None, typer.Option("--connection", help="Only of this connection.")]
+OfReason = Annotated[str | None, typer.Option("--reason", help="Only with this reason, such as rejected.")]
+
+
+def queues_of(stack: Stack) -> ParkedQueues:
+    """The stack's dead-letter queues."""
+    return ParkedQueues(stack.client("sqs"), {operation: stack.parked_queue(operation) for operation in PARKING})
+
+
+@contextmanager
+def _opened(queues: ParkedQueues, description: str, *, quiet: bool) -> Iterator[list[Parked]]:
+    """Everything parked, with progress while the queues are read."""
+    with (
+        progress(description, queues.depth(), quiet=quiet) as bar,
+        queues.opened(lambda count: bar.advance(bar.task_ids[0], count)) as parked,
+    ):
+        yield parked
+
+
+def _row(parked: Parked) -> list[str]:
+    return [
+        when(parked.parked_at),
+        parked.operation,
+        parked.connection,
+        parked.topic,
+        parked.reason + (f" {parked.code}" if parked.code else ""),
+        "" if parked.attempts is None else str(parked.attempts),
+        parked.id,
+    ]
+
+
+COLUMNS = ["parked", "operation", "connection", "topic", "reason", "attempts", "id"]
+
+
+@app.command("list")
+def list_(
+    connection: OfConnection = None, reason: OfReason = None, stack: StackName = None, json: AsJson = False
+) -> None:
+    """List what is parked, oldest first; copies of the same command are one line."""
+    queues = queues_of(find_stack(stack))
+    with _opened(queues, "reading parked work", quiet=json) as parked:
+        found = chosen(parked, connection=connection, reason=reason)
+    if json:
+        show_json([p.to_dict() for p in found])
+        return
+    if not found:
+        note("nothing is parked" + (" that matches" if connection or reason else ""))
+        return
+    out.print(table(COLUMNS, [_row(p) for p in found]))
+    for word in sorted({p.reason for p in found}):
+        note(f"{word}: {meaning(word, 'parked')} {hint(word, 'parked')}")
+
+
+@app.command()
+def show(
+    id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or its delivery id.")],
+    body: Annotated[bool, typer.Option("--body", help="Also what it carries: personal data.")] = False,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Show one parked command: why, since when, what the vendor said, what to do."""
+    with queues_of(find_stack(stack)).opened() as parked:
+        found = chosen(parked, one=id)
+    if not found:
+        raise CommandError(f"nothing parked has the id {id}", do="see relay parked list")
+    if json:
+        show_json([p.to_dict(body=body) for p in found] if len(found) > 1 else found[0].to_dict(body=body))
+        return
+    for p in found:
+        out.print(
+            pairs(
+                [
+                    ("id", p.id),
+                    ("outcome", result_text("parked")),
+                    ("reason", p.reason),
+                    ("means", meaning(p.reason, "parked")),
+                    ("detail", p.detail),
+                    ("vendor code", p.code),
+                    ("attempts", "" if p.attempts is None else str(p.attempts)),
+                    ("parked", when(p.parked_at)),
+                    ("connection", p.connection),
+                    ("source", p.source),
+                    ("topic", p.topic),
+                    ("event", p.event_id),
+                    ("operation", p.operation),
+                    ("copies", str(len(p.messages))),
+                    ("next", hint(p.reason, "parked")),
+                ]
+            )
+        )
+        if body:
+            out.print(p.messages[0].body, soft_wrap=True, markup=False)
+
+
+@app.command()
+def export(
+    file: Annotated[Path | None, typer.Option("--out", help="Write here, one JSON object a line; else print.")] = None,
+    connection: OfConnection = None,
+    reason: OfReason = None,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Write everything parked, bodies included, one JSON object a line. The queues keep it."""
+    queues = queues_of(find_stack(stack))
+    with _opened(queues, "exporting", quiet=json) as parked:
+        lines = [
+            jsonlib.dumps(p.to_dict(body=True), ensure_ascii=False)
+            for p in chosen(parked, connection=connection, reason=reason)
+        ]
+    if file is None:
+        for line in lines:
+            print(line)
+        return
+    # It holds personal data: for its owner only.
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+        handle.writelines(line + "\n" for line in lines)
+    if json:
+        show_json({"file": str(file), "count": len(lines)})
+    else:
+        note(f"{len(lines)} written to {file}; it holds personal data")
+
+
+def add(root: typer.Typer) -> None:
+    """Put ``redrive`` among the commands."""
+    root.command()(redrive)
+
+
+def redrive(
+    connection: OfConnection = None,
+    reason: OfReason = None,
+    one: Annotated[str | None, typer.Option("--one", metavar="ID", help="Only this id, or delivery id.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Send parked work through the normal path again. It gets a new attempt, so it is no duplicate."""
+    from devkit.cli.redriving import redrive_one
+
+    found = find_stack(stack)
+    queues = queues_of(found)
+    sent: list[dict[str, object]] = []
+    failed: list[dict[str, str]] = []
+    with queues.opened() as parked:
+        work = chosen(parked, connection=connection, reason=reason, one=one)
+        if one is not None and not work:
+            raise CommandError(f"nothing parked has the id {one}", do="see relay parked list")
+        with progress("redriving", len(work), quiet=json or dry_run) as bar:
+            for p in work:
+                try:
+                    attempt = None if dry_run else redrive_one(found, queues, p)
+                except CommandError as error:
+                    failed.append({"field": p.id, "message": f"{p.reason}: {error.what}"})
+                else:
+                    sent.append({**p.to_dict(), "attempt": attempt})
+                bar.advance(bar.task_ids[0])
+    if json:
+        show_json({"dry_run": dry_run, "redriven": sent, "failed": failed})
+    else:
+        if dry_run:
+            out.print(table(COLUMNS, [_row(p) for p in work]))
+        out.print(f"{len(sent)} {'would be ' if dry_run else ''}redriven" if work else "nothing is parked that matches")
+    if failed:
+        if json:
+            raise typer.Exit(1)
+        raise CommandError(
+            f"{len(failed)} could not be redriven and stay parked",
+            do="let the source send these again, or keep them with relay parked export",
+            details=failed,
+        )

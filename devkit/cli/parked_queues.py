@@ -1,0 +1,241 @@
+"""What is parked: read the dead-letter queues without losing anything, and send work through the normal path again.
+
+A queue can only be read by receiving. Every message that is received is hidden for ``HIDE`` seconds and given back when
+the reading is over; if this process dies meanwhile, SQS gives it back by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from devkit.cli.output import CommandError
+from loyalty_relay.commands import Envelope
+
+HIDE = 300
+"""Seconds for which a message is hidden while it is looked at; longer than any reading takes."""
+
+EMPTY_RECEIVES = 2
+"""Receives in a row without a message, after which a queue counts as read: SQS asks only some servers at a time."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One parked message, received and still hidden."""
+
+    queue: str
+    id: str
+    receipt: str
+    body: str
+    attributes: Mapping[str, str]
+    sent_at: float | None
+    """When it was parked, epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """One parked command, or one parked delivery of ingest, with all of its copies.
+
+    ``envelope`` is None for what ingest parked raw and for what no function could read.
+    """
+
+    id: str
+    """What ``--one`` takes: the delivery id with the position after it, or the message id where there is none."""
+    operation: str
+    reason: str
+    connection: str = ""
+    delivery_id: str = ""
+    code: str = ""
+    attempts: int | None = None
+    detail: str = ""
+    topic: str = ""
+    source: str = ""
+    event_id: str = ""
+    parked_at: float | None = None
+    envelope: Envelope | None = None
+    messages: tuple[Message, ...] = field(default=(), repr=False)
+
+    def to_dict(self, *, body: bool = False) -> dict[str, Any]:
+        """The parked work as JSON; with ``body`` also what it carries, which is personal data."""
+        shown: dict[str, Any] = {
+            "id": self.id,
+            "operation": self.operation,
+            "reason": self.reason,
+            "code": self.code,
+            "detail": self.detail,
+            "connection": self.connection,
+            "source": self.source,
+            "topic": self.topic,
+            "event_id": self.event_id,
+            "delivery_id": self.delivery_id,
+            "attempts": self.attempts,
+            "parked_at": self.parked_at,
+            "copies": len(self.messages),
+        }
+        if body:
+            first = self.messages[0]
+            shown["message"] = {"body": first.body, "attributes": dict(first.attributes)}
+        return shown
+
+
+class ParkedQueues:
+    """The dead-letter queues of one stack. ``queues``: operation -> URL of its dead-letter queue."""
+
+    def __init__(self, sqs: Any, queues: Mapping[str, str]) -> None:
+        self._sqs = sqs
+        self._queues = dict(queues)
+
+    def depth(self) -> int:
+        """About how many messages there are, hidden ones included; SQS counts approximately."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        total = 0
+        for url in self._queues.values():
+            counts = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+            total += sum(int(counts.get(name, 0)) for name in names)
+        return total
+
+    @contextmanager
+    def opened(self, seen: Progress = lambda count: None) -> Iterator[list[Parked]]:
+        """Everything that is parked, newest last; what was not deleted meanwhile is given back at the end."""
+        taken: list[tuple[str, Message]] = []
+        try:
+            for operation in self._queues:
+                for message in self._receive(operation):
+                    taken.append((operation, message))
+                    seen(1)
+            yield grouped(taken)
+        finally:
+            self._give_back(message for _, message in taken)
+
+    def _receive(self, operation: str) -> Iterator[Message]:
+        url, empty, known = self._queues[operation], 0, set()
+        while empty < EMPTY_RECEIVES:
+            answer = self._sqs.receive_message(
+                QueueUrl=url,
+                MaxNumberOfMessages=10,
+                VisibilityTimeout=HIDE,
+                WaitTimeSeconds=0,
+                MessageAttributeNames=["All"],
+                AttributeNames=["All"],
+            )
+            fresh = [m for m in answer.get("Messages", []) if m["MessageId"] not in known]
+            empty = 0 if fresh else empty + 1
+            for found in fresh:
+                known.add(found["MessageId"])
+                sent = found.get("Attributes", {}).get("SentTimestamp")
+                yield Message(
+                    queue=url,
+                    id=found["MessageId"],
+                    receipt=found["ReceiptHandle"],
+                    body=found["Body"],
+                    attributes={n: a.get("StringValue", "") for n, a in found.get("MessageAttributes", {}).items()},
+                    sent_at=int(sent) / 1000 if sent else None,
+                )
+
+    def _give_back(self, messages: Iterable[Message]) -> None:
+        by_queue: dict[str, list[Message]] = {}
+        for message in messages:
+            by_queue.setdefault(message.queue, []).append(message)
+        for url, given in by_queue.items():
+            for start in range(0, len(given), 10):
+                entries = [
+                    {"Id": str(index), "ReceiptHandle": message.receipt, "VisibilityTimeout": 0}
+                    for index, message in enumerate(given[start : start + 10])
+                ]
+                # A deleted message is refused here, which is right: there is nothing to give back.
+                self._sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+
+    def redrive(self, parked: Parked, target: str) -> Envelope:
+        """Send parked work to its operation's queue ``target``, then delete every copy.
+
+        In this order, so that a crash in between leaves a copy; sending it again then makes the same key, which the
+        operation knows. Raises CommandError where there is no command to send.
+        """
+        if parked.envelope is None:
+            raise CommandError(
+                f"{parked.id} holds no command",
+                do="let the source send the delivery again, or keep it with relay parked export",
+            )
+        envelope = parked.envelope.redriven()
+        self._sqs.send_message(QueueUrl=target, MessageBody=envelope.to_json(), MessageGroupId=envelope.connection)
+        self.delete(parked)
+        return envelope
+
+    def delete(self, parked: Parked) -> None:
+        """Delete every copy of parked work."""
+        for message in parked.messages:
+            self._sqs.delete_message(QueueUrl=message.queue, ReceiptHandle=message.receipt)
+
+
+def grouped(messages: Iterable[tuple[str, Message]]) -> list[Parked]:
+    """Messages as parked work: copies of the same command are one, the one of the latest attempt speaking for it."""
+    groups: dict[str, list[Parked]] = {}
+    for operation, message in messages:
+        parked = read(operation, message)
+        groups.setdefault(_base_key(parked), []).append(parked)
+    merged = []
+    for copies in groups.values():
+        last = max(copies, key=lambda p: (p.envelope.attempt if p.envelope else 0, p.parked_at or 0.0))
+        merged.append(replace(last, messages=tuple(m for copy in copies for m in copy.messages)))
+    return sorted(merged, key=lambda parked: parked.parked_at or 0.0)
+
+
+def _base_key(parked: Parked) -> str:
+    if parked.envelope is None:
+        return f"{parked.operation} {parked.id}"
+    return replace(parked.envelope, attempt=0).key
+
+
+def read(operation: str, message: Message) -> Parked:
+    """What a parked message says. What SQS itself moved carries no reason: its function crashed on it."""
+    attributes = message.attributes
+    try:
+        envelope = None if operation == "ingest" else Envelope.from_json(message.body)
+    except ValueError:
+        envelope = None
+    delivery_id = envelope.delivery_id if envelope else attributes.get("delivery_id", "")
+    event = envelope.event if envelope else None
+    position = envelope.position if envelope else 0
+    attempts = attributes.get("attempts", "")
+    return Parked(
+        id=f"{delivery_id}.{position}" if envelope else delivery_id or message.id,
+        operation=operation,
+        reason=attributes.get("reason") or ("crashed" if envelope else "unreadable"),
+        connection=envelope.connection if envelope else attributes.get("connection", ""),
+        delivery_id=delivery_id,
+        code=attributes.get("code", ""),
+        attempts=int(attempts) if attempts.isdigit() else None,
+        detail=attributes.get("detail", ""),
+        topic=event.topic if event else _raw(message.body).get("topic") or "",
+        source=event.source if event else "",
+        event_id=event.id if event else "",
+        parked_at=message.sent_at,
+        envelope=envelope,
+        messages=(message,),
+    )
+
+
+def _raw(body: str) -> dict[str, Any]:
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def chosen(
+    parked: Iterable[Parked], *, connection: str | None = None, reason: str | None = None, one: str | None = None
+) -> list[Parked]:
+    """The parked work that matches everything given. ``one`` is its id, or a delivery id for all of the delivery."""
+    return [
+        p
+        for p in parked
+        if (connection is None or p.connection == connection)
+        and (reason is None or p.reason == reason)
+        and (one is None or one in (p.id, p.delivery_id))
+    ]

@@ -1,0 +1,59 @@
+"""Every reason that can stand in a journal has a meaning, and what is parked has something to do."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from devkit.cli.hints import HINTS, RESULTS, hint, meaning
+from loyalty_relay import errors
+from loyalty_relay.errors import PermanentError, RelayError
+from loyalty_relay.outcomes import Result
+
+
+def every(kind: type[RelayError]) -> list[type[RelayError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in every(child))]
+
+
+@pytest.mark.parametrize("kind", every(RelayError), ids=lambda kind: kind.__name__)
+def test_every_error_of_the_tree_is_explained(kind: type[RelayError]) -> None:
+    if kind.__module__ == errors.__name__ and kind not in (RelayError, errors.DeliveryRefused):
+        assert kind.reason in HINTS
+
+
+@pytest.mark.parametrize("kind", every(PermanentError), ids=lambda kind: kind.__name__)
+def test_whatever_parks_a_command_has_something_to_do(kind: type[PermanentError]) -> None:
+    assert hint(kind.reason, "parked")
+
+
+@pytest.mark.parametrize("result", list(Result))
+def test_every_outcome_is_explained(result: Result) -> None:
+    assert RESULTS[result.value].means
+    assert meaning("", result.value) == RESULTS[result.value].means
+
+
+def test_nothing_is_to_be_done_about_what_went_well() -> None:
+    for result in ("applied", "unchanged", "stale", "duplicate"):
+        assert hint("", result) == ""
+    assert hint("older", "stale") == ""
+
+
+def test_an_unknown_reason_of_something_parked_still_says_where_to_look() -> None:
+    assert "relay parked list" in hint("never_seen_before", "parked")
+
+
+def test_hints_name_only_commands_that_exist() -> None:
+    from typer.main import get_command
+
+    from devkit.cli.app import app
+
+    root = get_command(app)
+    known = set(getattr(root, "commands", {}))
+    named = {
+        word
+        for h in (*HINTS.values(), *RESULTS.values())
+        for word in re.findall(r"\brelay ([a-z]+)", h.means + " " + h.do)
+    }
+
+    assert named <= known
