@@ -170,6 +170,8 @@ class SourceModule(ABC):
     topics: ClassVar[tuple[Topic, ...]]
     signs_time: ClassVar[bool] = False
     """True when the platform signs a time, so that ``verify`` refuses replays outside a window."""
+    signs_body: ClassVar[bool] = True
+    """False when the proof is a token that says who sends, but covers nothing of what is sent."""
     may_be_unsigned: ClassVar[bool] = False
     """True when an operator may state that this source cannot sign; the URL is then the only secret."""
     needs_secrets: ClassVar[bool] = True

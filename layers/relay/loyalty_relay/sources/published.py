@@ -25,20 +25,6 @@ from loyalty_relay.sources.base import (
 )
 from loyalty_relay.sources.wire import member, moment, take, text_id, text_or_none
 
-TYPES = (
-    "customer.created",
-    "customer.updated",
-    "customer.consent",
-    "customer.tags",
-    "customer.deleted",
-    "customer.erased",
-    "customer.merged",
-    "store.created",
-    "store.updated",
-    "store.closed",
-    "store.erased",
-)
-
 CHANNELS = ("email", "sms", "whatsapp")
 FIELDS = {
     name: name
@@ -113,8 +99,8 @@ def _object(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _customer(told: Told) -> Change:
+    """created, updated: whatever is told of the customer."""
     customer = _object(told.data, "customer")
-    source_id = text_id(customer.get("id"))
     fields = take(customer, FIELDS)
     for name in ("custom_fields", "extended_fields"):
         given = customer.get(name)
@@ -123,19 +109,36 @@ def _customer(told: Told) -> Change:
         if not isinstance(given, dict):
             raise Untranslatable("bad_field", f"{name} is not an object")
         fields |= {f"{name}.{key}": value for key, value in given.items()}
-    fields |= _tags(customer.get("tags"))
     consents, versions = _consents(told, customer.get("consents"))
-    if told.type != "customer.created" and not fields and not consents:
+    return _changed(told, customer, fields | _tags(customer.get("tags")) | consents, versions)
+
+
+def _part(told: Told) -> Change:
+    """consent, tags: only these; e-mail and phone tell who is meant, not what they have become."""
+    customer = _object(told.data, "customer")
+    if told.type == "customer.tags":
+        return _changed(told, customer, _tags(customer.get("tags")), {})
+    return _changed(told, customer, *_consents(told, customer.get("consents")))
+
+
+def _changed(
+    told: Told, customer: Mapping[str, Any], fields: Mapping[str, Any], versions: Mapping[str, Version]
+) -> Change:
+    source_id = text_id(customer.get("id"))
+    created = told.type == "customer.created"
+    if not fields and not created:
         return NothingToDo(event=told.event(source_id), reason="nothing_told")
     return CustomerChanged(
         event=told.event(source_id),
         source_id=source_id,
-        fields=fields | consents,
+        fields=fields,
         payload=customer,
         version=told.version(customer),
         versions=versions,
-        created=told.type == "customer.created",
+        created=created,
         store=store_of(told.data),
+        email=text_or_none(customer.get("email")),
+        phone=text_or_none(customer.get("phone")),
     )
 
 
@@ -222,8 +225,8 @@ def _store(told: Told) -> Change:
 _READERS: dict[str, Callable[[Told], Change]] = {
     "customer.created": _customer,
     "customer.updated": _customer,
-    "customer.consent": _customer,
-    "customer.tags": _customer,
+    "customer.consent": _part,
+    "customer.tags": _part,
     "customer.deleted": _retired,
     "customer.erased": _retired,
     "customer.merged": _merged,
