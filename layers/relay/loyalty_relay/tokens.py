@@ -24,10 +24,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from loyalty_relay import observability
 from loyalty_relay.aws import error_code, failures
 from loyalty_relay.deadline import Deadline
 from loyalty_relay.digests import Digests
-from loyalty_relay.errors import LeaseBusy, StoreUnavailable
+from loyalty_relay.errors import LeaseBusy, RelayError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,7 +211,11 @@ class TokenStore:
                     deadline.clock() + min(deadline.remaining(), RENEWAL_SECONDS),
                     deadline.clock,
                 )
-                unsaved = obtain(unsaved or stored, within)
+                try:
+                    unsaved = obtain(unsaved or stored, within)
+                except RelayError as error:
+                    observability.count("TokenRefreshFailed", reason=error.reason)
+                    raise
             self._unsaved[key] = unsaved
             kept = True
             self._write(self.name(key), unsaved)

@@ -81,6 +81,7 @@ def answer(event: dict[str, Any], context: Any, operation: str, services: Servic
         services.start(context)
         reply = _route(_call(event, context, delivery_id, services))
     except RelayError as error:
+        observability.count("Failures", operation=operation, connection=connection, reason=error.reason)
         reply = problem(error, delivery_id)
     except Exception as error:  # noqa: BLE001 - a caller gets an answer whatever happens, and we a log line
         observability.unexpected("api call failed", error, operation=operation, delivery_id=delivery_id)
@@ -255,6 +256,15 @@ def _carry_out(call: Call, command: Command) -> Answer:
         _, entry = failed(envelope, error, Result.IGNORED, call.services.clock())
         call.services.journal.write(entry)
         raise
+    observability.count(
+        "Outcomes",
+        operation=command.operation,
+        destination=call.connection.destination.vendor,
+        source=API,
+        connection=envelope.connection,
+        topic=call.route,
+        outcome=executed.outcome.result.value,
+    )
     return _reply(call, executed)
 
 

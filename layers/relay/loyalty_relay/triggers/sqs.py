@@ -136,16 +136,23 @@ class _Batch:
             **_names(envelope),
             **keys,
         )
-        observability.count(
-            "Records",
-            outcome=outcome.result.value,
-            source=envelope.event.source,
-            connection=envelope.connection,
-            topic=envelope.event.topic,
-        )
-        if outcome.result is Result.APPLIED and envelope.received_at:
+        names = _names(envelope) | {"destination": self._destination(envelope)}
+        observability.count("Outcomes", outcome=outcome.result.value, reason=outcome.reason or None, **names)
+        if outcome.result in (Result.RETRYING, Result.PARKED):
+            observability.count("Failures", **names | {"reason": outcome.reason})
+        # What hydrate fetched is on its way, not applied.
+        if outcome.result is Result.APPLIED and envelope.received_at and self.operation != "hydrate":
             latency = max(0.0, services.clock() - envelope.received_at) * 1000
-            observability.count("Latency", latency, unit="Milliseconds", connection=envelope.connection)
+            observability.count("Latency", round(latency), unit="Milliseconds", **names)
+
+    def _destination(self, envelope: Envelope) -> str:
+        """The vendor, for the metrics; hydrate asks a platform, not a destination."""
+        if self.operation == "hydrate":
+            return "none"
+        try:
+            return self.services.directory.get(envelope.connection).destination.vendor
+        except RelayError:
+            return "none"
 
 
 def _receives(record: dict[str, Any]) -> int:

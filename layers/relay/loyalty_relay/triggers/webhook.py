@@ -105,7 +105,7 @@ class Ingest:
         except _Refusal as refusal:
             known = connection_id if CONNECTION_ID.fullmatch(connection_id) else None
             observability.warning("delivery refused", reason=refusal.reason, connection=known)
-            observability.count("Refused", reason=refusal.reason)
+            observability.count("Unavailable" if refusal.reply.status >= 500 else "Refused", reason=refusal.reason)
             reply = refusal.reply
         return {"statusCode": reply.status, "headers": dict(reply.headers), "body": reply.body}
 
@@ -131,6 +131,7 @@ class Ingest:
             raise _Refusal("too_large", TOO_LARGE) from None
         except StoreUnavailable as error:
             observability.error("delivery not taken", reason=error.reason, connection=connection_id)
+            observability.count("Unavailable", reason=error.reason, connection=connection_id)
             return UNAVAILABLE
         reply = module.accepted(request)
         return Reply(status=reply.status, body=reply.body, headers={**reply.headers, DELIVERY_HEADER: delivery.id})
@@ -242,9 +243,12 @@ class _Delivery:
     def accept(self) -> None:
         """Send what it leads to, or park it as it is. Raises NotAuthentic, BodyTooLarge or StoreUnavailable."""
         try:
-            self.carry_out()
+            ignored = self.carry_out()
         except Untranslatable as error:
             self._park(error)
+            return
+        names: dict[str, Any] = {"connection": self._connection.id, "source": self._module.platform}
+        observability.count("Deliveries", outcome=Result.IGNORED.value if ignored else "accepted", **names)
 
     def carry_out(self) -> str:
         """Read, translate, send; the journal hears of what needs nothing. Answers the reason when nothing was sent.
@@ -301,9 +305,9 @@ class _Delivery:
             self._services.parking.park_raw(parked, self._connection.id, problem.reason, self.id)
         except aws.failures() as error:
             raise StoreUnavailable(f"the parking queue does not answer: {aws.error_code(error)}") from error
-        names = {"connection": self._connection.id, "source": self._module.platform}
+        names: dict[str, Any] = {"connection": self._connection.id, "source": self._module.platform}
         observability.error("delivery parked", reason=problem.reason, delivery_id=self.id, **names)
-        observability.count("Parked", operation="ingest", connection=names["connection"], source=names["source"])
+        observability.count("Deliveries", outcome=Result.PARKED.value, reason=problem.reason, **names)
         try:
             self._journal(Result.PARKED, problem.reason)
         except StoreUnavailable:
