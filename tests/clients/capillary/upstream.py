@@ -92,8 +92,12 @@ class Told(httpx.BaseTransport):
         return [(request.method, request.url.path) for request in self.requests]
 
 
-def answer(body: Any, status: int = 200, **headers: str) -> httpx.Response:
-    given = {"content-type": "application/json", "x-cap-requestid": "0123456789abc", **headers}
+def answer(
+    body: Any, status: int = 200, *, kind: str = "application/json", retry_after: str | None = None
+) -> httpx.Response:
+    given = {"content-type": kind, "x-cap-requestid": "0123456789abc"}
+    if retry_after is not None:
+        given["retry-after"] = retry_after
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return httpx.Response(status, headers=given, content=content)
 
