@@ -242,37 +242,20 @@ def test_an_expired_token_is_replaced_once_and_the_update_sent_again() -> None:
     assert upstream.requests[3].headers["X-CAP-API-OAUTH-TOKEN"] == "fake-2"
 
 
+WORDS = (
+    *("user_id", "item_status", "success", "code", "message", "warnings", "warning", "subscriptions", "subscription"),
+    *("points_summaries", "points_summary", "custom_fields", "field", "name", "value", "side_effects", "effect"),
+    *("type", "fraud_status", "status", "lifetime_points"),
+)
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=6),
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(
-                    [
-                        "user_id",
-                        "item_status",
-                        "success",
-                        "code",
-                        "message",
-                        "warnings",
-                        "warning",
-                        "subscriptions",
-                        "subscription",
-                        "points_summaries",
-                        "points_summary",
-                        "custom_fields",
-                        "field",
-                        "name",
-                        "value",
-                        "side_effects",
-                        "effect",
-                        "type",
-                        "fraud_status",
-                        "status",
-                        "lifetime_points",
-                    ]
-                ),
+                st.sampled_from(WORDS),
                 inner,
                 max_size=5,
             )
