@@ -1,0 +1,86 @@
+"""What platforms with thin events share: one access token per store, and what their APIs' answers mean.
+
+A connection's ``api_credentials`` hold ``access_token``, or ``access_token.STORE`` where each store has granted its
+own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from loyalty_relay.connections import Source
+from loyalty_relay.errors import CredentialsRefused, UpstreamUnavailable, VendorRejected
+
+TOKEN = "access_token"
+
+
+def access_token(source: Source, store: str | None) -> str | None:
+    """The token for a store's API: its own, else the one for all; None when there is none."""
+    own = f"{TOKEN}.{store}".casefold()
+    for name, value in source.api_credentials.items():
+        if name.casefold() == own:
+            return value
+    return source.api_credentials.get(TOKEN)
+
+
+def needed_token(source: Source, store: str | None) -> str:
+    """The same. Raises CredentialsRefused when there is none: an operator must add it, and nothing is parked."""
+    token = access_token(source, store)
+    if token is None:
+        raise CredentialsRefused("the connection's api_credentials hold no access token for this store")
+    return token
+
+
+def token_problems(source: Source) -> Iterable[tuple[str, str]]:
+    """For ``check``: every store needs a token, every name must be known, every value must fit in a header."""
+    names = {TOKEN, *(f"{TOKEN}.{store}".casefold() for store in source.stores)}
+    for name, value in source.api_credentials.items():
+        if name != TOKEN and name.casefold() not in names:
+            yield f"api_credentials.{name}", "is not a known name here; there are access_token and access_token.STORE"
+        if not value.isascii() or not value.isprintable() or " " in value:
+            yield f"api_credentials.{name}", "must be printable ASCII without blanks"
+    if missing := [store for store in source.stores if access_token(source, store) is None]:
+        yield "api_credentials.access_token", f"is required: deliveries only name what has changed ({missing[0]})"
+
+
+def answered(status: int, body: Any) -> dict[str, Any] | None:
+    """The object that a platform answered with; None when what was asked for is gone.
+
+    Raises VendorRejected when it refuses, UpstreamUnavailable when the answer is no object.
+    """
+    if status in (404, 410):
+        return None
+    if status >= 400:
+        raise VendorRejected("the platform does not show the resource", code=str(status))
+    if not isinstance(body, dict):
+        raise unreadable()
+    return body
+
+
+def unreadable() -> UpstreamUnavailable:
+    """The error for an answer of another shape than documented, which may be a passing fault of the platform."""
+    return UpstreamUnavailable("the platform's answer is not what its documentation says")
+
+
+def only(items: Any, id: str) -> Mapping[str, Any] | None:
+    """The entity of this id in a list; None when the list has none. Raises UpstreamUnavailable for no list."""
+    if not isinstance(items, list):
+        raise unreadable()
+    return next((item for item in items if isinstance(item, dict) and str(item.get("id")) == id), None)
+
+
+def latest(*times: str | None) -> str:
+    """The latest of several ``instant`` texts, empty ones aside.
+
+    What was fetched after an event is at least as new as the event, even where the entity's own time was not moved.
+    """
+    return max((time for time in times if time), default="")
+
+
+def web_address(value: Any) -> str | None:
+    """A shop's address as an absolute URL; people type it without its scheme."""
+    text = value.strip() if isinstance(value, str) else ""
+    if not text:
+        return None
+    return text if text.lower().startswith(("https://", "http://")) else f"https://{text}"

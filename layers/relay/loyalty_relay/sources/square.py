@@ -1,0 +1,359 @@
+"""Square: customers come whole, locations are only named, and what is empty is left out.
+
+Sources: developer.squareup.com "Webhooks overview", "Verify and validate an event notification", "Use customer
+webhooks", "Troubleshoot webhooks"; the API reference for the events and for Retrieve location.
+
+The signature covers the notification URL, to the letter as it was registered, and the body, in which merchant, topic
+and event id stand: nothing unsigned is believed. Customers are ordered by their ``version``, because a later event has
+been seen with older content.
+
+- A field that a customer event does not carry is empty now.
+- ``preferences.email_unsubscribed`` is an opt-out. True opts out; false only says that nobody has opted out, which is
+  no consent. A mapping can state otherwise.
+- A merge makes a new customer and deletes the old ones, each of which names the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from loyalty_relay.commands import Event, Version, revision
+from loyalty_relay.connections import Source
+from loyalty_relay.errors import Untranslatable
+from loyalty_relay.sources._hydrating import (
+    access_token,
+    answered,
+    needed_token,
+    token_problems,
+    unreadable,
+    web_address,
+)
+from loyalty_relay.sources.base import (
+    Change,
+    CustomerChanged,
+    CustomerRetired,
+    Fetch,
+    HydratingSource,
+    NothingToDo,
+    Request,
+    StoreChanged,
+    ThinChange,
+    Topic,
+    Verdict,
+)
+from loyalty_relay.sources.wire import (
+    address_line,
+    base64_text,
+    body_digest,
+    hmac_sha256,
+    json_object,
+    matching,
+    member,
+    moment,
+    text_id,
+    text_or_none,
+)
+
+PLATFORM = "square"
+HOST = "https://connect.squareup.com"
+API_VERSION = "2025-01-23"
+"""The Square-Version that the reads below are written for."""
+
+_ATTRIBUTES = ("owned.", "visible.", "public.", "")
+"""Whose custom attributes an event tells of; the last two are how older subscriptions say it."""
+
+TOPICS = (
+    Topic(name="customer.created", becomes="register", fixture="customer-created"),
+    Topic(name="customer.created", becomes="register", fixture="customer-created-by-merge", note="out of a merge"),
+    Topic(
+        name="customer.updated", becomes="update", fixture="customer-updated", note="registers whom it does not know"
+    ),
+    Topic(name="customer.deleted", becomes="retire", fixture="customer-deleted"),
+    Topic(name="customer.deleted", becomes="retire", fixture="customer-deleted-by-merge", note="into the new customer"),
+    *(
+        Topic(
+            name=f"customer.custom_attribute.{kind}{what}",
+            becomes="update",
+            fixture=f"custom-attribute-{kind.replace('.', '-')}{what}",
+            note="if mapped",
+        )
+        for kind in _ATTRIBUTES
+        for what in ("updated", "deleted")
+    ),
+    Topic(name="location.created", becomes="hydrate", fixture="location-created", note="then link-store"),
+    Topic(name="location.updated", becomes="hydrate", fixture="location-updated", note="then link-store"),
+    Topic(
+        name="oauth.authorization.revoked",
+        becomes="ignored",
+        fixture="oauth-authorization-revoked",
+        note="links are kept",
+    ),
+    Topic(
+        name="online_checkout.location_settings.updated",
+        becomes="ignored",
+        fixture="checkout-location-settings-updated",
+    ),
+    Topic(
+        name="online_checkout.merchant_settings.updated",
+        becomes="ignored",
+        fixture="checkout-merchant-settings-updated",
+    ),
+    Topic(name="webhooks.test_notification", becomes="ignored", fixture="test-notification", note="for trying it out"),
+)
+
+
+class Square(HydratingSource):
+    """HMAC-SHA256 over notification URL and raw body under the subscription's signature key, in base64. No time is
+    signed.
+    """
+
+    platform = PLATFORM
+    topics = TOPICS
+    api_domains = ("squareup.com", "squareupsandbox.com")
+
+    def check(self, source: Source) -> Iterable[tuple[str, str]]:
+        """Without the URL nothing can be verified. A token is needed only by whoever wants locations linked."""
+        if not source.stores:
+            yield "stores", "needs at least one seller, by merchant id"
+        if source.public_url is None:
+            yield "public_url", "is required: Square signs the notification URL together with the body"
+        if source.api_credentials:
+            yield from token_problems(source)
+
+    def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
+        """Any live key will do: keys are per subscription, and replacing one has no documented overlap."""
+        given = request.header("x-square-hmacsha256-signature")
+        if source.public_url is None:
+            return Verdict.NO_SIGNATURE if given is None else Verdict.WRONG
+        url = source.public_url
+        return matching(given, (base64_text(hmac_sha256(secret, url, request.body)) for secret in secrets))
+
+    def store(self, request: Request, source: Source) -> str | None:
+        """The seller whom the body names."""
+        try:
+            return text_or_none(json_object(request.body).get("merchant_id")) or ""
+        except Untranslatable:
+            return None
+
+    def read(self, request: Request, source: Source) -> list[Change]:
+        """One delivery tells of one thing."""
+        body = json_object(request.body)
+        topic = text_or_none(body.get("type"))
+        if topic is None:
+            raise Untranslatable("no_topic")
+        merchant = text_id(body.get("merchant_id"))
+        delivery = _Delivery(
+            topic=topic,
+            body=body,
+            raw=request.body,
+            time=moment(body.get("created_at")) or "",
+            merchant=merchant,
+            can_fetch=access_token(source, merchant) is not None,
+        )
+        reader = _READERS.get(topic)
+        if reader is None:
+            return [NothingToDo(event=delivery.event(""), reason="topic_not_used")]
+        return [reader(delivery)]
+
+    def fetch(self, thin: ThinChange, source: Source) -> Fetch:
+        """Retrieve location."""
+        token = needed_token(source, thin.store)
+        return Fetch(
+            path=f"/v2/locations/{quote(str(thin.data['location_id']), safe='')}",
+            headers={"authorization": f"Bearer {token}", "square-version": API_VERSION},
+            default_host=HOST,
+        )
+
+    def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
+        """A location. Links are never undone by an event, so an inactive one is left as it is."""
+        answer = answered(status, body)
+        if answer is None:
+            return NothingToDo(event=thin.event, reason="gone")
+        location = answer.get("location")
+        if not isinstance(location, dict) or text_or_none(location.get("id")) is None:
+            raise unreadable()
+        if location.get("status") == "INACTIVE":
+            return NothingToDo(event=thin.event, reason="location_closed")
+        return StoreChanged(
+            event=thin.event,
+            shop_id=text_id(location["id"]),
+            account_id=thin.store or "",
+            name=text_or_none(location.get("name")),
+            domain=web_address(location.get("website_url")),
+            payload=location,
+            version=thin.version,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """An authentic notification: the signed body with what every one has."""
+
+    topic: str
+    body: Mapping[str, Any]
+    raw: bytes
+    time: str
+    merchant: str
+    can_fetch: bool
+
+    def event(self, entity_id: str) -> Event:
+        told = self.body.get("event_id")
+        return Event(
+            source=PLATFORM,
+            topic=self.topic,
+            id=body_digest(self.raw) if told is None else text_id(told),
+            entity_id=entity_id,
+            time=self.time,
+        )
+
+    def object(self, name: str) -> Mapping[str, Any]:
+        """``data.object.NAME``. Raises Untranslatable when there is none."""
+        found = member(self.body, "data", "object", name)
+        if not isinstance(found, dict):
+            raise Untranslatable(f"no_{name}", f"data.object.{name} is not an object")
+        return found
+
+    def version(self, entity: Mapping[str, Any], event: Event) -> Version | None:
+        """The entity's revision where it tells one, else when it was updated, else when the event happened."""
+        number = entity.get("version")
+        if number is not None:
+            if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**63:
+                raise Untranslatable("bad_revision", "version is not a whole number of 63 bits")
+            return Version(f"{PLATFORM}.revision", revision(number), self.time, event.id)
+        return self.as_of(moment(entity.get("updated_at")) or self.time, event)
+
+    def as_of(self, time: str, event: Event) -> Version | None:
+        return Version(PLATFORM, time, self.time, event.id) if time else None
+
+
+# -- customers ----------------------------------------------------------------------------------------------------
+
+_FIELDS = {
+    "given_name": "first_name",
+    "family_name": "last_name",
+    "email_address": "email",
+    "phone_number": "phone",
+    "birthday": "birthday",
+    "note": "notes",
+}
+_ADDRESS = (
+    "address_line_1",
+    "address_line_2",
+    "address_line_3",
+    "sublocality",
+    "locality",
+    "administrative_district_level_1",
+)
+
+
+def _customer(delivery: _Delivery) -> Change:
+    customer = delivery.object("customer")
+    source_id = text_id(customer.get("id"))
+    event = delivery.event(source_id)
+    address = customer.get("address")
+    address = address if isinstance(address, dict) else {}
+    fields: dict[str, Any] = {ours: text_or_none(customer.get(theirs)) for theirs, ours in _FIELDS.items()}
+    fields["address"] = address_line(*(address.get(line) for line in _ADDRESS))
+    fields["postal_code"] = text_or_none(address.get("postal_code"))
+    if country := text_or_none(address.get("country")):
+        fields["country"] = country
+    if member(customer, "preferences", "email_unsubscribed") is True:
+        fields["subscriptions.email.bulk"] = False
+    return CustomerChanged(
+        event=event,
+        source_id=source_id,
+        fields=fields,
+        payload=customer,
+        version=delivery.version(customer, event),
+        created=delivery.topic == "customer.created",
+        store=delivery.merchant,
+    )
+
+
+def _deleted(delivery: _Delivery) -> Change:
+    customer = delivery.object("customer")
+    source_id = text_id(customer.get("id"))
+    event = delivery.event(source_id)
+    survivor = text_or_none(member(delivery.body, "data", "object", "event_context", "merge", "to_customer_id"))
+    merged = survivor is not None and survivor != source_id
+    return CustomerRetired(
+        event=event,
+        source_id=source_id,
+        reason="merged" if merged else "deleted",
+        survivor=survivor if merged else None,
+        version=delivery.version(customer, event),
+        store=delivery.merchant,
+    )
+
+
+def _attribute(delivery: _Delivery) -> Change:
+    """A custom attribute is nobody's field until a mapping says so. A deleted one reads as an empty text.
+
+    Its ``version`` begins anew when it is set again after it was deleted, so that it is ordered by its time.
+    """
+    attribute = dict(delivery.object("custom_attribute"))
+    _, kind, source_id = str(member(delivery.body, "data", "id")).rpartition(":CUSTOMER:")
+    if not kind:
+        raise Untranslatable("no_id", "data.id names no customer")
+    event = delivery.event(text_id(source_id))
+    if delivery.topic.endswith(".deleted"):
+        attribute["value"] = ""
+    return CustomerChanged(
+        event=event,
+        source_id=event.entity_id,
+        fields={},
+        payload=attribute,
+        version=delivery.as_of(moment(attribute.get("updated_at")) or delivery.time, event),
+        store=delivery.merchant,
+    )
+
+
+# -- locations and the seller -------------------------------------------------------------------------------------
+
+
+def _location(delivery: _Delivery) -> Change:
+    location_id = text_id(member(delivery.body, "data", "id") or delivery.body.get("location_id"))
+    event = delivery.event(location_id)
+    if not delivery.can_fetch:
+        return NothingToDo(event=event, reason="no_access_token")
+    return ThinChange(
+        event=event,
+        resource="location",
+        data={"location_id": location_id},
+        version=delivery.as_of(delivery.time, event),
+        store=delivery.merchant,
+    )
+
+
+def _revoked(delivery: _Delivery) -> Change:
+    """Links are kept: the seller may come back, and sales of the past are still told by them."""
+    return NothingToDo(event=delivery.event(delivery.merchant), reason="app_uninstalled")
+
+
+def _unused(delivery: _Delivery) -> Change:
+    return NothingToDo(event=delivery.event(""), reason="topic_not_used")
+
+
+def _ping(delivery: _Delivery) -> Change:
+    return NothingToDo(event=delivery.event(""), reason="ping")
+
+
+_READERS: dict[str, Callable[[_Delivery], Change]] = {
+    "customer.created": _customer,
+    "customer.updated": _customer,
+    "customer.deleted": _deleted,
+    **{
+        f"customer.custom_attribute.{kind}{what}": _attribute for kind in _ATTRIBUTES for what in ("updated", "deleted")
+    },
+    "location.created": _location,
+    "location.updated": _location,
+    "oauth.authorization.revoked": _revoked,
+    "online_checkout.location_settings.updated": _unused,
+    "online_checkout.merchant_settings.updated": _unused,
+    "webhooks.test_notification": _ping,
+}
+
+SOURCE = Square()
