@@ -244,6 +244,14 @@ def test_a_refused_change_does_not_keep_the_channel_from_being_updated(capillary
     assert capillary.details(crm, loyalty_id)["profiles"][0]["channels"][0]["value"] == "new@example.com"
 
 
+def test_an_update_that_fails_after_the_change_says_that_something_happened(plain: SandboxUpstream) -> None:
+    loyalty_id = plain.crm().register(register(ANA), {}, deadline()).loyalty_id
+    fault(plain, method="PUT", error="concurrent")
+    with pytest.raises(UpstreamUnavailable) as caught:
+        changing(plain, loyalty_id)
+    assert caught.value.reached is True
+
+
 # Access, credits, limits
 
 

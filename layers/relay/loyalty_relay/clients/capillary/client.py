@@ -242,7 +242,7 @@ class CapillaryCrm:
         loyalty_id = progress.loyalty_id or ""
         for name in CONTACT_CHANNELS:
             if name in changed and fields.get(name):
-                progress.notices.append(self._changed_identifier(name, fields[name], loyalty_id, command, deadline))
+                self._change_identifier(name, fields[name], command, progress, deadline)
         params: dict[str, str | int] = dict(options.place())
         if options.use_async is not None:
             params["use_async"] = _flag(options.use_async)
@@ -265,19 +265,23 @@ class CapillaryCrm:
         self._session.exchange(call, read, deadline, values=self._values(command.customer, fields))
         progress.sent += fields
 
-    def _changed_identifier(
-        self, name: str, value: str, loyalty_id: str, command: CustomerCommand, deadline: Deadline
-    ) -> Notice:
+    def _change_identifier(
+        self, name: str, value: str, command: CustomerCommand, progress: _Progress, deadline: Deadline
+    ) -> None:
         """An update changes the channel only; the identifier follows where the connection says so."""
         if not self._destination.options.get("identifier_change"):
-            return Notice(
-                "identifier_not_updated", "the channel was updated; the member is still found by the old one", name
-            )
+            told = "the channel was updated; the member is still found by the old one"
+            progress.notices.append(Notice("identifier_not_updated", told, name))
+            return
         kind = CONTACT_CHANNELS[name]
-        change = identifiers.Change(
-            kind, self._writer.identifier_value(kind, value), loyalty_id, Options.of(self._destination, command.options)
+        options = Options.of(self._destination, command.options)
+        wanted = identifiers.Change(
+            kind, self._writer.identifier_value(kind, value), progress.loyalty_id or "", options
         )
-        return identifiers.change(self._session, self._v2, change, name, deadline)
+        notice, said = identifiers.change(self._session, self._v2, wanted, name, deadline)
+        progress.notices.append(notice)
+        if said is not None:
+            progress.add_request("v2-identifier", said)
 
     def _update_v1(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from loyalty_relay.clients.capillary.failures import MergedAway, Said, read_v2
 from loyalty_relay.clients.capillary.options import Options
@@ -48,8 +47,10 @@ def owner(
         return None
 
 
-def change(session: Session, customers: str, wanted: Change, field: str, deadline: Deadline) -> Notice:
-    """Replace the identifier and say what came of it.
+def change(
+    session: Session, customers: str, wanted: Change, field: str, deadline: Deadline
+) -> tuple[Notice, Said | None]:
+    """Replace the identifier and say what came of it, with the answer where something was changed.
 
     A refusal by the vendor is a notice too, because the channel can still be updated.
     """
@@ -59,10 +60,10 @@ def change(session: Session, customers: str, wanted: Change, field: str, deadlin
     except MergedAway as merged:
         other = merged.survivor or "merged"
     if other is not None and other != wanted.loyalty_id:
-        return Notice("identifier_not_updated", "another member has it; the two are not merged", field)
+        return Notice("identifier_not_updated", "another member has it; the two are not merged", field), None
     current = _current(session, url, wanted, deadline)
     if wanted.value in current:
-        return Notice("identifier_unchanged", "the member is found by it already", field)
+        return Notice("identifier_unchanged", "the member is found by it already", field), None
     body = {
         "add": [{"type": wanted.kind, "value": wanted.value}],
         **({"remove": [{"type": wanted.kind, "value": value} for value in current]} if current else {}),
@@ -76,14 +77,16 @@ def change(session: Session, customers: str, wanted: Change, field: str, deadlin
         json=body,
     )
 
-    def read(said: Said) -> dict[str, Any]:
-        return read_v2(said, "createdId", "success")
+    def read(said: Said) -> Said:
+        read_v2(said, "createdId", "success")
+        return said
 
     try:
-        session.exchange(call, read, deadline, values=(wanted.value, *current))
+        said = session.exchange(call, read, deadline, values=(wanted.value, *current))
     except (VendorRejected, InvalidCommand) as refused:
-        return Notice("identifier_not_updated", f"the programme refused the change with code {refused.code}", field)
-    return Notice("identifier_changed", "the member is found by the new one now", field)
+        told = f"the programme refused the change with code {refused.code}"
+        return Notice("identifier_not_updated", told, field), None
+    return Notice("identifier_changed", "the member is found by the new one now", field), said
 
 
 def _current(session: Session, url: str, wanted: Change, deadline: Deadline) -> list[str]:
