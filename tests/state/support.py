@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from loyalty_relay.digests import Digests
+from loyalty_relay.state.customers import Customers
+from loyalty_relay.state.journal import Journal
+
 IDEMPOTENCY, STATE, JOURNAL = "idempotency", "state", "journal"
 START = 1_800_000_000.0
+LEASE = 45.0
 
 
 class Clock:
@@ -73,6 +79,20 @@ class Counted:
             return answer
 
         return call
+
+
+def make_customers(dynamodb: Any, clock: Clock) -> Customers:
+    numbers = count()
+    return Customers(
+        dynamodb,
+        STATE,
+        Digests(b"fake-digest-key-for-tests"),
+        journal=Journal(dynamodb, JOURNAL, clock=clock),
+        clock=clock,
+        lease_seconds=LEASE,
+        new_token=lambda: f"token-{next(numbers)}",
+        sleep=clock.sleep,
+    )
 
 
 def refusal(code: str | None, operation: str) -> Exception:
