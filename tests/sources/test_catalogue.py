@@ -30,11 +30,6 @@ ROWS = [
     for platform, topic in catalogue()
     if topic.becomes != "handshake"
 ]
-HANDSHAKES = [
-    pytest.param(platform, topic, id=f"{platform}:{topic.fixture}")
-    for platform, topic in catalogue()
-    if topic.becomes == "handshake"
-]
 EACH_PLATFORM = pytest.mark.parametrize("platform", platforms())
 
 
@@ -89,14 +84,17 @@ def test_reading_twice_tells_the_same(platform: str, topic: Topic) -> None:
     assert module.read(request, source(platform)) == module.read(request, source(platform))
 
 
-@pytest.mark.parametrize(("platform", "topic"), HANDSHAKES)
-def test_each_handshake_is_answered_and_proves_nothing(platform: str, topic: Topic) -> None:
+@EACH_PLATFORM
+def test_each_handshake_is_answered_and_proves_nothing(platform: str) -> None:
     module = source_module(platform)
-    request = load(platform, topic.fixture).unsigned()
-    reply = module.handshake(request, source(platform))
-    assert reply is not None
-    assert 200 <= reply.status < 300
-    assert not module.verify(request, source(platform), live(platform), NOW)
+    for topic in module.topics:
+        if topic.becomes != "handshake":
+            continue
+        request = load(platform, topic.fixture).unsigned()
+        reply = module.handshake(request, source(platform))
+        assert reply is not None
+        assert 200 <= reply.status < 300
+        assert not module.verify(request, source(platform), live(platform), NOW)
 
 
 @pytest.mark.parametrize(("platform", "topic"), ROWS)

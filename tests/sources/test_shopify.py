@@ -64,14 +64,12 @@ def test_shopifys_own_vector() -> None:
 def oracle(request: Request, secret: str, old: str | None = None) -> bool:
     """Shopify's official library."""
     app = ShopifyApp(client_id="fake-client-id", client_secret=secret, old_client_secret=old)
-    asked = {"method": "POST", "url": "/", "headers": dict(request.headers), "body": request.body.decode()}
+    asked: Any = {"method": "POST", "url": "/", "headers": dict(request.headers), "body": request.body.decode()}
     return bool(app.verify_webhook_req(asked).ok)
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    body=st.text(st.characters(exclude_categories=("Cs",))), secret=st.text(st.characters(codec="ascii"), min_size=1)
-)
+@given(body=st.text(st.characters(codec="utf-8")), secret=st.text(st.characters(codec="ascii"), min_size=1))
 def test_agrees_with_shopifys_library_on_what_is_signed(body: str, secret: str) -> None:
     sample = replace(fixture("customers-create"), body=body.encode())
     request = sample.signed(secret)

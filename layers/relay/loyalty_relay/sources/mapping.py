@@ -72,8 +72,9 @@ PATTERNS: dict[str, tuple[tuple[str, str], ...]] = {
         (r"custom_fields\..+", "custom_fields.NAME"),
         (r"extended_fields\..+", "extended_fields.NAME"),
         (SUBSCRIPTION, "subscriptions.CHANNEL.PRIORITY"),
+        (r"channels\.[a-z_]+", "channels.TYPE"),
         (
-            r"identifiers\.(?:email|mobile|external_id|card_number|cuid|union_id|line|wechat|facebook)",
+            r"identifiers\.(?:email|mobile|external_id|card_number|card_external_id|cuid|union_id|line|wechat|facebook)",
             "identifiers.TYPE",
         ),
     ),
