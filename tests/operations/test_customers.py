@@ -264,3 +264,20 @@ def test_an_applied_event_costs_four_table_requests(relay: Relay) -> None:
     unchanged, requests[:] = list(requests), []
     relay.run(customer({"first_name": "Eva"}, "3"), id="once")
     assert (len(applied), len(stale), len(unchanged), len(requests)) == (4, 4, 4, 2)
+
+
+def test_an_identifier_that_moved_to_another_member_reaches_that_member(relay: Relay) -> None:
+    relay.run(customer({"first_name": "Ana"}, "1", email="moved@example.com"))
+    relay.crm.members["1000"].identifiers = {}
+    relay.run(customer({"first_name": "Bea"}, "1", email="bea@example.com", source_id="8"))
+    relay.crm.members["1001"].identifiers["email"] = "moved@example.com"
+    outcome = relay.run(
+        customer({"first_name": "Api"}, None, email="moved@example.com", source_id=None, if_missing="error"),
+        source="api",
+    )
+    assert outcome.loyalty_id == "1001"
+    assert (relay.crm.members["1000"].fields, relay.crm.members["1001"].fields) == (
+        {"first_name": "Ana"},
+        {"first_name": "Api"},
+    )
+    assert relay.run(customer({"first_name": "Eva"}, "2", email=None)).loyalty_id == "1000"

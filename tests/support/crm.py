@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loyalty_relay.commands import Credits, CustomerCommand, CustomerRef, LinkStore
@@ -120,7 +120,8 @@ class FakeCrm:
         member = self.members[loyalty_id]
         if replace_tags is not None:
             member.tags = set(replace_tags)
-        return self._written(member, command, fields)
+        receipt = self._written(member, command, fields)
+        return receipt if replace_tags is None else replace(receipt, sent=(*receipt.sent, "tags"))
 
     def _written(
         self, member: Member, command: CustomerCommand, fields: Mapping[str, Any], *, created: bool = False

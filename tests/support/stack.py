@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -129,6 +130,27 @@ def _variable(queue: str) -> str:
     if queue.startswith("parked:"):
         return f"PARKED_{queue.removeprefix('parked:')}"
     return "RELAY_QUEUE_" + queue.upper().replace("-", "_")
+
+
+class OneAtATime:
+    """A client whose calls are serialised: moto loses writes of transactions that run side by side, DynamoDB does
+    not.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._lock = threading.RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._client, name)
+        if name in ("exceptions", "meta") or not callable(member):
+            return member
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._lock:
+                return member(*args, **kwargs)
+
+        return call
 
 
 _numbers = itertools.count()

@@ -27,6 +27,9 @@ class _Patch(Guarded):
 
     command: PatchCrmFields
 
+    def _has_work(self, hold: Hold) -> bool:
+        return bool(hold.fields) or self.command.replace_tags is not None
+
     def _send(self, hold: Hold) -> tuple[Hold, Receipt | None]:
         command, deadline = self.command, self.context.deadline
         crm = cast("CrmFieldsCrm", self.crm)
@@ -46,10 +49,12 @@ class _Patch(Guarded):
                 loyalty_id = exists.loyalty_id or crm.find(command.customer, deadline)
                 if loyalty_id is None:
                     raise
-        if hold.loyalty_id != loyalty_id:
-            hold = self.context.services.customers.adopt(hold, loyalty_id)
-        if not hold.fields and command.replace_tags is None:
+        hold = self._at(hold, loyalty_id)
+        if not self._has_work(hold):
             return replace(hold, loyalty_id=loyalty_id), None
         strict = self.context.from_api
+        if command.replace_tags is not None:
+            # The whole set is replaced: what single tags were last sent as says nothing any more.
+            hold = hold.forgetting("tags.")
         receipt = crm.patch_crm_fields(loyalty_id, command, hold.fields, command.replace_tags, deadline, strict=strict)
         return hold, replace(receipt, created=created)

@@ -67,21 +67,25 @@ class Guarded:
         if hold.tombstone is not None:
             return self._skip(hold, Result.STALE, f"customer_{hold.tombstone.reason}")
         if hold.interrupted_credits and self.command.credits:
-            self._release(hold, interrupted=True)
+            self._release(hold, interrupted=False)
             raise AmbiguousOutcome(
                 "an earlier attempt may have credited points or an enrolment; compare the member's account, "
                 "then redrive"
             )
+        if hold.credited:
+            self.command = replace(self.command, credits=Credits())
         if self._exists_already(hold):
             self._release(hold, interrupted=False)
             raise CustomerExists("the customer is registered already", loyalty_id=hold.loyalty_id)
-        if not hold.fields and not self.command.credits and (hold.loyalty_id or hold.stale):
+        if not self._has_work(hold) and (hold.loyalty_id or hold.stale):
             stale = bool(hold.stale) and not hold.unchanged
             return self._skip(hold, Result.STALE if stale else Result.UNCHANGED, "older" if stale else "")
         try:
             hold, receipt = self._send(hold)
-        except UpstreamTimeout:
-            raise  # The request may still be running at the vendor: the lease is left to run out.
+        except UpstreamTimeout as error:
+            # The request may still be running at the vendor: then the lease is left to run out.
+            self.context.services.customers.release(hold, interrupted=error.reached, keep_lease=error.reached)
+            raise
         except TransientError as error:
             self._release(hold, interrupted=error.reached)
             raise
@@ -89,11 +93,17 @@ class Guarded:
             # A command may take two requests; what the first one set is no longer known from before.
             self._release(hold, interrupted=error.reached)
             raise
-        if receipt is None:
+        if receipt is None or not (receipt.sent or receipt.created or self.command.credits):
+            self.notices += receipt.notices if receipt else ()
             return self._skip(
                 hold, Result.IGNORED if hold.loyalty_id is None else Result.UNCHANGED, self._why_nothing(hold)
             )
         return self._commit(hold, receipt)
+
+    def _has_work(self, hold: Hold) -> bool:
+        """Whether something is left to ask the vendor, besides fields that it has."""
+        asks_who_exists = isinstance(self.command, RegisterCustomer) and self.command.if_exists == "error"
+        return bool(hold.fields or self.command.credits) or asks_who_exists
 
     def _exists_already(self, hold: Hold) -> bool:
         return (
@@ -101,6 +111,7 @@ class Guarded:
             and self.command.if_exists == "error"
             and hold.loyalty_id is not None
             and not hold.interrupted
+            and not self._by_identifier
         )
 
     def _why_nothing(self, hold: Hold) -> str:
@@ -132,6 +143,8 @@ class Guarded:
         return outcome
 
     def _commit(self, hold: Hold, receipt: Receipt) -> Outcome:
+        if self._by_identifier and hold.loyalty_id not in (None, receipt.loyalty_id):
+            hold = self._at(hold, receipt.loyalty_id)
         outcome = Outcome(
             result=Result.APPLIED,
             loyalty_id=receipt.loyalty_id,
@@ -149,11 +162,26 @@ class Guarded:
         )
         return outcome
 
+    @property
+    def _by_identifier(self) -> bool:
+        """Only identifiers say who is meant. They can move from one member to another, so the vendor says whose."""
+        return self.command.customer.source_id is None and self.command.customer.loyalty_id is None
+
+    def _at(self, hold: Hold, loyalty_id: str) -> Hold:
+        """The hold of the member whom the vendor named."""
+        if hold.loyalty_id == loyalty_id:
+            return hold
+        if hold.loyalty_id is None or not self._by_identifier:
+            return self.context.services.customers.adopt(hold, loyalty_id)
+        self._release(hold, interrupted=False)
+        self.command = replace(self.command, customer=replace(self.command.customer, loyalty_id=loyalty_id))
+        return self._take()
+
     # -- the member -----------------------------------------------------------------------------------------------
 
     def _send(self, hold: Hold) -> tuple[Hold, Receipt | None]:
         command, deadline = self.command, self.context.deadline
-        loyalty_id = hold.loyalty_id or command.customer.loyalty_id
+        loyalty_id = None if self._by_identifier else hold.loyalty_id or command.customer.loyalty_id
         if loyalty_id is None and isinstance(command, UpdateCustomer) and command.if_missing == "error":
             return hold, self._update(hold, None)
         if loyalty_id is None and not command.customer.identifiers:
@@ -179,8 +207,7 @@ class Guarded:
         return found
 
     def _update_existing(self, hold: Hold, loyalty_id: str) -> tuple[Hold, Receipt | None]:
-        if hold.loyalty_id != loyalty_id:
-            hold = self.context.services.customers.adopt(hold, loyalty_id)
+        hold = self._at(hold, loyalty_id)
         if isinstance(self.command, RegisterCustomer) and self.command.credits:
             self.command = replace(self.command, credits=Credits())
             self.notices.append(Notice("credits_not_sent", "the member existed: points and enrolments were not sent"))
@@ -194,15 +221,12 @@ class Guarded:
                 raise
         found = self.crm.find(replace(self.command.customer, loyalty_id=None), self.context.deadline)
         if found is not None and found != loyalty_id:
-            self.context.services.customers.remap(self.context.connection.id, loyalty_id, found)
+            hold = self._at(hold, found)
             return hold, self._update(hold, found)
         return hold, self.crm.register(self.command, self.command.fields, self.context.deadline)
 
     def _update(self, hold: Hold, loyalty_id: str | None) -> Receipt:
-        receipt = self.crm.update(loyalty_id, self.command, hold.fields, self.context.deadline, changed=hold.changed)
-        if loyalty_id is not None and receipt.loyalty_id != loyalty_id:
-            self.context.services.customers.remap(self.context.connection.id, loyalty_id, receipt.loyalty_id)
-        return receipt
+        return self.crm.update(loyalty_id, self.command, hold.fields, self.context.deadline, changed=hold.changed)
 
     # -- the command ----------------------------------------------------------------------------------------------
 

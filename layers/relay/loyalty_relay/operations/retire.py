@@ -6,6 +6,8 @@ retailer's own duty and not something a shop's webhook may trigger.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from loyalty_relay.commands import EraseStore, RetireCustomer
 from loyalty_relay.errors import DeadlineTooShort
 from loyalty_relay.operations.context import Context
@@ -15,8 +17,7 @@ from loyalty_relay.outcomes import Outcome, Result
 def retire_customer(command: RetireCustomer, context: Context) -> Outcome:
     """Leave a tombstone: older events are stale from now on, also on redrive."""
     outcome = Outcome(result=Result.APPLIED, reason=f"customer_{command.reason}")
-    customers = context.services.customers
-    customers.retire(
+    result = context.services.customers.retire(
         context.connection.id,
         command.customer,
         reason=command.reason,
@@ -24,12 +25,14 @@ def retire_customer(command: RetireCustomer, context: Context) -> Outcome:
         survivor=command.survivor,
         entry=context.entry(outcome),
     )
-    return outcome
+    return replace(outcome, result=result)
 
 
 def erase_store(command: EraseStore, context: Context) -> Outcome:
     """Erase what is held of a shop's customers and links; goes on at the next attempt when time runs out."""
-    done = context.services.customers.erase_store(context.connection.id, command.shop_id, context.deadline)
+    done = context.services.customers.erase_store(
+        context.connection.id, command.shop_id, context.deadline, version=command.version
+    )
     if not done:
         raise DeadlineTooShort("more of the shop is left to erase")
     context.services.links.remove(context.connection.id, command.shop_id)

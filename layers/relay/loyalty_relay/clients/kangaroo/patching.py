@@ -189,6 +189,8 @@ class Patcher:
                     self._notice("required_not_emptied", name)
             return
         self._patch.sent.extend(f"tags.{name}" for name in wishes)
+        if replace_tags is not None:
+            self._patch.sent.append("tags")
         # The same set again would change nothing, and needs no request.
         if replace_tags is not None or set(wanted) != set(self._current):
             self._patch.body["tags"] = [{"tag_name": name} for name in wanted]
