@@ -133,9 +133,7 @@ def _variable(queue: str) -> str:
 
 
 class OneAtATime:
-    """A client whose calls are serialised: moto loses writes of transactions that run side by side, DynamoDB does
-    not.
-    """
+    """A client whose calls come one at a time: moto loses writes of transactions side by side, DynamoDB does not."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -162,11 +160,8 @@ def stack_in_process() -> Iterator[Stack]:
     with mock_aws():
         aws.forget()
         clients = {
-            name: boto3.client(
-                name,
-                region_name=REGION,
-                aws_access_key_id="fake",
-                aws_secret_access_key="fake",
+            name: OneAtATime(
+                boto3.client(name, region_name=REGION, aws_access_key_id="fake", aws_secret_access_key="fake")
             )
             for name in ("dynamodb", "sqs", "secretsmanager")
         }
