@@ -123,9 +123,15 @@ class Leases:
             expression = "SET intents = :intents " + expression
         elif not interrupted:
             expression += ", intents"
+        names = {}
+        if not interrupted and guard.store is None:
+            expression += ", #store"
+            names["#store"] = "store"
         try:
             if guard.exists or interrupted:
-                self.table.update({"pk": guard.pk}, expression, condition="lease_token = :token", values=values)
+                self.table.update(
+                    {"pk": guard.pk}, expression, condition="lease_token = :token", names=names, values=values
+                )
             else:
                 self.table.delete({"pk": guard.pk}, condition="lease_token = :token", values=values)
         except (Refused, Contended, StoreUnavailable):
