@@ -177,6 +177,8 @@ def test_a_function_that_does_not_exist_is_found_before_it_is_needed() -> None:
         ("capillary", "subscriptions.push.bulk"),
         ("capillary", "identifiers.passport"),
         ("kangaroo", "extended_fields.city"),
+        ("kangaroo", "custom_fields.town"),
+        ("kangaroo", "language"),
         ("kangaroo", "subscriptions.sms.bulk"),
         ("kangaroo", "status_label"),
         ("kangaroo", "identifiers.card_number"),

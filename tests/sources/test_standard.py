@@ -82,6 +82,15 @@ def test_takes_what_the_official_library_signs(body: str, message_id: str, key: 
     assert not STANDARD.verify(replace(request, body=request.body + b" "), source("standard"), [secret], NOW)
 
 
+def test_a_signature_may_begin_like_a_version() -> None:
+    """The text after ``v1,`` is base64, which may be ``v8b...``."""
+    signature = "v1,v8bPUBm7Ilf+taO7TLqT/ymy31actqAvmk37H4cVU5A="
+    assert Webhook("whsec_AEg=").sign("sbbGUKZcM", datetime.fromtimestamp(NOW, UTC), "\x89å") == signature
+    headers = {"webhook-id": "sbbGUKZcM", "webhook-timestamp": str(int(NOW)), "webhook-signature": signature}
+    request = Request(headers=headers, body="\x89å".encode())
+    assert STANDARD.verify(request, source("standard"), ["whsec_AEg="], NOW)
+
+
 def test_the_official_library_takes_what_the_tools_sign() -> None:
     request = fixture("customer-created").signed(now=datetime.now(UTC).timestamp())
     assert Webhook(SECRET).verify(request.body.decode(), dict(request.headers))

@@ -183,10 +183,22 @@ def test_a_thin_event_is_fetched_first() -> None:
     assert translate(thin, connection("standard")) == [Hydrate(resource="customer", data={"id": 7}, store="s")]
 
 
-def test_a_mapping_may_name_only_what_the_vendors_client_supports() -> None:
+@pytest.mark.parametrize(
+    ("vendor", "inside"),
+    [
+        ("capillary", {"custom_fields.x", "extended_fields.x", "subscriptions.sms.bulk", "channels.email"}),
+        ("kangaroo", {"custom_fields.custom_field_1", "subscriptions.email.bulk", "tags.VIP"}),
+    ],
+)
+def test_a_mapping_may_name_only_what_the_vendors_client_supports(vendor: str, inside: set[str]) -> None:
     """Otherwise what an operator mapped would be left out in silence."""
     from loyalty_relay.clients.capillary.routes import supports
+    from loyalty_relay.clients.kangaroo.crm_fields import their_name
 
-    inside = {"custom_fields.x", "extended_fields.x", "subscriptions.sms.bulk", "channels.email"}
-    assert all(takes("capillary", field) for field in inside)
-    assert [field for field in inside | FIELDS["capillary"] - {"country"} if not supports(field)] == []
+    def supported(field: str) -> bool:
+        if vendor == "capillary":
+            return supports(field)
+        return field.startswith("tags") or their_name(field) is not None
+
+    assert all(takes(vendor, field) for field in inside)
+    assert [field for field in inside | FIELDS[vendor] - {"country"} if not supported(field)] == []

@@ -54,16 +54,14 @@ FIELDS: dict[str, frozenset[str]] = {
             "country",
             "birthday",
             "gender",
-            "language",
             "postal_code",
-            "address",
             "notes",
             "tags",
         }
     ),
 }
 """Plain fields by vendor. Capillary keeps birthdays, genders and addresses in extended fields, which each organisation
-enables or not: map to ``extended_fields.NAME``.
+enables or not: map to ``extended_fields.NAME``. Kangaroo's CRM fields have neither language nor address.
 """
 
 SUBSCRIPTION = r"subscriptions\.(?:sms|email|whatsapp)\.(?:bulk|trans)"
@@ -79,7 +77,7 @@ PATTERNS: dict[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "kangaroo": (
-        (r"custom_fields\..+", "custom_fields.NAME"),
+        (r"custom_fields\.custom_field_[1-9]\d{0,2}", "custom_fields.custom_field_NUMBER"),
         (r"tags\..+", "tags.NAME"),
         (r"subscriptions\.email\.bulk", "subscriptions.email.bulk"),
         (r"identifiers\.(?:email|mobile)", "identifiers.email, identifiers.mobile"),

@@ -42,6 +42,9 @@ WINDOW = 300.0
 MAX_SIGNATURES = 16
 """More signatures than any roll of secrets needs are not looked at."""
 
+_BETWEEN = re.compile(r"\s+|,(?=v\d+[a-z]?,)")
+"""Blanks, or the comma with which a gateway joins two headers of one name. A signature itself may begin with ``v8``."""
+
 _WHOLE = re.compile(r"[0-9]{1,12}")
 _FAMILIES = ("webhook", "svix")
 
@@ -85,7 +88,7 @@ class StandardWebhooks(SourceModule):
         keys = [key for secret in secrets if (key := signing_key(secret)) is not None]
         expected = [base64_text(hmac_sha256(key, f"{message_id}.{sent_at}.", request.body)) for key in keys]
         verdict = Verdict.MALFORMED
-        for part in re.split(r"[ ,](?=v\d)|\s+", given)[:MAX_SIGNATURES]:
+        for part in _BETWEEN.split(given)[:MAX_SIGNATURES]:
             version, comma, signature = part.partition(",")
             if version == "v1" and comma:
                 verdict = max(verdict, matching(signature, expected), key=_ORDER.index)
