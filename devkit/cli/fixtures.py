@@ -1,8 +1,6 @@
 """The sample deliveries under ``events/sources/``: loaded, changed, and given to whoever sends or reads them.
 
-A sample's file has ``headers`` (without the signature, which is made when it is sent) and one of ``body`` (JSON),
-``raw`` (the exact text) or ``form`` (fields of a form; JSON inside one where the platform does so); further ``method``,
-``query`` and ``topic`` (the part of the path after the connection, for platforms that name no topic elsewhere).
+events/README.md says what a sample's file holds.
 """
 
 from __future__ import annotations
@@ -37,7 +35,6 @@ class Sample:
     method: str = "POST"
     query: Mapping[str, str] = field(default_factory=dict)
     path_topic: str | None = None
-    form: bool = False
 
     def request(self) -> Request:
         """The sample as a source's module is given it."""
@@ -53,20 +50,21 @@ class Sample:
         """The same delivery with the body of ``file`` and single values assigned. Raises CommandError."""
         body = self.body if file is None else _read(file)
         wanted = list(assignments)
-        return replace(self, body=self._assigned(body, wanted) if wanted else body)
+        return replace(self, body=_assigned(body, wanted) if wanted else body)
 
-    def _assigned(self, body: bytes, assignments: list[str]) -> bytes:
-        fields = dict(parse_qsl(body.decode(), keep_blank_values=True)) if self.form else {}
-        inner = fields.get(FORM_PAYLOAD, body)
-        try:
-            value = fields if self.form and FORM_PAYLOAD not in fields else json.loads(inner)
-        except ValueError as error:
-            raise CommandError("the body is not JSON, so nothing in it can be set", do="give --file") from error
-        changed = assigned(value, assignments)
-        if not self.form:
-            return to_json(changed)
-        fields = {**fields, FORM_PAYLOAD: to_json(changed).decode()} if FORM_PAYLOAD in fields else changed
-        return urlencode(fields).encode()
+
+def _assigned(body: bytes, assignments: list[str]) -> bytes:
+    """The body with values set: JSON, or the JSON in a form's field ``payload``, or a form's own fields."""
+    try:
+        return to_json(assigned(json.loads(body), assignments))
+    except ValueError:
+        fields = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True)) if b"=" in body else {}
+    if not fields:
+        raise CommandError("the body is neither JSON nor a form, so nothing in it can be set", do="give --file")
+    if FORM_PAYLOAD not in fields:
+        return urlencode(assigned(fields, assignments)).encode()
+    inner = assigned(json.loads(fields[FORM_PAYLOAD]), assignments)
+    return urlencode({**fields, FORM_PAYLOAD: to_json(inner).decode()}).encode()
 
 
 def to_json(value: Any) -> bytes:
@@ -106,7 +104,6 @@ def read(platform: str, topic: Topic) -> Sample:
         given = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CommandError(f"the sample cannot be read: {error}", where=str(path), do="see relay catalogue") from error
-    form = "form" in given
     return Sample(
         platform=platform,
         topic=topic.name,
@@ -116,18 +113,12 @@ def read(platform: str, topic: Topic) -> Sample:
         method=given.get("method", "POST"),
         query=given.get("query", {}),
         path_topic=given.get("topic"),
-        form=form,
     )
 
 
 def _body(given: Mapping[str, Any]) -> bytes:
     if "raw" in given:
         return str(given["raw"]).encode()
-    if "form" in given:
-        fields = {
-            name: value if isinstance(value, str) else to_json(value).decode() for name, value in given["form"].items()
-        }
-        return urlencode(fields).encode()
     return to_json(given["body"]) if "body" in given else b""
 
 

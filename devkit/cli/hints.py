@@ -53,13 +53,41 @@ HINTS: Mapping[str, Hint] = {
         "It was tried for 72 hours without success.",
         "Check the destination with relay connections check, then redrive.",
     ),
+    "horizon": Hint(
+        "It was tried for 72 hours without success.",
+        "Check the destination with relay connections check, then redrive.",
+    ),
+    "unreadable": Hint(
+        "The message is not one of this relay's.", "relay parked show --body prints it; find its sender."
+    ),
     # Why a delivery is parked raw.
     "not_json": Hint("The signed body is not JSON.", "Check the webhook's format at the platform: it must send JSON."),
     "not_an_object": Hint("The signed body is JSON, but no object.", "Check what the platform sends for this topic."),
     "too_deep": Hint("The signed body is nested deeper than any platform sends.", "Check who sends with this secret."),
+    "too_many_entities": Hint("The delivery has more entities than any platform sends.", "Check who sends with it."),
+    "no_topic": Hint(
+        "Nothing says which topic this is.", "Register the webhook URL with the topic after the connection's id."
+    ),
+    "topic_mismatch": Hint(
+        "The body is not of the shape that its topic has.", "Compare it with relay map PLATFORM TOPIC --file."
+    ),
     "no_id": Hint("The entity in the delivery has no id.", "Check the fields that the webhook is subscribed to."),
     "bad_id": Hint("The entity's id is not one.", "Check what the platform sends for this topic."),
-    "untranslatable": Hint("The body is not what its topic promises.", "Compare it with relay catalogue's sample."),
+    "bad_field": Hint("A field has a value of another kind than the platform documents.", "relay parked show --body."),
+    "bad_time": Hint("A time in the delivery is not one.", "Check what the platform sends for this topic."),
+    "bad_revision": Hint("The revision in the delivery is not one.", "Check what the platform sends for this topic."),
+    "bad_merge": Hint("The merge names no two customers.", "Check what the platform sends for this topic."),
+    "error_object": Hint(
+        "The platform sent an error in place of the entity.", "Check the rights of who registered the webhook."
+    ),
+    "no_customer_in_query": Hint(
+        "The subscription's own query returns no customer.", "Add the customer's id to the query of the subscription."
+    ),
+    "mapping_failed": Hint(
+        "An expression of the connection's mapping fails on this body.",
+        "relay map PLATFORM TOPIC --file shows it; correct the mapping, apply, then relay redrive.",
+    ),
+    "untranslatable": Hint("The body is not what its topic promises.", "Compare it with relay map PLATFORM TOPIC."),
     # Why it is tried again.
     "transient": Hint("A passing fault; it is tried again by itself."),
     "connection_failed": Hint("The destination could not be reached; it is tried again by itself."),
@@ -83,9 +111,34 @@ HINTS: Mapping[str, Hint] = {
         "The customer has no e-mail, phone or other identifier, so the programme cannot register them.",
         "Map an identifier in the connection, or ask for one at the source.",
     ),
-    "no_such_topic": Hint("This topic is not one that the source's catalogue has."),
-    "topic_ignored": Hint("This topic is understood and is not the relay's business."),
+    "nothing_mapped": Hint(
+        "The event tells nothing that is mapped.", "Map a field of it, if the destination wants it."
+    ),
+    "nothing_told": Hint("The delivery names nothing that changed."),
+    "topic_not_used": Hint("This topic is understood, and nothing of it is for a loyalty programme."),
+    "segments_not_used": Hint("Segments are the shop's own; the event tells no time, so nothing can be ordered by it."),
+    "no_tags": Hint("The event names no tag."),
+    "no_consent_given": Hint("The customer was never asked, or has not answered: nobody is opted in for that."),
+    "no_tags_at_capillary": Hint("Capillary has no tags.", "Map them to a custom field, if they are wanted there."),
+    "no_stores_at_capillary": Hint("Stores are linked at Kangaroo only."),
+    "no_such_consent_at_kangaroo": Hint("Kangaroo keeps consent to e-mail only."),
+    "data_request": Hint(
+        "A customer asks for their data.",
+        "An operator must answer it; relay events list --customer finds what was sent.",
+    ),
+    "app_uninstalled": Hint("The shop removed the app; store links are kept.", "Remove the connection if it is final."),
+    "location_closed": Hint("The location is closed; its link is kept."),
+    "fulfilment_service": Hint("The location is a fulfilment service's, not a store."),
+    "merge_failed": Hint("The shop could not merge the two customers; both stay."),
+    "merge_not_completed": Hint("The merge goes on at the shop; its end is another event."),
+    "role_not_wanted": Hint("The user is no customer (an administrator, for instance)."),
+    "no_access_token": Hint(
+        "The event only names a resource, and the connection cannot read it.", "Add source.api_credentials and apply."
+    ),
+    "ping": Hint("A test of the webhook; it has no effect."),
     "gone": Hint("The resource was deleted at the source before it could be fetched."),
+    "hydrated": Hint("The resource was fetched, and its command was sent on."),
+    "store_erased": Hint("Everything that was held of the shop's customers and links is erased."),
     # Why a request is refused.
     "not_authentic": Hint(
         "The request does not prove who sent it: signature, secret, store or time.",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,8 @@ from devkit.cli.hints import HINTS, RESULTS, hint, meaning
 from loyalty_relay import errors
 from loyalty_relay.errors import PermanentError, RelayError
 from loyalty_relay.outcomes import Result
+
+LAYER = Path(__file__).parents[2] / "layers" / "relay" / "loyalty_relay"
 
 
 def every(kind: type[RelayError]) -> list[type[RelayError]]:
@@ -31,6 +35,27 @@ def test_whatever_parks_a_command_has_something_to_do(kind: type[PermanentError]
 def test_every_outcome_is_explained(result: Result) -> None:
     assert RESULTS[result.value].means
     assert meaning("", result.value) == RESULTS[result.value].means
+
+
+def literals(call: str, argument: str | int) -> set[str]:
+    """The texts that the layer's code gives to an argument of a class."""
+    found = set()
+    for file in LAYER.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == call):
+                continue
+            given = [k.value for k in node.keywords if k.arg == argument]
+            given += [node.args[argument]] if isinstance(argument, int) and len(node.args) > argument else []
+            chosen = [c for v in given for c in ((v.body, v.orelse) if isinstance(v, ast.IfExp) else (v,))]
+            found |= {value.value for value in chosen if isinstance(value, ast.Constant)}
+    return {text for text in found if isinstance(text, str) and re.fullmatch(r"[a-z]+(_[a-z]+)*", text)}
+
+
+def test_every_reason_for_ignoring_or_parking_a_delivery_is_explained() -> None:
+    reasons = literals("NothingToDo", "reason") | literals("Untranslatable", 0)
+
+    assert {"no_id", "topic_not_used"} <= reasons
+    assert reasons - HINTS.keys() == set()
 
 
 def test_nothing_is_to_be_done_about_what_went_well() -> None:

@@ -1,0 +1,118 @@
+"""What a step of the demo is: a delivery or API call, what must come of it, and what it may ask of a vendor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from devkit.sandbox.recording import RecordedRequest
+
+REFUSED = "refused"
+"""In place of an outcome: the relay answered 401, and nothing happened."""
+ANSWERED = "answered"
+"""In place of an outcome: a handshake, which has no effect."""
+
+VENDORS = ("capillary", "kangaroo")
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+TOKENS = re.compile(r"/oauth/token")
+"""Requests for access tokens are no part of what an event does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that must have reached the vendor: method, path (a regular expression) and values of its body.
+
+    ``body``: dotted path -> value; list elements by number.
+    """
+
+    method: str
+    path: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+    def differs(self, request: RecordedRequest) -> str:
+        """What is other than expected; empty when nothing is."""
+        if not re.fullmatch(self.method, request.method) or not re.fullmatch(self.path, request.path):
+            return f"expected {self.method} {self.path}, was {request.method} {request.path}"
+        for path, wanted in self.body.items():
+            found = value_at(request.body, path)
+            if found != wanted:
+                return f"{request.method} {request.path}: {path} should be {wanted!r}, was {found!r}"
+        if request.status is None or request.status >= 400:
+            return f"{request.method} {request.path} was answered {request.status}"
+        return ""
+
+
+def value_at(body: Any, path: str) -> Any:
+    """The value at a dotted path; None where there is none."""
+    for step in path.split("."):
+        if isinstance(body, Mapping):
+            body = body.get(step)
+        elif isinstance(body, Sequence) and not isinstance(body, str) and step.isdigit() and int(step) < len(body):
+            body = body[int(step)]
+        else:
+            return None
+    return body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A sample event of a platform, signed and delivered."""
+
+    connection: str
+    platform: str
+    topic: str
+    fixture: str
+    expected: str
+    """The outcome, or ``refused``, or ``answered``."""
+    reason: str | None = None
+    """The outcome's reason, where it matters."""
+    calls: tuple[Call, ...] = ()
+    """The requests that change something upstream, in their order: these and no others."""
+    note: str = ""
+    """What this step shows; empty for the plain case."""
+    assignments: tuple[str, ...] = ()
+    """Changes to the sample's body, as ``relay send --set`` takes them."""
+    body: bytes | None = None
+    """Sent instead of the sample's body."""
+    wrong_secret: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiCall:
+    """A call of the HTTP API with the connection's key."""
+
+    connection: str
+    method: str
+    path: str
+    """Below ``/connections/ID``; ``{loyalty_id}`` stands for that of the step before."""
+    expected: str
+    body: Mapping[str, Any] | None = None
+    status: int = 200
+    calls: tuple[Call, ...] = ()
+    note: str = ""
+    idempotency_key: str | None = None
+
+
+Step = Delivery | ApiCall
+
+
+def writes(requests: Sequence[RecordedRequest]) -> list[RecordedRequest]:
+    """The requests that change something at a vendor."""
+    return [r for r in requests if r.vendor in VENDORS and r.method in WRITES and not TOKENS.search(r.path)]
+
+
+def upstream_problem(step: Step, requests: Sequence[RecordedRequest]) -> str:
+    """How the requests of a step differ from what it may send; empty when they do not."""
+    made = writes(requests)
+    if len(made) != len(step.calls):
+        said = ", ".join(f"{r.method} {r.path}" for r in made) or "none"
+        return f"expected {len(step.calls)} changing request(s) upstream, made: {said}"
+    return next((problem for call, r in zip(step.calls, made, strict=True) if (problem := call.differs(r))), "")
+
+
+def in_short(requests: Sequence[RecordedRequest]) -> str:
+    """The requests in one cell of a table: those that change something, else those that look something up."""
+    shown = writes(requests) or [r for r in requests if not TOKENS.search(r.path)]
+    return "\n".join(f"{r.method} {r.path} {r.status or '-'}" for r in shown) or "–"

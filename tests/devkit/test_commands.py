@@ -1,0 +1,262 @@
+"""The commands as a person types them: what they print, what --json is, and how they fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner, Result
+
+from devkit.cli.app import app
+from devkit.cli.stack import OUTPUTS
+
+SAMPLE = Path(__file__).parents[2] / "events" / "connections" / "shopify-capillary.json"
+
+
+class Relay:
+    """Runs commands against a stack whose names stand in the environment."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env = env
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> Result:
+        return CliRunner().invoke(app, list(arguments), input=stdin, env=dict(self.env), catch_exceptions=False)
+
+    def json(self, *arguments: str) -> Any:
+        result = self(*arguments, "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+
+@pytest.fixture
+def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Relay]:
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "RELAY_STACK", "RELAY_JOURNAL_TABLE"):
+        monkeypatch.delenv(name, raising=False)
+    env = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "RELAY_LOCAL_STATE": str(tmp_path / "dev.json"),
+    }
+    with mock_aws():
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        sqs = boto3.client("sqs")
+        names = {variable: f"value-of-{variable.lower()}" for variable in OUTPUTS}
+        for variable in names:
+            if variable.startswith(("RELAY_QUEUE_", "RELAY_PARKED_")):
+                names[variable] = sqs.create_queue(QueueName=variable)["QueueUrl"]
+        names |= {
+            "RELAY_SECRETS_PREFIX": "relay-test",
+            "RELAY_API_URL": "https://relay.example.com",
+            "RELAY_SANDBOX_URL": "http://127.0.0.1:8400",
+            "RELAY_SANDBOX_HOSTS": "127.0.0.1:8400",
+            "COLUMNS": "200",
+        }
+        yield Relay({**env, **names})
+
+
+def test_applying_a_connection_says_what_happened_and_where_the_source_delivers_to(relay: Relay) -> None:
+    first = relay.json("connections", "apply", str(SAMPLE))
+    again = relay.json("connections", "apply", str(SAMPLE))
+
+    assert first == {
+        "connection": "shopify-capillary",
+        "action": "created",
+        "changed": [],
+        "webhook_url": "https://relay.example.com/webhooks/shopify-capillary",
+    }
+    assert again["action"] == "unchanged"
+
+
+def test_a_dry_run_checks_and_stores_nothing(relay: Relay) -> None:
+    assert relay.json("connections", "apply", str(SAMPLE), "--dry-run")["action"] == "valid"
+    assert relay.json("connections", "list") == []
+
+
+def test_a_connection_may_come_from_standard_input(relay: Relay) -> None:
+    result = relay("connections", "apply", "-", "--id", "shop-gb", stdin=SAMPLE.read_text())
+
+    assert result.exit_code == 0
+    assert [row["id"] for row in relay.json("connections", "list")] == ["shop-gb"]
+
+
+def test_a_wrong_file_names_each_field_and_fails(relay: Relay, tmp_path: Path) -> None:
+    data = json.loads(SAMPLE.read_text())
+    data["destination"]["region"] = "mars"
+    data["destination"]["credentials"] = {"type": "basic", "username": "demo.till01"}
+    file = tmp_path / "wrong.json"
+    file.write_text(json.dumps(data))
+
+    shown = relay("connections", "apply", str(file))
+    as_json = relay("connections", "apply", str(file), "--json")
+
+    assert shown.exit_code == as_json.exit_code == 1
+    assert "destination.region must be one of" in shown.stderr
+    details = json.loads(as_json.stderr)["error"]["details"]
+    assert {d["field"] for d in details} == {"destination.region", "destination.credentials.password"}
+    assert as_json.stdout == ""
+    assert relay.json("connections", "list") == []
+
+
+def test_showing_a_connection_hides_what_authenticates(relay: Relay) -> None:
+    relay("connections", "apply", str(SAMPLE))
+
+    shown = relay("connections", "show", "shopify-capillary")
+    as_json = relay.json("connections", "show", "shopify-capillary")
+
+    for text in (shown.stdout, json.dumps(as_json)):
+        assert "demo.till01" in text
+        assert "fake-till-password" not in text
+        assert "fake-shopify-app-secret" not in text
+
+
+def test_a_stored_connection_that_is_not_valid_is_listed_as_such(relay: Relay) -> None:
+    boto3.client("secretsmanager").create_secret(Name="relay-test/connections/broken", SecretString='{"source": {}}')
+
+    rows = relay.json("connections", "list")
+
+    assert rows[0]["id"] == "broken"
+    assert rows[0]["state"].startswith("not valid: ")
+    assert "source.platform" in rows[0]["state"]
+
+
+def test_a_key_is_printed_once_and_can_be_revoked(relay: Relay) -> None:
+    relay("connections", "apply", str(SAMPLE))
+
+    made = relay.json("connections", "new-key", "shopify-capillary", "--name", "till")
+    stored = relay.json("connections", "show", "shopify-capillary")["api_keys"]
+    twice = relay("connections", "new-key", "shopify-capillary", "--name", "till")
+    revoked = relay.json("connections", "revoke-key", "shopify-capillary", "--name", "till")
+
+    assert made["key"].startswith("relay_")
+    assert [key["id"] for key in stored] == ["till"]
+    assert made["key"] not in json.dumps(stored)
+    assert twice.exit_code == 1
+    assert "revoked" in revoked["done"]
+    assert relay.json("connections", "show", "shopify-capillary")["api_keys"] == []
+
+
+def test_a_new_webhook_secret_stands_beside_the_old_one(relay: Relay) -> None:
+    relay("connections", "apply", str(SAMPLE))
+
+    relay.json("connections", "rotate", "shopify-capillary", "--secret", "fake-next-secret", "--overlap", "12")
+    headers = relay.json("sign", "shopify", "customers/create", "--connection", "shopify-capillary")
+    expected = relay.json("sign", "shopify", "customers/create", "--secret", "fake-next-secret")
+
+    secrets = relay.json("connections", "show", "shopify-capillary")["source"]["secrets"]
+    assert [set(secret) for secret in secrets] == [{"value"}, {"value", "not_after"}]
+    assert headers["X-Shopify-Hmac-Sha256"] == expected["X-Shopify-Hmac-Sha256"]
+
+
+def test_without_a_stack_a_command_fails_and_says_how_to_get_one(relay: Relay) -> None:
+    for variable in OUTPUTS:
+        relay.env.pop(variable, None)
+
+    result = relay("events", "list", "--json")
+
+    assert result.exit_code == 1
+    assert "relay dev" in json.loads(result.stderr)["error"]["do"]
+
+
+def test_the_catalogue_prints_as_table_json_and_page(relay: Relay) -> None:
+    rows = relay.json("catalogue", "shopify")
+    page = relay("catalogue", "--markdown").stdout
+
+    assert {"platform": "shopify", "topic": "customers/create", "becomes": "register"}.items() <= rows[0].items()
+    assert {row["platform"] for row in rows} == {"shopify"}
+    assert "## shopify" in page
+    assert "| `customers/create` | register |" in page
+    assert "customers/create" in relay("catalogue").stdout
+
+
+def test_an_unknown_platform_or_topic_names_those_that_exist(relay: Relay) -> None:
+    for arguments in (["catalogue", "mars"], ["map", "mars", "x"], ["map", "shopify", "customers/dance"]):
+        result = relay(*arguments, "--json")
+        assert result.exit_code == 1
+        assert json.loads(result.stderr)["error"]["do"].startswith("one of: ")
+
+
+def test_a_mapping_is_shown_with_coerced_values_and_without_a_stack(relay: Relay, tmp_path: Path) -> None:
+    for variable in OUTPUTS:
+        relay.env.pop(variable, None)
+    data = json.loads(SAMPLE.read_text())
+    data["mapping"] = {
+        "customers/*": {"custom_fields.shop_note": "note", "extended_fields.city": "default_address.city"}
+    }
+    file = tmp_path / "mapped.json"
+    file.write_text(json.dumps(data))
+
+    result = relay.json(
+        "map", "shopify", "customers/create", "--connection", str(file), "--set", "default_address.city=Łódź"
+    )
+
+    values = result["results"][0]["values"]
+    assert result["results"][0]["operation"] == "register"
+    assert values["extended_fields.city"] == "Łódź"
+    assert values["custom_fields.shop_note"] == "Prefers the Exampleton shop"
+    assert values["identifier mobile"] == "+447700900123"
+
+
+def test_a_body_that_ingest_would_park_says_why(relay: Relay, tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text('{"note": "no id"}')
+
+    result = relay("map", "shopify", "customers/create", "--file", str(body), "--json")
+
+    assert result.exit_code == 1
+    assert "topic_mismatch" in json.loads(result.stderr)["error"]["what"]
+
+
+def test_the_headers_of_a_signed_body_are_printed_as_headers(relay: Relay, tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text('{"foo": "bar"}')
+
+    result = relay("sign", "shopify", "customers/create", "--secret", "test_secret_key", "--file", str(body))
+
+    # Shopify's own published vector for this body and secret.
+    assert "X-Shopify-Hmac-Sha256: B23tXN681gZ0qIWNRrgtzBE9XSDo5yaUu6wfmhu3a7g=" in result.stdout.splitlines()
+
+
+def test_nothing_parked_is_said_and_is_no_failure(relay: Relay) -> None:
+    assert relay.json("parked", "list") == []
+    assert relay.json("redrive") == {"dry_run": False, "redriven": [], "failed": []}
+    assert relay("redrive", "--one", "0199").exit_code == 1
+
+
+def test_what_is_parked_is_listed_shown_exported_and_redriven(relay: Relay, tmp_path: Path) -> None:
+    from tests.devkit.test_parked_queues import ENVELOPE
+
+    sqs = boto3.client("sqs")
+    sqs.send_message(
+        QueueUrl=relay.env["RELAY_PARKED_REGISTER"],
+        MessageBody=ENVELOPE.to_json(),
+        MessageAttributes={
+            "reason": {"DataType": "String", "StringValue": "rejected"},
+            "code": {"DataType": "String", "StringValue": "3217"},
+        },
+    )
+    file = tmp_path / "parked.jsonl"
+
+    listed = relay.json("parked", "list")
+    shown = relay("parked", "show", "0199-delivery")
+    relay.json("parked", "export", "--out", str(file))
+    dry = relay.json("redrive", "--reason", "rejected", "--dry-run")
+    done = relay.json("redrive", "--reason", "rejected")
+
+    assert [(p["id"], p["reason"], p["code"], p["copies"]) for p in listed] == [
+        ("0199-delivery.0", "rejected", "3217", 1)
+    ]
+    assert "Look the vendor code up" in shown.stdout
+    assert "Ana" not in shown.stdout
+    assert "Ana" in json.loads(file.read_text())["message"]["body"]
+    assert file.stat().st_mode & 0o077 == 0
+    assert len(dry["redriven"]) == len(done["redriven"]) == 1
+    assert relay.json("parked", "list") == []
+    sent = sqs.receive_message(QueueUrl=relay.env["RELAY_QUEUE_REGISTER"])["Messages"]
+    assert json.loads(sent[0]["Body"])["attempt"] == 1
