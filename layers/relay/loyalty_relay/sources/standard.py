@@ -10,14 +10,14 @@ passed over.
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable, Sequence
 
 from loyalty_relay.connections import Source
 from loyalty_relay.errors import Untranslatable
+from loyalty_relay.sources._standard_signature import verdict
 from loyalty_relay.sources.base import Change, NothingToDo, Request, SourceModule, Topic, Verdict
 from loyalty_relay.sources.published import Told, changes, store_of
-from loyalty_relay.sources.wire import base64_text, hmac_sha256, json_object, matching, moment, text_id, within
+from loyalty_relay.sources.wire import json_object, moment, text_id
 
 TOPICS = (
     Topic(name="customer.created", becomes="register", fixture="customer-created"),
@@ -36,16 +36,6 @@ TOPICS = (
     Topic(name="ping", becomes="ignored", fixture="ping", note="for trying a connection out"),
 )
 
-WINDOW = 300.0
-"""Seconds that a signed time may be away from ours, before or after."""
-
-MAX_SIGNATURES = 16
-"""More signatures than any roll of secrets needs are not looked at."""
-
-_BETWEEN = re.compile(r"\s+|,(?=v\d+[a-z]?,)")
-"""Blanks, or the comma with which a gateway joins two headers of one name. A signature itself may begin with ``v8``."""
-
-_WHOLE = re.compile(r"[0-9]{1,12}")
 _FAMILIES = ("webhook", "svix")
 
 
@@ -78,23 +68,8 @@ class StandardWebhooks(SourceModule):
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
         """One matching signature is enough."""
-        family = _family(request)
-        message_id, sent_at = request.header(f"{family}-id"), request.header(f"{family}-timestamp")
-        given = request.header(f"{family}-signature")
-        if message_id is None or sent_at is None or given is None:
-            return Verdict.NO_SIGNATURE
-        if not _WHOLE.fullmatch(sent_at):
-            return Verdict.MALFORMED
         keys = [key for secret in secrets if (key := signing_key(secret)) is not None]
-        expected = [base64_text(hmac_sha256(key, f"{message_id}.{sent_at}.", request.body)) for key in keys]
-        verdict = Verdict.MALFORMED
-        for part in _BETWEEN.split(given)[:MAX_SIGNATURES]:
-            version, comma, signature = part.partition(",")
-            if version == "v1" and comma:
-                verdict = max(verdict, matching(signature, expected), key=_ORDER.index)
-        if verdict and not within(float(sent_at), now, WINDOW):
-            return Verdict.OUTSIDE_WINDOW
-        return verdict
+        return verdict(request, _family(request), keys, now)
 
     def store(self, request: Request, source: Source) -> str | None:
         """The store that the event names, where the connection lists stores; an event that names none is of no
@@ -127,9 +102,6 @@ class StandardWebhooks(SourceModule):
         if told.type == "ping":
             return [NothingToDo(event=told.event(""), reason="ping")]
         return changes(told)
-
-
-_ORDER = (Verdict.MALFORMED, Verdict.WRONG, Verdict.AUTHENTIC)
 
 
 def _family(request: Request) -> str:
