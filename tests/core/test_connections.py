@@ -167,3 +167,8 @@ def test_connections_to_one_account_share_a_key_and_others_do_not() -> None:
     second = Connection.parse("b", CAPILLARY).destination
     other = Connection.parse("c", changed(CAPILLARY, "destination.credentials.username", "other.till")).destination
     assert first.key == second.key != other.key
+
+
+@pytest.mark.parametrize("grant", ["authorization_code", "token"])
+def test_credentials_that_do_not_tell_businesses_apart_need_an_account(grant: str) -> None:
+    assert "destination.credentials.account" in problems(changed(KANGAROO, "destination.credentials", {"type": grant}))

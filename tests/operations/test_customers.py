@@ -236,6 +236,15 @@ def test_problems_are_found_before_anything_is_sent(relay: Relay) -> None:
     assert relay.crm.calls == []
 
 
+def test_what_a_shop_got_wrong_is_left_out_and_said(relay: Relay) -> None:
+    relay.crm.problems = [FieldProblem("email", "is not an e-mail address"), FieldProblem("identifiers.email", "no")]
+    outcome = relay.run(customer({"email": "nonsense", "first_name": "Ana"}, email="nonsense"))
+    assert (outcome.result, outcome.reason) == (Result.IGNORED, "no_identifier")
+    assert "email_invalid" in [n.code for n in outcome.notices]
+    with pytest.raises(InvalidCommand):
+        relay.run(customer({"first_name": "Ana"}, email="nonsense", source_id=None), source="api")
+
+
 def test_a_phone_is_sent_in_one_form_whatever_the_shop_writes(relay: Relay) -> None:
     relay.run(customer({"phone": "07700 900123", "country": "GB"}, "1"))
     assert relay.run(customer({"phone": "+44 7700 900 123"}, "2")).result is Result.UNCHANGED

@@ -51,7 +51,9 @@ class FakeCrm:
     during: Callable[[], None] | None = None
 
     def check(self, command: CustomerCommand) -> list[FieldProblem]:
-        return self.problems
+        identifiers = {f"identifiers.{i.type}" for i in command.customer.identifiers}
+        named = {*command.fields, *identifiers, "identifiers.0.value"}
+        return [problem for problem in self.problems if problem.field in named]
 
     def supports(self, field: str) -> bool:
         return field not in self.unsupported

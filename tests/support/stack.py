@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,12 @@ class OneAtATime:
 _numbers = itertools.count()
 
 
+@cache
+def _resources() -> dict[str, Any]:
+    resources: dict[str, Any] = read(TEMPLATE.read_text())["Resources"]
+    return resources
+
+
 @contextmanager
 def stack_in_process() -> Iterator[Stack]:
     """A fresh stack in moto; AWS is neither reached nor configured."""
@@ -170,7 +177,7 @@ def stack_in_process() -> Iterator[Stack]:
             "RELAY_DIGEST_SECRET": "test/digest",
             "RELAY_SANDBOX_HOSTS": "127.0.0.1:9",
         }
-        resources = read(TEMPLATE.read_text())["Resources"]
+        resources = _resources()
         number = next(_numbers)
         for table in ("Idempotency", "State", "Journal"):
             name = f"{table}{number}"

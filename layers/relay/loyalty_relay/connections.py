@@ -267,6 +267,9 @@ def _kangaroo(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
         "token": ("application_key", "access_token"),
     }[grant]
     taken = {"type": grant, **{name: credentials.text(name) for name in needed}}
+    if grant in ("authorization_code", "token"):
+        # Nothing else in these credentials tells two businesses apart, and they must not share limits and tokens.
+        taken["account"] = credentials.text("account")
     for name in ("application_key", "account", "scope"):
         if name not in taken and (value := credentials.optional_text(name)) is not None:
             taken[name] = value

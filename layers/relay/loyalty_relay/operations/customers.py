@@ -25,6 +25,7 @@ from loyalty_relay.errors import (
     CredentialsRefused,
     CustomerExists,
     CustomerNotFound,
+    FieldProblem,
     InvalidCommand,
     PermanentError,
     TransientError,
@@ -61,6 +62,8 @@ class Guarded:
     def run(self) -> Outcome:
         """Raises the errors of ``loyalty_relay.errors``; the guard is given back as it must be for each."""
         problems = self.crm.check(self.command)
+        if problems and not self.context.from_api:
+            problems = self._left_out(problems)
         if problems:
             raise InvalidCommand("the command cannot be sent", problems=problems)
         hold = self._take()
@@ -240,6 +243,25 @@ class Guarded:
         if not self.context.from_api:
             fields = {name: value for name, value in fields.items() if self.crm.supports(name)}
         return replace(command, fields=fields, customer=replace(command.customer, identifiers=identifiers))
+
+    def _left_out(self, problems: list[FieldProblem]) -> list[FieldProblem]:
+        """What a shop sends and the destination cannot take is left out with a notice, as long as the customer can
+        still be named; the problems that are left after that.
+        """
+        wrong = {problem.field: problem.message for problem in problems}
+        command = self.command
+        identifiers = tuple(i for i in command.customer.identifiers if f"identifiers.{i.type}" not in wrong)
+        named = identifiers or command.customer.source_id or command.customer.loyalty_id
+        droppable = {*command.fields, *(f"identifiers.{i.type}" for i in command.customer.identifiers)}
+        if not named or not wrong.keys() <= droppable:
+            return problems
+        self.command = replace(
+            command,
+            fields={name: value for name, value in command.fields.items() if name not in wrong},
+            customer=replace(command.customer, identifiers=identifiers),
+        )
+        self.notices += [Notice(f"{name.rpartition('.')[2]}_invalid", text, name) for name, text in wrong.items()]
+        return self.crm.check(self.command)
 
     def _phone(self, fields: dict[str, Any], country: str | None) -> None:
         phone = to_e164(fields["phone"], country)
