@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from devkit.localstack import template as template_step
-from devkit.localstack.artifacts import LayerBuilder, Log, function_zip
+from devkit.localstack.artifacts import LayerBuilder, Log, digest, function_zip
 from devkit.localstack.server import CREDENTIALS, REGION, LocalStackError, Server, free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -226,9 +226,13 @@ class LocalStack:
 
     def _deploy(self, body: template_step.Json) -> bool:
         formation = self.client("cloudformation")
+        content = json.dumps(body).encode()
+        key = f"template/{digest(content)}.json"
+        # A request may carry 50 KB of template, an object a megabyte.
+        self.client("s3").put_object(Bucket=_BUCKET, Key=key, Body=content)
         request = {
             "StackName": STACK_NAME,
-            "TemplateBody": json.dumps(body),
+            "TemplateURL": f"{self.aws_url}/{_BUCKET}/{key}",
             "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in self._parameters.items()],
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         }

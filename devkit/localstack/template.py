@@ -1,9 +1,10 @@
 """The template step: `template.yaml` as the embedded AWS services understand it.
 
-They take the template itself, with three gaps, seen on ministack 1.5.33 (docs/local-stack.md): they ignore the OpenAPI
-body in which SAM puts an HTTP API's routes, refuse some resource types, and keep numeric parameters as text. So the SAM
-transform runs here, by AWS's own translator; each body becomes explicit routes, integrations and authorizers; what is
-refused is left out; and numbers are put where their parameters were.
+They take the template itself, with four gaps, seen on ministack 1.5.33 (docs/local-stack.md): they ignore the OpenAPI
+body in which SAM puts an HTTP API's routes, refuse some resource types, keep numeric parameters as text, and keep a
+version whose description changed. So the SAM transform runs here, by AWS's own translator; each body becomes explicit
+routes, integrations and authorizers; what is refused is left out, with what refers to it; and values are put where
+their parameters were, numbers everywhere and texts in the functions' environment.
 """
 
 import re
@@ -74,6 +75,7 @@ def localize(text: str, *, code: Mapping[str, Code], parameters: Mapping[str, st
     """
     template = read(text)
     resolve_numbers(template, parameters)
+    resolve_environments(template, parameters)
     for name in code_folders(template):
         resource = template["Resources"][name]
         resource["Properties"][_CODE_KEYS[resource["Type"]]] = {"Bucket": code[name].bucket, "Key": code[name].key}
@@ -89,6 +91,10 @@ def localize(text: str, *, code: Mapping[str, Code], parameters: Mapping[str, st
     dropped = {name: resource["Type"] for name, resource in resources.items() if _is_refused(resource)}
     for name in dropped:
         del resources[name]
+    for resource in resources.values():
+        # How a deployment group that was left out would have shifted the alias.
+        if "CodeDeployLambdaAliasUpdate" in resource.get("UpdatePolicy", {}):
+            del resource["UpdatePolicy"]
     return LocalTemplate(plain, dropped)
 
 
@@ -104,14 +110,32 @@ def resolve_numbers(template: Json, parameters: Mapping[str, str]) -> None:
         if definition["Type"] == "Number"
     }
 
-    def resolved(node: Any) -> Any:
-        if isinstance(node, dict):
-            if list(node) == ["Ref"] and node["Ref"] in numbers:
-                return numbers[node["Ref"]]
-            return {key: resolved(value) for key, value in node.items()}
-        return [resolved(value) for value in node] if isinstance(node, list) else node
+    template["Resources"] = _resolved(template["Resources"], numbers)
 
-    template["Resources"] = resolved(template["Resources"])
+
+def resolve_environments(template: Json, parameters: Mapping[str, str]) -> None:
+    """Replace references to parameters in the functions' environment by the values, in place.
+
+    The transform publishes a new version of a function whose properties changed; a parameter's value is no part of
+    them. On AWS the version's description, in which the values stand, has the version made anew; ministack keeps it.
+    """
+    values = {
+        name: parameters.get(name, definition.get("Default"))
+        for name, definition in template.get("Parameters", {}).items()
+    }
+    functions = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Serverless::Function"]
+    for properties in (template.get("Globals", {}).get("Function", {}), *functions):
+        if "Environment" in properties:
+            properties["Environment"] = _resolved(properties["Environment"], values)
+
+
+def _resolved(node: Any, values: Mapping[str, Any]) -> Any:
+    """Return `node` with the references to what `values` names replaced."""
+    if isinstance(node, dict):
+        if list(node) == ["Ref"] and node["Ref"] in values:
+            return values[node["Ref"]]
+        return {key: _resolved(value, values) for key, value in node.items()}
+    return [_resolved(value, values) for value in node] if isinstance(node, list) else node
 
 
 def explicit_api(name: str, api: Json) -> Json:

@@ -135,12 +135,31 @@ def test_an_invalid_template_is_refused_with_the_resource_named() -> None:
 
 
 def test_nothing_else_of_the_real_template_is_lost(text: str, local: Json) -> None:
-    written = set(read(text)["Resources"]) - {"RelayLayer"}  # its logical id gets a hash of its content
+    written = read(text)["Resources"]
+    lost = {name for name in written if name not in local["Resources"]} - {"RelayLayer"}  # its id gets a hash
 
-    assert written <= set(local["Resources"])
+    assert {written[name]["Type"] for name in lost} == {"AWS::CloudWatch::Alarm", "AWS::Logs::QueryDefinition"}
+    assert all(name.endswith(("ErrorsAlarm", "Query")) for name in lost)
 
 
-def test_the_real_template_needs_nothing_left_out(text: str) -> None:
+def test_no_alias_waits_for_a_deployment_group_that_was_left_out(text: str) -> None:
+    code = {name: Code("b", "k") for name in code_folders(read(text))}
+    parameters = {"DeploymentStyle": "Canary10Percent5Minutes"}
+    gradual = localize(text, code=code, parameters=parameters, region="us-east-1")
+
+    assert "AWS::CodeDeploy::DeploymentGroup" in gradual.dropped.values()
+    aliases = [r for r in gradual.body["Resources"].values() if r["Type"] == "AWS::Lambda::Alias"]
+    assert len(aliases) == 7
+    assert not any("UpdatePolicy" in alias for alias in aliases)
+
+
+def test_a_changed_parameter_publishes_a_new_version_of_the_functions_it_configures(text: str) -> None:
     code = {name: Code("b", "k") for name in code_folders(read(text))}
 
-    assert localize(text, code=code, parameters={}, region="us-east-1").dropped == {}
+    def versions(**parameters: str) -> set[str]:
+        found = localize(text, code=code, parameters=parameters, region="us-east-1").body["Resources"]
+        return {name for name, resource in found.items() if resource["Type"] == "AWS::Lambda::Version"}
+
+    assert versions() == versions()
+    assert len(versions()) == 7
+    assert not versions() & versions(SandboxHosts="127.0.0.1:9")
