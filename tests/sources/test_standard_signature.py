@@ -1,0 +1,64 @@
+"""The header of Standard Webhooks: several signatures in one, however they were joined."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+
+import pytest
+
+from loyalty_relay.sources._standard_signature import MAX_SIGNATURES, verdict
+from loyalty_relay.sources.base import Request, Verdict
+
+NOW = 1_790_000_000
+KEY = b"fake-key-of-24-bytes-long"
+
+
+def signature(body: bytes) -> str:
+    return base64.b64encode(hmac.digest(KEY, b"msg_1.%d." % NOW + body, "sha256")).decode()
+
+
+def judged(header: str, body: bytes = b"{}") -> Verdict:
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": str(NOW), "webhook-signature": header}
+    return verdict(Request(headers=headers, body=body), "webhook", [KEY], NOW)
+
+
+GOOD = f"v1,{signature(b'{}')}"
+OTHER = "v1," + "A" * 43 + "="
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        GOOD,
+        f"{OTHER} {GOOD}",
+        f"{GOOD} {OTHER}",
+        f"{OTHER},{GOOD}",
+        f"{OTHER}, {GOOD}",
+        f"{GOOD},{OTHER}",
+        f"v1a,AAAA {GOOD}",
+        f"v1a,AAAA,{GOOD}",
+        f"v2,xyz {GOOD}",
+        f"{OTHER}\t{GOOD}",
+    ],
+)
+def test_one_matching_signature_is_enough(header: str) -> None:
+    assert judged(header) is Verdict.AUTHENTIC
+
+
+def test_a_signature_that_begins_like_a_version_is_one() -> None:
+    body = next(text for n in range(100_000) if signature(text := b"%d" % n).startswith(("v1", "v2", "v8")))
+    assert judged(f"v1,{signature(body)}", body) is Verdict.AUTHENTIC
+    assert judged(f"{OTHER} v1,{signature(body)}", body) is Verdict.AUTHENTIC
+
+
+@pytest.mark.parametrize(
+    "header", [f"v1a,{GOOD[3:]}", f"v2,{GOOD[3:]}", f"V1,{GOOD[3:]}", GOOD[3:], f"v1{GOOD[3:]}", "v1,"]
+)
+def test_only_version_1_is_looked_at(header: str) -> None:
+    assert judged(header) is Verdict.MALFORMED
+
+
+def test_no_more_signatures_are_compared_than_a_roll_of_secrets_needs() -> None:
+    assert judged(" ".join([OTHER] * (MAX_SIGNATURES - 1) + [GOOD])) is Verdict.AUTHENTIC
+    assert judged(" ".join([OTHER] * MAX_SIGNATURES + [GOOD])) is Verdict.WRONG
