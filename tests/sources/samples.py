@@ -34,7 +34,7 @@ CAPILLARY: dict[str, Any] = {
 }
 KANGAROO: dict[str, Any] = {
     "vendor": "kangaroo",
-    "credentials": {"type": "token", "application_key": "fake-key", "access_token": "fake-token"},
+    "credentials": {"type": "token", "application_key": "fake-key", "access_token": "fake-token", "account": "acme"},
 }
 DESTINATIONS = {"capillary": CAPILLARY, "kangaroo": KANGAROO}
 
