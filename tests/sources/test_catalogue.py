@@ -36,7 +36,8 @@ EACH_PLATFORM = pytest.mark.parametrize("platform", platforms())
 def first(platform: str) -> Sample:
     """A fixture of the platform that leads to a command."""
     return load(
-        platform, next(t.fixture for t in source_module(platform).topics if t.becomes in ("register", "update"))
+        platform,
+        next(t.fixture for t in source_module(platform).topics if t.becomes in ("register", "update", "hydrate")),
     )
 
 
