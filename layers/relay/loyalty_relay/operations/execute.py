@@ -19,7 +19,7 @@ from loyalty_relay.commands import (
     UpdateCustomer,
 )
 from loyalty_relay.deadline import Deadline
-from loyalty_relay.errors import CredentialsRefused, RelayError, TransientError
+from loyalty_relay.errors import CredentialsRefused, PermanentError, RelayError
 from loyalty_relay.operations.context import Context, journal_entry
 from loyalty_relay.operations.crm_patch import crm_patch
 from loyalty_relay.operations.customers import register, update
@@ -29,6 +29,7 @@ from loyalty_relay.outcomes import Outcome, Result
 
 if TYPE_CHECKING:
     from loyalty_relay.services import Services
+    from loyalty_relay.state.circuit import Circuit
     from loyalty_relay.state.journal import JournalEntry
 
 OPERATION_OF: dict[type[Command], Callable[[Any, Context], Outcome]] = {
@@ -72,18 +73,34 @@ def execute(
             lambda: operation(envelope.command, context),
             payload_digest=payload_digest,
         )
-    except (TransientError, CredentialsRefused) as error:
+    except RelayError as error:
         if isinstance(error, CredentialsRefused):
             services.directory.refetch(connection.id)
         if destination is not None:
-            services.circuit.failure(destination, error)
+            _tell(services.circuit, destination, error)
         raise
     if ran.replayed:
+        if destination is not None:
+            services.circuit.unused(destination)
         services.journal.write(context.entry(ran.outcome))
         return Executed(ran.original if context.from_api else ran.outcome, replayed=True)
-    if destination is not None and ran.outcome.result is Result.APPLIED:
-        services.circuit.success(destination)
+    if destination is not None:
+        if ran.outcome.result is Result.APPLIED:
+            services.circuit.success(destination)
+        else:
+            services.circuit.unused(destination)
     return Executed(ran.outcome)
+
+
+def _tell(circuit: Circuit, destination: str, error: RelayError) -> None:
+    """What a failure says about the destination: an answer, even a refusal, shows that it is there."""
+    if isinstance(error, PermanentError):
+        if error.code is not None or error.request_id is not None:
+            circuit.success(destination)
+        else:
+            circuit.unused(destination)
+    else:
+        circuit.failure(destination, error)
 
 
 def failed(envelope: Envelope, error: RelayError, result: Result, now: float) -> tuple[Outcome, JournalEntry]:
