@@ -126,6 +126,20 @@ def test_the_bigcommerce_store_is_a_bare_object(client: SandboxClient) -> None:
     assert (store["id"], store["domain"]) == ("demohash1", "store.example.com")
 
 
+def test_bigcommerce_locations_are_chosen_by_number_and_by_code(client: SandboxClient) -> None:
+    path = "/bigcommerce/stores/demohash1/v3/inventory/locations"
+    more = {"stores/demohash1/v3/inventory/locations/8": {"code": "DEMO-8", "label": "Second"}}
+    client.set("bigcommerce", entities=more)
+
+    def labels(**query: Any) -> list[str]:
+        return [it["label"] for it in get(client, path, BIGCOMMERCE, **query).json()["data"]]
+
+    assert labels() == ["Demo Warehouse Shop", "Second"]
+    assert labels(**{"location_id:in": "8"}) == ["Second"]
+    assert labels(**{"location_code:in": "DEMO-7"}) == ["Demo Warehouse Shop"]
+    assert labels(**{"location_id:in": "9"}) == []
+
+
 def test_a_clover_customer_has_no_email_or_phone_until_it_is_expanded(client: SandboxClient) -> None:
     bare = get(client, CLOVER_CUSTOMER, CLOVER).json()
     assert set(bare) == {"href", "id", "firstName", "lastName", "marketingAllowed", "customerSince"}

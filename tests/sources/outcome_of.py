@@ -9,6 +9,7 @@ from loyalty_relay.connections import Connection
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Change, Fetch, HydratingSource, ThinChange
 from loyalty_relay.sources.translate import Skip, translate
+from tests.sandbox.kangaroo_client import SandboxClient
 from tests.sources.samples import Sample
 
 Told = tuple[Any, ...]
@@ -76,3 +77,10 @@ def _plain(command: Command) -> Told:
         case Hydrate():
             return command.kind, command.resource, dict(command.data)
     raise AssertionError(command.kind)
+
+
+def followed(sample: Sample, connection: Connection, sandbox: SandboxClient) -> list[Told]:
+    """What a thin event becomes with the sandbox's own answer to the request that follows it."""
+    fetch = fetch_of(sample, connection)
+    answer = sandbox.send("GET", f"/{sample.platform}{fetch.path}", headers=dict(fetch.headers))
+    return hydrated(sample, connection, answer.status_code, answer.json())

@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from square.utils.webhooks_helper import verify_signature
 
+from devkit.sandbox.platforms import VENDOR
 from loyalty_relay.commands import Version
 from loyalty_relay.errors import CredentialsRefused, TransientError, Untranslatable, VendorRejected
 from loyalty_relay.sources import check_connection, source_module
 from loyalty_relay.sources.base import CustomerChanged, CustomerRetired, Request, StoreChanged, Verdict
-from tests.sources.outcome_of import Told, fetch_of, hydrated, outcome_of, thin_of
+from tests.sandbox.kangaroo_client import SandboxClient
+from tests.sources.outcome_of import Told, fetch_of, followed, hydrated, outcome_of, thin_of
 from tests.sources.samples import NOW, SECRETS, URL, Sample, connection, load, source
 
 SQUARE = source_module("square")
@@ -410,6 +412,16 @@ def test_a_fetched_location_is_linked_where_there_are_stores() -> None:
         ("link_store", LOCATION, MERCHANT, "Demo Bakery", "https://bakery.example.com")
     ]
     assert hydrated(sample, connection("square"), 200, SHOWN) == [("ignored", "no_stores_at_capillary")]
+
+
+def test_the_sandboxs_location_is_linked() -> None:
+    sandbox = SandboxClient(VENDOR)
+    to = connection("square", "kangaroo")
+    assert followed(fixture("location-created"), to, sandbox) == [
+        ("link_store", LOCATION, MERCHANT, "Demo Bakery", "https://bakery.example.com")
+    ]
+    sandbox.set("square", entities={f"v2/locations/{LOCATION}": None})
+    assert followed(fixture("location-created"), to, sandbox) == [("ignored", "gone")]
 
 
 def test_a_location_that_is_gone_or_inactive_is_an_outcome() -> None:

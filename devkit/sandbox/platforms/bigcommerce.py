@@ -1,4 +1,6 @@
-"""BigCommerce's reads: customers, subscribers and the store (BigCommerce docs: Customers V3, Subscribers)."""
+"""BigCommerce's reads: customers, subscribers, inventory locations and the store (BigCommerce docs: Customers V3,
+Subscribers, Inventory locations).
+"""
 
 from __future__ import annotations
 
@@ -78,6 +80,26 @@ DEMO: Mapping[str, Entity] = {
         "date_created": "2024-03-01T09:00:00Z",
         "date_modified": "2024-03-01T09:00:00Z",
     },
+    f"stores/{STORE}/v3/inventory/locations/7": {
+        "id": 7,
+        "code": "DEMO-7",
+        "label": "Demo Warehouse Shop",
+        "description": "",
+        "managed_by_external_source": False,
+        "type_id": "PHYSICAL",
+        "enabled": True,
+        "time_zone": "America/Los_Angeles",
+        "created_at": "2024-03-01T09:00:00Z",
+        "updated_at": "2024-03-02T10:30:00Z",
+        "address": {
+            "address1": "1 Sample Street",
+            "city": "San Francisco",
+            "state": "CA",
+            "zip": "94105",
+            "country_code": "US",
+        },
+        "storefront_visibility": True,
+    },
     f"stores/{STORE}/v2/store": {
         "id": STORE,
         "name": "Demo Store",
@@ -105,6 +127,7 @@ class BigCommerce(Platform):
     entity_paths: Mapping[str, str] = {
         r"stores/[^/]+/v3/customers/(?P<id>[0-9]+)": "number",
         r"stores/[^/]+/v3/customers/subscribers/(?P<id>[0-9]+)": "number",
+        r"stores/[^/]+/v3/inventory/locations/(?P<id>[0-9]+)": "number",
         r"stores/(?P<id>[^/]+)/v2/store": "text",
     }
 
@@ -112,11 +135,12 @@ class BigCommerce(Platform):
         super().__init__(clock, DEMO, "fake-bigcommerce-token")
 
     def handlers(self) -> Mapping[str, Handler]:
-        """The three resources."""
+        """The four resources."""
         return {
             "/stores/{store}/v3/customers": self._customers,
             "/stores/{store}/v3/customers/subscribers": self._subscribers,
             "/stores/{store}/v3/customers/subscribers/{subscriber:int}": self._subscriber,
+            "/stores/{store}/v3/inventory/locations": self._locations,
             "/stores/{store}/v2/store": self._store,
         }
 
@@ -171,6 +195,15 @@ class BigCommerce(Platform):
         store, number = request.path_params["store"], request.path_params["subscriber"]
         found = self.find(f"stores/{store}/v3/customers/subscribers/{number}")
         return self.error(404) if found is None else json_answer(200, {"data": found, "meta": {}})
+
+    def _locations(self, request: Request) -> Answer:
+        chosen = self._all(f"stores/{request.path_params['store']}/v3/inventory/locations/")
+        query = request.query_params
+        for name, key in (("location_id:in", "id"), ("location_code:in", "code")):
+            if name in query:
+                wanted = set(listed(query[name]))
+                chosen = [it for it in chosen if str(it.get(key)) in wanted]
+        return self._page(request, chosen)
 
     def _store(self, request: Request) -> Answer:
         found = self.find(f"stores/{request.path_params['store']}/v2/store")

@@ -1,0 +1,176 @@
+"""BigCommerce's own API: how to read what an event only names, and what the answers mean.
+
+Sources: BigCommerce API reference, "Get all customers" (v3), "Get a subscriber" (v3), "Store information" (v2), "List
+locations" (v3 inventory), "API rate limits".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from loyalty_relay.commands import Version
+from loyalty_relay.sources._hydrating import answered, latest, only, unreadable, web_address
+from loyalty_relay.sources.base import Change, CustomerChanged, NothingToDo, StoreChanged, ThinChange
+from loyalty_relay.sources.wire import address_line, moment, text_or_none
+
+PLATFORM = "bigcommerce"
+CLOCK = "bigcommerce"
+HOST = "https://api.bigcommerce.com"
+REQUESTS_PER_MINUTE = 300.0
+"""The smallest published quota: 150 requests in 30 seconds, of the plans Standard and Plus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of entity. ``under``: its path below ``/stores/HASH``, with ``{id}`` where the id goes."""
+
+    under: str
+    reader: Callable[[ThinChange, int, Any], Change]
+
+    def path(self, thin: ThinChange) -> str:
+        """The path with query to GET."""
+        store, number = (quote(str(part), safe="") for part in (thin.store, thin.data["id"]))
+        return f"/stores/{store}/{self.under.replace('{id}', number)}"
+
+    def change(self, thin: ThinChange, status: int, body: Any) -> Change:
+        """The change that the answer tells of. Raises what ``answered`` raises."""
+        return self.reader(thin, status, body)
+
+
+def _version(thin: ThinChange, *times: str | None) -> Version | None:
+    """What is read is as new as the entity says, and at least as new as the event that led to the reading."""
+    value = latest(thin.event.time, *times)
+    return Version(CLOCK, value, thin.event.time, thin.event.id) if value else None
+
+
+def _listed(thin: ThinChange, status: int, body: Any) -> Mapping[str, Any] | None:
+    """The entity out of a list of those with its id."""
+    answer = answered(status, body)
+    return None if answer is None else only(answer.get("data"), str(thin.data["id"]))
+
+
+def _gone(thin: ThinChange) -> Change:
+    return NothingToDo(event=thin.event, reason="gone")
+
+
+# -- customers ----------------------------------------------------------------------------------------------------
+
+_FIELDS = {
+    "email": "email",
+    "phone": "phone",
+    "first_name": "first_name",
+    "last_name": "last_name",
+    "notes": "notes",
+}
+
+
+def _customer(thin: ThinChange, status: int, body: Any) -> Change:
+    customer = _listed(thin, status, body)
+    if customer is None:
+        return _gone(thin)
+    fields: dict[str, Any] = {
+        ours: text_or_none(customer[theirs]) for theirs, ours in _FIELDS.items() if theirs in customer
+    }
+    addresses = customer.get("addresses")
+    if isinstance(addresses, list):
+        fields |= _address(next((address for address in addresses if isinstance(address, dict)), {}))
+    return CustomerChanged(
+        event=thin.event,
+        source_id=thin.event.entity_id,
+        fields=fields,
+        payload=customer,
+        version=_version(thin, moment(customer.get("date_modified"))),
+        created=thin.event.topic == "store/customer/created",
+        store=thin.store,
+    )
+
+
+def _address(address: Mapping[str, Any]) -> dict[str, Any]:
+    """The first address: BigCommerce knows no default one. Who has none has no address."""
+    lines = (address.get(line) for line in ("address1", "address2", "city", "state_or_province"))
+    fields: dict[str, Any] = {
+        "address": address_line(*lines),
+        "postal_code": text_or_none(address.get("postal_code")),
+    }
+    if country := text_or_none(address.get("country_code")):
+        fields["country"] = country
+    return fields
+
+
+# -- subscribers --------------------------------------------------------------------------------------------------
+
+
+def _subscriber(thin: ThinChange, status: int, body: Any) -> Change:
+    """The consent alone: the name in a newsletter form is nobody's profile."""
+    answer = answered(status, body)
+    if answer is None:
+        return _gone(thin)
+    subscriber = answer.get("data")
+    if not isinstance(subscriber, dict):
+        raise unreadable()
+    consents = subscriber.get("consents")
+    if not isinstance(consents, list):
+        return NothingToDo(event=thin.event, reason="no_consent_given")
+    return CustomerChanged(
+        event=thin.event,
+        source_id=thin.event.entity_id,
+        fields={"subscriptions.email.bulk": "marketing_newsletter" in consents},
+        payload=subscriber,
+        version=_version(thin, moment(subscriber.get("date_modified"))),
+        store=thin.store,
+        email=text_or_none(subscriber.get("email")),
+    )
+
+
+# -- stores and locations -----------------------------------------------------------------------------------------
+
+
+def _permanent(thin: ThinChange) -> str:
+    """The address that every store has and keeps."""
+    return f"https://store-{thin.store}.mybigcommerce.com"
+
+
+def _store(thin: ThinChange, status: int, body: Any) -> Change:
+    store = answered(status, body)
+    if store is None:
+        return _gone(thin)
+    if "name" not in store:
+        raise unreadable()
+    return StoreChanged(
+        event=thin.event,
+        shop_id=thin.store or "",
+        account_id=thin.store or "",
+        name=text_or_none(store["name"]),
+        domain=web_address(store.get("secure_url")) or web_address(store.get("domain")) or _permanent(thin),
+        payload=store,
+        version=_version(thin),
+    )
+
+
+def _location(thin: ThinChange, status: int, body: Any) -> Change:
+    """Links are never undone by an event, so a location that is closed is left as it is."""
+    location = _listed(thin, status, body)
+    if location is None:
+        return _gone(thin)
+    if location.get("enabled") is False:
+        return NothingToDo(event=thin.event, reason="location_closed")
+    return StoreChanged(
+        event=thin.event,
+        shop_id=thin.event.entity_id,
+        account_id=thin.store or "",
+        name=text_or_none(location.get("label")),
+        domain=_permanent(thin),
+        payload=location,
+        version=_version(thin, moment(location.get("updated_at"))),
+    )
+
+
+RESOURCES: dict[str, Resource] = {
+    "customer": Resource("v3/customers?id:in={id}&include=addresses,attributes,formfields", _customer),
+    "subscriber": Resource("v3/customers/subscribers/{id}", _subscriber),
+    "store": Resource("v2/store", _store),
+    "location": Resource("v3/inventory/locations?location_id:in={id}", _location),
+}

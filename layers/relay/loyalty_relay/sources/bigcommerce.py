@@ -1,0 +1,258 @@
+"""BigCommerce: thin events under one app for many stores; what has changed is read from the store's API.
+
+Sources: BigCommerce docs "Webhooks overview", "HTTPS webhooks", "Webhook events"; the API reference for Customers V3,
+Subscribers, Store information and Inventory locations.
+
+Deliveries are signed as Standard Webhooks asks, under the client secret's own characters. The id is signed, and the
+body names the store as ``producer``: nothing unsigned is believed.
+
+- An address event is about a customer: its ``id`` is the address, ``address.customer_id`` who lives there.
+- A newsletter subscriber is no customer but an e-mail address. It tells of a consent and of nothing else.
+- BigCommerce's own samples carry mistaken scopes, so scopes that are not listed here are let pass without effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loyalty_relay.commands import Event, Version
+from loyalty_relay.connections import Source
+from loyalty_relay.errors import Untranslatable
+from loyalty_relay.sources._bigcommerce_resources import CLOCK, HOST, PLATFORM, REQUESTS_PER_MINUTE, RESOURCES
+from loyalty_relay.sources._hydrating import needed_token, token_problems
+from loyalty_relay.sources._standard_signature import verdict
+from loyalty_relay.sources.base import (
+    Change,
+    CustomerChanged,
+    CustomerRetired,
+    Fetch,
+    HydratingSource,
+    NothingToDo,
+    Request,
+    ThinChange,
+    Topic,
+    Verdict,
+)
+from loyalty_relay.sources.wire import epoch, json_object, member, text_id, text_or_none
+
+TOPICS = (
+    Topic(name="store/customer/created", becomes="hydrate", fixture="customer-created", note="then register"),
+    Topic(name="store/customer/updated", becomes="hydrate", fixture="customer-updated", note="then update"),
+    Topic(name="store/customer/deleted", becomes="retire", fixture="customer-deleted"),
+    Topic(name="store/customer/address/created", becomes="hydrate", fixture="address-created", note="then update"),
+    Topic(name="store/customer/address/updated", becomes="hydrate", fixture="address-updated", note="then update"),
+    Topic(name="store/customer/address/deleted", becomes="hydrate", fixture="address-deleted", note="then update"),
+    Topic(name="store/customer/channel/login/access/updated", becomes="ignored", fixture="login-access-updated"),
+    Topic(
+        name="store/customer/payment/instrument/default/updated",
+        becomes="ignored",
+        fixture="default-instrument-updated",
+    ),
+    Topic(name="store/subscriber/created", becomes="hydrate", fixture="subscriber-created", note="then consent"),
+    Topic(name="store/subscriber/updated", becomes="hydrate", fixture="subscriber-updated", note="then consent"),
+    Topic(name="store/subscriber/deleted", becomes="consent", fixture="subscriber-deleted", note="withdrawn"),
+    Topic(name="store/information/updated", becomes="hydrate", fixture="information-updated", note="then link-store"),
+    Topic(
+        name="store/inventory/location/created", becomes="hydrate", fixture="location-created", note="then link-store"
+    ),
+    Topic(
+        name="store/inventory/location/updated", becomes="hydrate", fixture="location-updated", note="then link-store"
+    ),
+    Topic(name="store/channel/created", becomes="ignored", fixture="channel-created"),
+    Topic(name="store/channel/updated", becomes="ignored", fixture="channel-updated"),
+    Topic(name="store/app/uninstalled", becomes="ignored", fixture="app-uninstalled", note="links are kept"),
+    Topic(name="store/hook/deliveryException", becomes="ignored", fixture="delivery-exception"),
+)
+
+
+class BigCommerce(HydratingSource):
+    """HMAC-SHA256 over ``id.timestamp.body`` under the client secret, in base64, behind ``v1,``."""
+
+    platform = PLATFORM
+    topics = TOPICS
+    signs_time = True
+    api_domains = ("bigcommerce.com",)
+
+    def check(self, source: Source) -> Iterable[tuple[str, str]]:
+        """Every delivery leads to a read, so that every store needs a token."""
+        if not source.stores:
+            yield "stores", "needs at least one store, by its hash"
+        for index, store in enumerate(source.stores):
+            if not store.isascii() or not store.isalnum():
+                yield f"stores.{index}", "must be the store's hash, as in stores/HASH, and nothing else"
+        yield from token_problems(source)
+
+    def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
+        """Any live secret will do. Unlike the libraries' own secrets this one is not base64."""
+        return verdict(request, "webhook", [secret.encode("utf-8", "surrogatepass") for secret in secrets], now)
+
+    def store(self, request: Request, source: Source) -> str | None:
+        """The store's hash in the body's ``producer``."""
+        try:
+            return _producer(json_object(request.body))
+        except Untranslatable:
+            return None
+
+    def read(self, request: Request, source: Source) -> list[Change]:
+        """One delivery tells of one thing."""
+        body = json_object(request.body)
+        scope = text_or_none(body.get("scope"))
+        if scope is None:
+            raise Untranslatable("no_topic")
+        delivery = _Delivery(
+            topic=scope,
+            body=body,
+            id=text_id(request.header("webhook-id")),
+            time=epoch(body.get("created_at")) or "",
+            store=text_id(_producer(body)),
+        )
+        reader = _READERS.get(scope)
+        if reader is None:
+            return [NothingToDo(event=delivery.event(""), reason="topic_not_used")]
+        return [reader(delivery)]
+
+    def fetch(self, thin: ThinChange, source: Source) -> Fetch:
+        """One entity of the store, by its number."""
+        token = needed_token(source, thin.store)
+        return Fetch(
+            path=RESOURCES[thin.resource].path(thin),
+            headers={"x-auth-token": token, "accept": "application/json"},
+            default_host=HOST,
+            requests_per_minute=REQUESTS_PER_MINUTE,
+        )
+
+    def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
+        """What the store's API says of it now."""
+        return RESOURCES[thin.resource].change(thin, status, body)
+
+
+def _producer(body: Mapping[str, Any]) -> str:
+    """The hash in ``stores/HASH``; an empty text where there is none."""
+    kind, _, store = (text_or_none(body.get("producer")) or "").partition("/")
+    return store if kind == "stores" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """An authentic delivery: the signed body with what every one has."""
+
+    topic: str
+    body: Mapping[str, Any]
+    id: str
+    time: str
+    store: str
+
+    def event(self, entity_id: str) -> Event:
+        return Event(source=PLATFORM, topic=self.topic, id=self.id, entity_id=entity_id, time=self.time)
+
+    def number(self, *path: str) -> str:
+        """An id in ``data``."""
+        return text_id(member(self.body, "data", *path))
+
+    def own(self, number: str) -> str:
+        """The same, made the store's own: every store counts from 1."""
+        return text_id(f"{self.store}:{number}")
+
+    def version(self, event: Event) -> Version | None:
+        return Version(CLOCK, self.time, self.time, event.id) if self.time else None
+
+    def thin(self, resource: str, number: str, entity_id: str) -> Change:
+        """A request to read the entity."""
+        event = self.event(entity_id)
+        return ThinChange(
+            event=event,
+            resource=resource,
+            data={"id": number},
+            version=self.version(event),
+            store=self.store,
+        )
+
+
+# -- customers ----------------------------------------------------------------------------------------------------
+
+
+def _customer(delivery: _Delivery) -> Change:
+    number = delivery.number("id")
+    return delivery.thin("customer", number, delivery.own(number))
+
+
+def _address(delivery: _Delivery) -> Change:
+    """The customer again, of whom the addresses are a part."""
+    number = delivery.number("address", "customer_id")
+    return delivery.thin("customer", number, delivery.own(number))
+
+
+def _deleted(delivery: _Delivery) -> Change:
+    source_id = delivery.own(delivery.number("id"))
+    event = delivery.event(source_id)
+    return CustomerRetired(
+        event=event, source_id=source_id, reason="deleted", version=delivery.version(event), store=delivery.store
+    )
+
+
+# -- subscribers --------------------------------------------------------------------------------------------------
+
+
+def _subscriber(delivery: _Delivery) -> Change:
+    number = delivery.number("id")
+    return delivery.thin("subscriber", number, delivery.own(f"subscriber:{number}"))
+
+
+def _unsubscribed(delivery: _Delivery) -> Change:
+    """Who is deleted from the list is opted out. Nothing but the number is left, so it must be a known one."""
+    event = delivery.event(delivery.own(f"subscriber:{delivery.number('id')}"))
+    return CustomerChanged(
+        event=event,
+        source_id=event.entity_id,
+        fields={"subscriptions.email.bulk": False},
+        payload=delivery.body["data"],
+        version=delivery.version(event),
+        store=delivery.store,
+    )
+
+
+# -- stores and locations -----------------------------------------------------------------------------------------
+
+
+def _information(delivery: _Delivery) -> Change:
+    return delivery.thin("store", delivery.store, delivery.store)
+
+
+def _location(delivery: _Delivery) -> Change:
+    number = delivery.number("location_id")
+    return delivery.thin("location", number, delivery.own(number))
+
+
+def _uninstalled(delivery: _Delivery) -> Change:
+    """Links are kept: the store may come back, and sales of the past are still told by them."""
+    return NothingToDo(event=delivery.event(delivery.store), reason="app_uninstalled")
+
+
+def _unused(delivery: _Delivery) -> Change:
+    return NothingToDo(event=delivery.event(""), reason="topic_not_used")
+
+
+_READERS: dict[str, Callable[[_Delivery], Change]] = {
+    "store/customer/created": _customer,
+    "store/customer/updated": _customer,
+    "store/customer/deleted": _deleted,
+    "store/customer/address/created": _address,
+    "store/customer/address/updated": _address,
+    "store/customer/address/deleted": _address,
+    "store/customer/channel/login/access/updated": _unused,
+    "store/customer/payment/instrument/default/updated": _unused,
+    "store/subscriber/created": _subscriber,
+    "store/subscriber/updated": _subscriber,
+    "store/subscriber/deleted": _unsubscribed,
+    "store/information/updated": _information,
+    "store/inventory/location/created": _location,
+    "store/inventory/location/updated": _location,
+    "store/channel/created": _unused,
+    "store/channel/updated": _unused,
+    "store/app/uninstalled": _uninstalled,
+    "store/hook/deliveryException": _unused,
+}
+
+SOURCE = BigCommerce()
