@@ -150,7 +150,7 @@ class ConnectionStore:
             raise invalid(id, [problem.to_dict() for problem in error.problems]) from error
         from loyalty_relay.sources import check_connection
 
-        problems = check_connection(connection)
+        problems = check_connection(connection, sandbox_hosts=self._sandbox_hosts)
         if problems:
             raise invalid(id, [problem.to_dict() for problem in problems])
         return connection

@@ -5,58 +5,56 @@ A new platform needs no edit here: its rows follow from its catalogue and from t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
-from devkit.cli.fixtures import topics
-from devkit.demo.steps import ANSWERED, REFUSED, Call, Delivery, Step
+from devkit.cli.fixtures import read, topics
+from devkit.demo.expectations import Expectations
+from devkit.demo.steps import REFUSED, ApiCall, Call, Delivery, Step
 from loyalty_relay.connections import Connection
 from loyalty_relay.sources.base import Topic
 
-POINTS = r"/v2/customers"
-MEMBER = r"/v2/customers/\d+"
-BY_IDENTIFIER = r"/v1\.1/customer/update"
-CRM_FIELDS = r"/customers/[^/]+/crm-fields"
-
-EXPECTED: dict[str, dict[str, tuple[str, tuple[Call, ...]]]] = {
-    "capillary": {
-        "register": ("applied", (Call("POST", POINTS),)),
-        "update": ("applied", (Call("POST", POINTS),)),
-        "consent": ("applied", (Call("POST", BY_IDENTIFIER),)),
-        "tags": ("ignored", ()),
-        "retire": ("applied", ()),
-        "erase": ("applied", ()),
-        "link-store": ("ignored", ()),
-        "hydrate": ("applied", (Call("POST", POINTS),)),
-        "ignored": ("ignored", ()),
-        "handshake": (ANSWERED, ()),
-    },
-    "kangaroo": {
-        "register": ("applied", (Call("POST", "/customers"), Call("PATCH", CRM_FIELDS))),
-        "update": ("applied", (Call("POST", "/customers"), Call("PATCH", CRM_FIELDS))),
-        "consent": ("applied", (Call("PATCH", CRM_FIELDS),)),
-        "tags": ("applied", (Call("PATCH", CRM_FIELDS),)),
-        "retire": ("applied", ()),
-        "erase": ("applied", ()),
-        "link-store": ("applied", (Call("POST", ".*"),)),
-        "hydrate": ("applied", (Call("POST", "/customers"), Call("PATCH", CRM_FIELDS))),
-        "ignored": ("ignored", ()),
-        "handshake": (ANSWERED, ()),
-    },
-}
-"""Vendor -> what a topic becomes -> the outcome, and the requests upstream, for a customer whom nobody knows yet."""
+STORY = "shopify-capillary"
+"""The connection of the first story."""
+LINKED = "standard-kangaroo"
+"""The connection whose store is linked twice."""
 
 CUSTOMER_ID = "7012345678901"
 CUSTOMER = {"email": "ana.nunez@example.com", "phone": "+447700900123", "last_name": "Núñez"}
 """The customer of the story, as the sample customers/create has them."""
 
-REGISTERED = Call("POST", POINTS, {"profiles.0.firstName": "Ana", "profiles.0.lastName": "Núñez"})
+REGISTERED = Call("POST", "/v2/customers", {"profiles.0.firstName": "Ana", "profiles.0.lastName": "Núñez"})
+
+
+ORDER = ("handshake", "register", "hydrate", "update", "consent", "tags", "link-store", "retire", "erase", "ignored")
+"""What topics become, in the order of a customer's life."""
+
+PARTLY_KNOWN = {("kangaroo", "customer-tags-added"): ('tags:=["VIP"]',)}
+"""(vendor, sample) -> changes to a sample, where the sandbox's business lacks something that the sample names."""
 
 
 def steps(connections: Iterable[Connection]) -> list[Step]:
     """Every step of the demo, in order, over the connections that there are."""
     known = {connection.id: connection for connection in connections}
-    told: list[Step] = list(story()) if "shopify-capillary" in known else []
-    return [*told, *(step for connection in showcases(known.values()) for step in one_of_each(connection))]
+    expectations = Expectations()
+    planned: list[Step] = []
+    shown: set[tuple[str, str]] = set()
+    if STORY in known:
+        planned += [*story(), *api_story()]
+        shown.add(_pair(known[STORY]))
+    for connection in known.values():
+        if connection.id == STORY:
+            continue
+        rows = showcase(connection, expectations)
+        planned += itertools.islice(rows, 1) if _pair(connection) in shown else rows
+        shown.add(_pair(connection))
+    if LINKED in known:
+        planned += link_story()
+    return planned
+
+
+def _pair(connection: Connection) -> tuple[str, str]:
+    return connection.source.platform, connection.destination.vendor
 
 
 def story() -> Iterator[Step]:
@@ -64,7 +62,7 @@ def story() -> Iterator[Step]:
 
     def delivery(topic: str, fixture: str, expected: str, note: str, *calls: Call, **members: object) -> Delivery:
         return Delivery(
-            connection="shopify-capillary",
+            connection=STORY,
             platform="shopify",
             topic=topic,
             fixture=fixture,
@@ -80,7 +78,7 @@ def story() -> Iterator[Step]:
     newer = update(first_name="Anna", updated_at="2026-03-08T12:00:00Z")
     older = update(first_name="Anne", updated_at="2026-03-07T12:00:00Z")
     same = update(first_name="Anna", updated_at="2026-03-09T12:00:00Z")
-    renamed = Call("PUT", MEMBER, {"profiles.0.fields.firstname": None, "profiles.0.firstName": "Anna"})
+    renamed = Call("PUT", r"/v2/customers/\d+", {"profiles": [{"firstName": "Anna"}]})
     topic, fixture = "customers/update", "customers-update"
     yield delivery(topic, fixture, "applied", "the name changes", renamed, assignments=newer)
     yield delivery(topic, fixture, "stale", "an older change comes late", assignments=older)
@@ -98,25 +96,60 @@ def update(**values: str) -> tuple[str, ...]:
     )
 
 
-def showcases(connections: Iterable[Connection]) -> Iterator[Connection]:
-    """The connections whose platforms are shown, apart from the story's own."""
-    return (connection for connection in connections if connection.id != "shopify-capillary")
+def api_story() -> Iterator[Step]:
+    """The HTTP API: a till registers a customer, loses the answer, and asks again."""
+    customer = {
+        "identifiers": [{"type": "email", "value": "till.customer@example.com"}],
+        "first_name": "Tilly",
+        "last_name": "Example",
+    }
+
+    def call(note: str, *calls: Call, status: int = 201) -> ApiCall:
+        return ApiCall(
+            connection=STORY,
+            method="POST",
+            path="/customers",
+            body=customer,
+            expected="applied",
+            status=status,
+            calls=calls,
+            note=note,
+            idempotency_key="demo-till-1",
+        )
+
+    yield call("a till registers one", Call("POST", "/v2/customers", {"profiles.0.firstName": "Tilly"}))
+    yield call("the till asks again")
 
 
-def one_of_each(connection: Connection) -> Iterator[Delivery]:
+def link_story() -> Iterator[Step]:
+    """The second link of the same store changes nothing."""
+    yield Delivery(
+        connection=LINKED,
+        platform="standard",
+        topic="store.updated",
+        fixture="store-updated",
+        expected="unchanged",
+        note="the same store again",
+    )
+
+
+def showcase(connection: Connection, expectations: Expectations) -> Iterator[Delivery]:
     """The first topic of the platform's catalogue for each kind of thing that topics become."""
     platform, vendor = connection.source.platform, connection.destination.vendor
     first: dict[str, Topic] = {}
     for topic in topics(platform):
         first.setdefault(topic.becomes, topic)
-    for becomes, topic in first.items():
-        expected, calls = EXPECTED[vendor][becomes]
+    for becomes, topic in sorted(first.items(), key=lambda item: ORDER.index(item[0])):
+        assignments = PARTLY_KNOWN.get((vendor, topic.fixture), ())
+        sample = read(platform, topic).changed(None, assignments)
+        expected = expectations.of(sample, topic, connection)
         yield Delivery(
             connection=connection.id,
             platform=platform,
             topic=topic.name,
             fixture=topic.fixture,
-            expected=expected,
-            calls=calls,
-            note=f"becomes {becomes}" if becomes not in ("ignored", "handshake") else becomes,
+            expected=expected.outcome,
+            calls=expected.calls,
+            assignments=assignments,
+            note=f"{becomes}, {topic.note}" if topic.note else becomes,
         )

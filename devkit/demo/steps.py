@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +14,11 @@ REFUSED = "refused"
 ANSWERED = "answered"
 """In place of an outcome: a handshake, which has no effect."""
 
-VENDORS = ("capillary", "kangaroo")
+VENDORS = ("capillary", "kangaroo", "kangaroo-integrations")
+"""The sandbox's names of the vendors that are destinations; its others are platforms, which are only read."""
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
+LONG_ID = re.compile(r"(?<=/)[0-9A-Fa-f]{24,}")
+"""Ids that nobody reads."""
 TOKENS = re.compile(r"/oauth/token")
 """Requests for access tokens are no part of what an event does."""
 
@@ -24,12 +27,13 @@ TOKENS = re.compile(r"/oauth/token")
 class Call:
     """A request that must have reached the vendor: method, path (a regular expression) and values of its body.
 
-    ``body``: dotted path -> value; list elements by number.
+    ``body``: dotted path -> value; list elements by number. ``contains``: values that stand somewhere in it.
     """
 
     method: str
     path: str
     body: Mapping[str, Any] = field(default_factory=dict)
+    contains: tuple[str, ...] = ()
 
     def differs(self, request: RecordedRequest) -> str:
         """What is other than expected; empty when nothing is."""
@@ -39,9 +43,21 @@ class Call:
             found = value_at(request.body, path)
             if found != wanted:
                 return f"{request.method} {request.path}: {path} should be {wanted!r}, was {found!r}"
+        there = set(leaves(request.body))
+        if missing := [text for text in self.contains if text not in there]:
+            return f"{request.method} {request.path}: {', '.join(map(repr, missing))} is missing in its body"
         if request.status is None or request.status >= 400:
             return f"{request.method} {request.path} was answered {request.status}"
         return ""
+
+
+def leaves(body: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(body, str):
+        yield body
+    elif isinstance(body, Mapping | list):
+        for inner in body.values() if isinstance(body, Mapping) else body:
+            yield from leaves(inner)
 
 
 def value_at(body: Any, path: str) -> Any:
@@ -115,4 +131,4 @@ def upstream_problem(step: Step, requests: Sequence[RecordedRequest]) -> str:
 def in_short(requests: Sequence[RecordedRequest]) -> str:
     """The requests in one cell of a table: those that change something, else those that look something up."""
     shown = writes(requests) or [r for r in requests if not TOKENS.search(r.path)]
-    return "\n".join(f"{r.method} {r.path} {r.status or '-'}" for r in shown) or "–"
+    return "\n".join(f"{r.method} {LONG_ID.sub('…', r.path)} {r.status or '-'}" for r in shown) or "–"
