@@ -17,6 +17,8 @@ DEV   := .venv/.ready
 STACK := .local/stack/.ready
 SAM   := .local/sam/.ready
 BUILD := .local/build/.ready
+CLIENT := .local/runtime/.ready
+SAFETY := .local/safety/.ready
 
 PY    := .venv/bin/python
 RELAY := .venv/bin/relay
@@ -42,7 +44,7 @@ demo: $(DEV) $(STACK) ## start the local stack, send signed sample events, show 
 
 .PHONY: test
 test: $(DEV) $(STACK) ## run the whole test suite (TEST_ARGS="-k name" for a part of it)
-	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadscope $(TEST_ARGS)
+	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadscope --ignore tests/runtime --ignore tests/samlocal $(TEST_ARGS)
 
 # --- work ---------------------------------------------------------------------------------------
 
@@ -70,8 +72,12 @@ build: $(SAM) $(BUILD) ## deployable artifacts for the template's runtime and pr
 	    $(SAM_CLI) build --template-file template.yaml \
 	    --parameter-overrides PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 
+.PHONY: runtime
+runtime: $(DEV) $(STACK) $(SAM) $(CLIENT) ## run every built function under Lambda's runtime, with its sample events
+	@$(PY) -m pytest tests/runtime $(TEST_ARGS)
+
 .PHONY: bench
-bench: $(DEV) $(STACK) $(SAM) ## measure the budgets and print one table
+bench: $(DEV) $(STACK) $(SAM) $(CLIENT) ## measure the budgets and print one table
 	@$(PY) -m benchmarks
 
 .PHONY: soak
@@ -87,7 +93,7 @@ docs: openapi ## everything under docs/ that is generated
 
 .PHONY: requirements
 requirements: $(BUILD) ## compile requirements/*.in to pinned, hashed files (UPGRADE=--upgrade for newer versions)
-	@cd requirements && for name in layer dev local sam build; do \
+	@cd requirements && for name in layer dev local sam build runtime safety; do \
 	    ../.local/build/bin/uv pip compile $$name.in --output-file $$name.txt --quiet $(UPGRADE) \
 	        --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	        --custom-compile-command "make requirements"; \
@@ -111,6 +117,14 @@ $(STACK): requirements/local.txt requirements/environment.sh
 
 $(SAM): requirements/sam.txt requirements/environment.sh
 	@$(ENVIRONMENT) .local/sam $< "the SAM command line" "about 1 min"
+	@touch $@
+
+$(CLIENT): requirements/runtime.txt requirements/environment.sh
+	@$(ENVIRONMENT) .local/runtime $< "Lambda's runtime interface client" "about 5 s"
+	@touch $@
+
+$(SAFETY): requirements/safety.txt requirements/environment.sh
+	@$(ENVIRONMENT) .local/safety $< "the check of the template's safety" "about 30 s"
 	@touch $@
 
 $(BUILD): requirements/build.txt requirements/environment.sh

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ("layer", "dev", "local", "sam", "build")
+NAMES = ("layer", "dev", "local", "sam", "build", "runtime", "safety")
 
 
 def pins(checkout: Path, name: str) -> dict[str, str]:
