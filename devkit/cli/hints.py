@@ -88,6 +88,8 @@ HINTS: Mapping[str, Hint] = {
         "relay map PLATFORM TOPIC --file shows it; correct the mapping, apply, then relay redrive.",
     ),
     "untranslatable": Hint("The body is not what its topic promises.", "Compare it with relay map PLATFORM TOPIC."),
+    # Why a delivery is refused although its signature is good.
+    "unsupported_format": Hint("The body is in a format that is not understood.", "Send JSON; see docs/platforms."),
     # Why it is tried again.
     "transient": Hint("A passing fault; it is tried again by itself."),
     "connection_failed": Hint("The destination could not be reached; it is tried again by itself."),

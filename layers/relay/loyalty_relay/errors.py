@@ -26,6 +26,7 @@
     └── DeliveryRefused                an inbound request we do not accept
         ├── NotAuthentic               signature, secret, store or replay window; says nothing more
         ├── BodyTooLarge               over the limit
+        ├── UnsupportedFormat          authentic, in a format that is not spoken here
         └── Untranslatable             authentic, but not what its topic promises; parked raw
 
 ``status`` is the HTTP status the API answers with. ``reason`` is a short stable word used in journals, metrics and
@@ -273,6 +274,13 @@ class BodyTooLarge(DeliveryRefused):
 
     reason = "too_large"
     status = 413
+
+
+class UnsupportedFormat(DeliveryRefused):
+    """An authentic delivery in a format that is not understood; its sender can be told so (CloudEvents)."""
+
+    reason = "unsupported_format"
+    status = 415
 
 
 class Untranslatable(DeliveryRefused):

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal
 
 from loyalty_relay.commands import Event, Version
 from loyalty_relay.connections import Source
+from loyalty_relay.errors import Untranslatable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,8 @@ class Verdict(StrEnum):
     WRONG = "wrong_signature"
     OUTSIDE_WINDOW = "outside_window"
     """Rightly signed, but at another time: a replay, or a clock that is wrong."""
+    UNDECIDED = "key_unavailable"
+    """The platform's public key cannot be had now: the sender is asked to come back."""
 
     def __bool__(self) -> bool:
         return self is Verdict.AUTHENTIC
@@ -142,7 +145,15 @@ class NothingToDo:
     reason: str
 
 
-Change = CustomerChanged | CustomerRetired | StoreChanged | StoreErased | ThinChange | NothingToDo
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """One of several entities of a delivery is not what it should be; the others go on, and the delivery is parked."""
+
+    event: Event
+    problem: Untranslatable
+
+
+Change = CustomerChanged | CustomerRetired | StoreChanged | StoreErased | ThinChange | NothingToDo | Unreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,8 +220,9 @@ class SourceModule(ABC):
     def read(self, request: Request, source: Source) -> list[Change]:
         """The changes of an authentic delivery, in an order that a second reading repeats.
 
-        Raises Untranslatable when the body is not what its topic promises, and NotAuthentic when the signed body
-        contradicts what the unsigned headers say about the store.
+        Raises Untranslatable when the body is not what its topic promises, NotAuthentic when the signed body
+        contradicts what the unsigned headers say about the store, and UnsupportedFormat when the sender can be told
+        that its format is not understood.
         """
 
     def accepted(self, request: Request) -> Reply:

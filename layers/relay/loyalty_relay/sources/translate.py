@@ -37,6 +37,7 @@ from loyalty_relay.sources.base import (
     NothingToDo,
     StoreChanged,
     StoreErased,
+    Unreadable,
 )
 from loyalty_relay.sources.coercion import NotCoercible, coerce
 
@@ -51,11 +52,13 @@ class Skip:
 def translate(change: Change, connection: Connection) -> list[Command] | Skip:
     """The commands of one change, in the order in which they are to be sent.
 
-    Raises Untranslatable('mapping_failed') when a mapping's expression fails on this payload.
+    Raises Untranslatable for what could not be read, and 'mapping_failed' when a mapping's expression fails on it.
     """
     match change:
         case NothingToDo():
             return Skip(change.reason)
+        case Unreadable():
+            raise change.problem
         case CustomerChanged():
             return _changed(change, connection)
         case CustomerRetired():

@@ -28,6 +28,7 @@ from loyalty_relay.errors import (
     RelayError,
     StoreUnavailable,
     UnknownConnection,
+    UnsupportedFormat,
     Untranslatable,
 )
 from loyalty_relay.outcomes import Result
@@ -51,6 +52,9 @@ DELIVERY_HEADER = "x-relay-delivery"
 REFUSED = Reply(status=401, body='{"title":"Unauthorized","status":401}', headers={"content-type": "application/json"})
 TOO_LARGE = Reply(
     status=413, body='{"title":"Content Too Large","status":413}', headers={"content-type": "application/json"}
+)
+UNSUPPORTED = Reply(
+    status=415, body='{"title":"Unsupported Media Type","status":415}', headers={"content-type": "application/json"}
 )
 UNAVAILABLE = Reply(
     status=503,
@@ -129,6 +133,8 @@ class Ingest:
             raise _Refusal("wrong_store") from None
         except BodyTooLarge:
             raise _Refusal("too_large", TOO_LARGE) from None
+        except UnsupportedFormat as error:
+            raise _Refusal(error.reason, UNSUPPORTED) from None
         except StoreUnavailable as error:
             observability.error("delivery not taken", reason=error.reason, connection=connection_id)
             observability.count("Unavailable", reason=error.reason, connection=connection_id)
@@ -155,7 +161,7 @@ class Ingest:
         else:
             verdict, connection = self._verdict(connection, module, request)
             if not verdict:
-                raise _Refusal(verdict.value)
+                raise _Refusal(verdict.value, UNAVAILABLE if verdict is Verdict.UNDECIDED else REFUSED)
         store = module.store(request, connection.source)
         if store is not None and not listed(store, connection.source):
             raise _Refusal("wrong_store")
@@ -241,7 +247,10 @@ class _Delivery:
         self.id = new_id(self.received_at)
 
     def accept(self) -> None:
-        """Send what it leads to, or park it as it is. Raises NotAuthentic, BodyTooLarge or StoreUnavailable."""
+        """Send what it leads to, or park it as it is.
+
+        Raises NotAuthentic, BodyTooLarge, UnsupportedFormat or StoreUnavailable.
+        """
         try:
             ignored = self.carry_out()
         except Untranslatable as error:
@@ -253,22 +262,25 @@ class _Delivery:
     def carry_out(self) -> str:
         """Read, translate, send; the journal hears of what needs nothing. Answers the reason when nothing was sent.
 
-        Raises Untranslatable, NotAuthentic or StoreUnavailable.
+        Raises NotAuthentic, UnsupportedFormat, StoreUnavailable, and Untranslatable: of several entities those that can
+        be translated have been sent by then, and sending them again is sending duplicates.
         """
-        envelopes, skipped = self._translated()
+        envelopes, skipped, problem = self._translated()
         send(envelopes, self._services.sqs, self._services.settings)
         for reason, (position, change) in skipped.items():
             self._journal(Result.IGNORED, reason, position=position, change=change)
+        if problem is not None:
+            raise problem
         return "" if envelopes else next(iter(skipped), "nothing_told")
 
-    def _translated(self) -> tuple[list[Envelope], dict[str, tuple[int, Change]]]:
-        """What to send, and the first change of each reason for which nothing is sent.
+    def _translated(self) -> tuple[list[Envelope], dict[str, tuple[int, Change]], Untranslatable | None]:
+        """What to send, the first change of each reason for which nothing is sent, and the first problem.
 
         A bug of ours in reading a body is no reason to lose it: it is parked like a body that breaks the rules.
         """
         try:
             changes = self._module.read(self._request, self._connection.source)
-            translated = [translate(change, self._connection) for change in changes[: MAX_ENTITIES + 1]]
+            translated = [self._commands(change) for change in changes[: MAX_ENTITIES + 1]]
         except RelayError:
             raise
         except Exception as error:
@@ -278,14 +290,23 @@ class _Delivery:
             raise Untranslatable("too_many_entities")
         envelopes: list[Envelope] = []
         skipped: dict[str, tuple[int, Change]] = {}
+        problem: Untranslatable | None = None
         for position, (change, commands) in enumerate(zip(changes, translated, strict=True)):
-            if isinstance(commands, Skip):
+            if isinstance(commands, Untranslatable):
+                problem = problem or commands
+            elif isinstance(commands, Skip):
                 skipped.setdefault(commands.reason, (position, change))
             else:
                 envelopes += [self._envelope(change, command, position) for command in commands]
         if len(self._request.body) > MAX_BYTES // 8 and any(len(e.to_json().encode()) > MAX_BYTES for e in envelopes):
             raise Untranslatable("too_large")
-        return envelopes, skipped
+        return envelopes, skipped, problem
+
+    def _commands(self, change: Change) -> list[Command] | Skip | Untranslatable:
+        try:
+            return translate(change, self._connection)
+        except Untranslatable as error:
+            return error
 
     def _envelope(self, change: Change, command: Command, position: int) -> Envelope:
         return Envelope(
