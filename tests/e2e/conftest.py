@@ -148,7 +148,9 @@ def eventually(condition: Callable[[], Any], what: str, within: float = PATIENCE
 @pytest.fixture(scope="session")
 def relay() -> Iterator[Relay]:
     with RunningRelay.start() as running:
-        yield Relay(running)
+        relay = Relay(running)
+        yield relay
+        relay.http.close()
 
 
 @pytest.fixture
