@@ -75,11 +75,11 @@ def map_(
     json: AsJson = False,
 ) -> None:
     """Show what a body becomes, value by value, without sending anything."""
-    from devkit.cli.mapping import connection_for, translated
+    from devkit.cli.mapping import connection_for, described, translation
 
     sample = load(platform, topic).changed(file, assignments or ())
     found = connection_for(platform, connection, stack)
-    results = translated(sample, found)
+    results = described(translation(sample, found))
     if json:
         show_json({"connection": found.id, "destination": found.destination.vendor, "results": results})
         return

@@ -104,10 +104,13 @@ def show_entries(entries: Iterable[JournalEntry]) -> None:
         )
 
 
-def show_outcomes(delivery_id: str, entries: Sequence[JournalEntry], *, as_json: bool) -> None:
-    """What came of a delivery; exits with status 1 when something was parked or has no outcome yet."""
+def show_outcomes(delivery_id: str, entries: Sequence[JournalEntry], *, as_json: bool, **more: Any) -> None:
+    """What came of a delivery; exits with status 1 when something was parked or has no outcome yet.
+
+    ``more``: further members of the JSON.
+    """
     if as_json:
-        show_json({"delivery_id": delivery_id, "outcomes": [entry_dict(entry) for entry in entries]})
+        show_json({"delivery_id": delivery_id, "outcomes": [entry_dict(entry) for entry in entries], **more})
     else:
         show_entries(entries)
     if not entries:

@@ -14,7 +14,7 @@ class Hint:
     do: str = ""
 
 
-NOTHING = ""
+GIVEN_UP = "It was tried for 72 hours without success; the last time:"
 
 HINTS: Mapping[str, Hint] = {
     # Why a command is parked.
@@ -48,14 +48,6 @@ HINTS: Mapping[str, Hint] = {
     "crashed": Hint(
         "The function ended again and again before it could say why.",
         "Look at relay logs for this operation; after a fix, relay redrive.",
-    ),
-    "horizon": Hint(
-        "It was tried for 72 hours without success.",
-        "Check the destination with relay connections check, then redrive.",
-    ),
-    "horizon": Hint(
-        "It was tried for 72 hours without success.",
-        "Check the destination with relay connections check, then redrive.",
     ),
     "unreadable": Hint(
         "The message is not one of this relay's.", "relay parked show --body prints it; find its sender."
@@ -170,11 +162,21 @@ def hint(reason: str, result: str = "") -> str:
     if found is not None and found.do:
         return found.do
     if found is not None and result != "parked":
-        return NOTHING
-    return RESULTS[result].do if result in RESULTS else NOTHING
+        return ""
+    return RESULTS[result].do if result in RESULTS else ""
 
 
 def meaning(reason: str, result: str = "") -> str:
     """What happened, in a sentence; empty when nothing is known."""
     found = HINTS.get(reason) or RESULTS.get(result)
-    return found.means if found else ""
+    if found is None:
+        return ""
+    if result == "parked" and reason in HINTS and not found.do:
+        # A passing fault that did not pass: its own sentence says that it is tried again.
+        return f"{GIVEN_UP} {found.means.split(';')[0].rstrip('.')}."
+    return found.means
+
+
+def as_markdown() -> str:
+    """The reasons about which something is to be done, as rows of docs/cli.md."""
+    return "".join(f"| {word} | {h.means} | {h.do} |\n" for word, h in HINTS.items() if h.do)

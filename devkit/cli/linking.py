@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from devkit.cli.following import follow, show_outcomes
-from devkit.cli.output import CommandError
+from devkit.cli.output import CommandError, out, pairs
+from devkit.cli.services import services_of
 from devkit.cli.stack import Stack
 from loyalty_relay.commands import Envelope, Event, LinkStore, Version, instant
 from loyalty_relay.delivery_ids import new_delivery_id
+from loyalty_relay.operations.link_store import link_to_dict
 
 SOURCE = "relay"
 """What the journal shows as the source of a command that this tool sent."""
@@ -57,7 +59,11 @@ def link_by_queue(stack: Stack, connection: str, members: Mapping[str, Any], *, 
     stack.client("sqs").send_message(
         QueueUrl=stack.queue("link-store"), MessageBody=envelope.to_json(), MessageGroupId=connection
     )
-    show_outcomes(envelope.delivery_id, follow(stack, envelope.delivery_id, seconds=wait), as_json=as_json)
+    entries = follow(stack, envelope.delivery_id, seconds=wait)
+    link = services_of(stack).links.get(connection, members["shop_id"])
+    if link is not None and not as_json:
+        out.print(pairs([("branch link", str(link.branch_link_id)), ("branch", link.branch_id)]))
+    show_outcomes(envelope.delivery_id, entries, as_json=as_json, link=link_to_dict(link) if link else None)
 
 
 def instant_of(now: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from devkit.cli.fixtures import Sample
 from devkit.cli.output import CommandError
 from devkit.cli.running import SAMPLES
 from devkit.cli.stack import find_stack
-from loyalty_relay.commands import Command, CustomerRef, plain
+from loyalty_relay.commands import Command, CustomerRef, Event, plain
 from loyalty_relay.connections import Connection
 from loyalty_relay.errors import ConnectionInvalid, DeliveryRefused
 from loyalty_relay.sources import source_module
@@ -62,35 +62,52 @@ def file_connection(path: Path) -> Connection:
         ) from error
 
 
-def translated(sample: Sample, connection: Connection) -> list[dict[str, Any]]:
-    """Every command that the body becomes, or why it becomes none. Raises Untranslatable as ingest would park it."""
-    module = source_module(sample.platform)
-    results: list[dict[str, Any]] = []
-    for change in module.read(sample.request(), connection.source):
-        made = translate(change, connection)
-        if isinstance(made, Skip):
-            results.append({"skipped": made.reason, "topic": change.event.topic})
-        else:
-            results += [_described(command) for command in made]
-    return results
-
-
-def expected_entries(sample: Sample, connection: Connection) -> int:
-    """How many entries the journal will have of the sample's delivery: one for each change that becomes a command, and
-    one for each reason for which changes become none. 1 for what cannot be translated, which is parked as one.
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What a body becomes: commands with their events, the changes that become none with the reason, and the problem
+    for which it is parked, if any.
     """
-    module = source_module(sample.platform)
-    commands, reasons = 0, set()
+
+    commands: list[tuple[Event, Command]]
+    skipped: list[tuple[Event, str]]
+    problem: DeliveryRefused | None = None
+
+    @property
+    def entries(self) -> int:
+        """How many entries the journal will have of the delivery: one per event with commands, one per reason."""
+        told = {(event.id, event.entity_id) for event, _ in self.commands}
+        return max(1, len(told) + len({reason for _, reason in self.skipped}))
+
+
+def translation(sample: Sample, connection: Connection) -> Translation:
+    """What a sample becomes under a connection, by the code of ingest."""
+    commands: list[tuple[Event, Command]] = []
+    skipped: list[tuple[Event, str]] = []
+    problem: DeliveryRefused | None = None
     try:
-        for change in module.read(sample.request(), connection.source):
+        changes = source_module(sample.platform).read(sample.request(), connection.source)
+    except DeliveryRefused as error:
+        return Translation([], [], error)
+    for change in changes:
+        try:
             made = translate(change, connection)
-            if isinstance(made, Skip):
-                reasons.add(made.reason)
-            else:
-                commands += bool(made)
-    except DeliveryRefused:
-        return 1
-    return max(1, commands + len(reasons))
+        except DeliveryRefused as error:
+            problem = problem or error
+            continue
+        if isinstance(made, Skip):
+            skipped.append((change.event, made.reason))
+        else:
+            commands += [(change.event, command) for command in made]
+    return Translation(commands, skipped, problem)
+
+
+def described(found: Translation) -> list[dict[str, Any]]:
+    """A translation as JSON: every command, and why there is none. Raises its problem where nothing else came of it."""
+    if found.problem is not None and not (found.commands or found.skipped):
+        raise found.problem
+    shown = [_described(command) for _, command in found.commands]
+    shown += [{"skipped": reason, "topic": event.topic} for event, reason in found.skipped]
+    return shown + ([{"skipped": f"parked: {found.problem.reason}", "topic": ""}] if found.problem else [])
 
 
 def _described(command: Command) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from devkit.cli.connections import store_of
 from devkit.cli.delivery import Delivered, deliver, live_secret, signed_headers, webhook_url
 from devkit.cli.fixtures import load
 from devkit.cli.following import entry_dict, follow, settled, show_entries
-from devkit.cli.mapping import expected_entries
+from devkit.cli.mapping import translation
 from devkit.cli.options import AsJson, StackName, Wait
 from devkit.cli.output import CommandError, err, note, out, progress, show_json
 from devkit.cli.stack import Stack, find_stack
@@ -68,7 +68,7 @@ def send(
             answers.append(deliver(sample, chosen, target, secret=secret))
             bar.advance(bar.task_ids[0])
     results = []
-    expected = expected_entries(sample, chosen)
+    expected = translation(sample, chosen).entries
     for answer in answers:
         delivery = answer.delivery_id
         entries = follow(found, delivery, seconds=wait, expected=expected) if delivery and wait else []

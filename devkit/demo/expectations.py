@@ -10,13 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from devkit.cli.fixtures import Sample
+from devkit.cli.mapping import translation
 from devkit.demo.steps import ANSWERED, Call
 from loyalty_relay.commands import Command, CustomerCommand, Event, Hydrate, LinkStore, RetireCustomer
 from loyalty_relay.connections import Connection
-from loyalty_relay.errors import DeliveryRefused
-from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Topic
-from loyalty_relay.sources.translate import Skip, translate
 
 CREATE = {"capillary": (Call("POST", r"/v2/customers"),), "kangaroo": (Call("POST", r"/customers"),)}
 CRM_FIELDS = Call("PATCH", r"/customers/[^/]+/crm-fields")
@@ -51,13 +49,13 @@ class Expectations:
         """What must come of a sample that is sent now."""
         if topic.becomes == "handshake":
             return Expectation(ANSWERED)
-        commands, skipped = _translated(sample, connection)
-        if commands is None:
-            return Expectation("parked")
-        if not commands:
-            return Expectation("ignored" if skipped else "none")
-        found = [self._calls(event, command, topic, connection) for event, command in commands]
-        words = [*("ignored" if calls is None else "applied" for calls in found), *(["ignored"] if skipped else [])]
+        told = translation(sample, connection)
+        found = [self._calls(event, command, topic, connection) for event, command in told.commands]
+        words = [
+            *("ignored" if calls is None else "applied" for calls in found),
+            *("ignored" for _ in told.skipped),
+            *(("parked",) if told.problem else ()),
+        ]
         return Expectation(" ".join(dict.fromkeys(words)), tuple(call for calls in found for call in calls or ()))
 
     def _calls(self, event: Event, command: Command, topic: Topic, connection: Connection) -> tuple[Call, ...] | None:
@@ -98,20 +96,3 @@ class Expectations:
 def _names(command: CustomerCommand) -> tuple[str, ...]:
     """Values of a new customer that must have reached the vendor as they are."""
     return tuple(v for name in ("first_name", "last_name", "email") if isinstance(v := command.fields.get(name), str))
-
-
-def _translated(sample: Sample, connection: Connection) -> tuple[list[tuple[Event, Command]] | None, bool]:
-    """The commands of a sample (None: it cannot be translated), and whether some of its changes become none."""
-    module = source_module(sample.platform)
-    commands: list[tuple[Event, Command]] = []
-    skipped = False
-    try:
-        for change in module.read(sample.request(), connection.source):
-            made = translate(change, connection)
-            if isinstance(made, Skip):
-                skipped = True
-            else:
-                commands += [(change.event, command) for command in made]
-    except DeliveryRefused:
-        return None, False
-    return commands, skipped

@@ -15,7 +15,7 @@ from devkit.cli.connections import store_of
 from devkit.cli.delivery import deliver, webhook_url
 from devkit.cli.fixtures import load
 from devkit.cli.following import follow
-from devkit.cli.mapping import expected_entries
+from devkit.cli.mapping import translation
 from devkit.cli.output import err, note, out, progress, result_text, show_json, table
 from devkit.cli.running import RunningRelay, stopwatch
 from devkit.demo.scenario import steps
@@ -85,7 +85,7 @@ class Demo:
             return str(answer.status), f"the relay answered {answer.status} {answer.body}"
         if answer.delivery_id is None:
             return ANSWERED, _differs(step.expected, ANSWERED)
-        wanted = expected_entries(sample, connection)
+        wanted = translation(sample, connection).entries
         entries = follow(self._relay.stack, answer.delivery_id, seconds=OUTCOME_WITHIN, expected=wanted)
         if not entries:
             return "none", f"no outcome within {OUTCOME_WITHIN:.0f} s"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devkit.cli.hints import HINTS, RESULTS, hint, meaning
+from devkit.cli.hints import HINTS, RESULTS, as_markdown, hint, meaning
 from loyalty_relay import errors
 from loyalty_relay.errors import PermanentError, RelayError
 from loyalty_relay.outcomes import Result
@@ -82,3 +82,17 @@ def test_hints_name_only_commands_that_exist() -> None:
     }
 
     assert named <= known
+
+
+def test_a_passing_fault_that_is_parked_did_not_pass() -> None:
+    said = meaning("unavailable", "parked")
+
+    assert said == "It was tried for 72 hours without success; the last time: The destination cannot serve now."
+    assert "by itself" in meaning("unavailable", "retrying")
+
+
+def test_the_manual_has_every_reason_that_asks_for_something() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+
+    # Else: replace the last table of docs/cli.md by what devkit.cli.hints.as_markdown() gives.
+    assert manual.endswith(as_markdown())
