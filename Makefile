@@ -53,12 +53,13 @@ run: $(DEV) $(STACK) ## the local stack in the foreground, until Ctrl-C
 	@$(RELAY) dev
 
 .PHONY: check
-check: $(DEV) $(SAM) ## format, lint, types, the API's document, template
+check: $(DEV) $(SAM) $(SAFETY) ## format, lint, types, the API's document, template
 	@echo "== ruff format"; $(PY) -m ruff format --check .
 	@echo "== ruff check"; $(PY) -m ruff check .
 	@echo "== mypy"; $(PY) -m mypy
 	@echo "== openapi"; $(PY) -m devkit.openapi --check
 	@echo "== cfn-lint"; .local/sam/bin/cfn-lint template.yaml
+	@echo "== checkov"; .local/safety/bin/checkov --config-file .checkov.yaml
 	@echo "== sam validate"; $(SAM_CLI) validate --lint --template-file template.yaml
 
 .PHONY: format
