@@ -1,0 +1,141 @@
+"""Clover's own API: how to read what an update only names, and what the answers mean.
+
+Sources: docs.clover.com REST API reference, "Get a single customer", "Get a single merchant"; "Expandable fields"; "API
+usage and rate limits".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from loyalty_relay.commands import Version
+from loyalty_relay.sources._hydrating import answered, unreadable, web_address
+from loyalty_relay.sources.base import Change, CustomerChanged, NothingToDo, StoreChanged, ThinChange
+from loyalty_relay.sources.wire import address_line, epoch, member, text_or_none
+
+PLATFORM = "clover"
+CLOCK = "clover"
+MILLISECOND = 0.001
+HOST = "https://api.clover.com"
+REQUESTS_PER_MINUTE = 960.0
+"""16 requests a second for each token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of entity. ``under``: its path below ``/v3/merchants/ID``, with ``{id}`` where the id goes."""
+
+    under: str
+    reader: Callable[[ThinChange, Mapping[str, Any]], Change]
+
+    def path(self, thin: ThinChange) -> str:
+        """The path with query to GET."""
+        merchant, object_id = (quote(str(part), safe="") for part in (thin.store, thin.data["id"]))
+        return f"/v3/merchants/{merchant}{self.under.replace('{id}', object_id)}"
+
+    def change(self, thin: ThinChange, status: int, body: Any) -> Change:
+        """The change that the answer tells of. Raises what ``answered`` raises."""
+        answer = answered(status, body)
+        if answer is None:
+            return NothingToDo(event=thin.event, reason="gone")
+        if str(answer.get("id")) != str(thin.data["id"]):
+            raise unreadable()
+        return self.reader(thin, answer)
+
+
+def _version(thin: ThinChange, told: str | None) -> Version | None:
+    """As new as Clover's own API says; the time in the delivery, which nothing proves, only where it says nothing."""
+    value = told or thin.event.time
+    return Version(CLOCK, value, thin.event.time, thin.event.id) if value else None
+
+
+def _elements(told: Any) -> list[Mapping[str, Any]] | None:
+    """An expanded list: Clover answers ``{"elements": [...]}``, where its reference shows a plain one."""
+    listed = told.get("elements") if isinstance(told, dict) else told
+    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else None
+
+
+# -- customers ----------------------------------------------------------------------------------------------------
+
+
+def _customer(thin: ThinChange, customer: Mapping[str, Any]) -> Change:
+    fields: dict[str, Any] = {
+        ours: text_or_none(customer[theirs])
+        for theirs, ours in (("firstName", "first_name"), ("lastName", "last_name"))
+        if theirs in customer
+    }
+    emails, phones = _elements(customer.get("emailAddresses")), _elements(customer.get("phoneNumbers"))
+    if emails is not None:
+        fields["email"] = text_or_none(_primary(emails).get("emailAddress"))
+    if phones is not None:
+        fields["phone"] = text_or_none(next(iter(phones), {}).get("phoneNumber"))
+    addresses = _elements(customer.get("addresses"))
+    if addresses is not None:
+        fields |= _address(next(iter(addresses), {}))
+    metadata = customer.get("metadata")
+    if isinstance(metadata, dict):
+        fields |= _metadata(metadata)
+    if isinstance(allowed := customer.get("marketingAllowed"), bool):
+        fields["subscriptions.email.bulk"] = allowed
+    return CustomerChanged(
+        event=thin.event,
+        source_id=thin.event.entity_id,
+        fields=fields,
+        payload=customer,
+        version=_version(thin, epoch(member(metadata, "modifiedTime"), unit=MILLISECOND)),
+        created=thin.event.topic == "C:CREATE",
+        store=thin.store,
+    )
+
+
+def _primary(emails: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The one that is marked, else the first that was verified, else the first."""
+    for wanted in ("primaryEmail", "verifiedTime"):
+        for email in emails:
+            if email.get(wanted):
+                return email
+    return emails[0] if emails else {}
+
+
+def _address(address: Mapping[str, Any]) -> dict[str, Any]:
+    """The first address: Clover knows no default one. Who has none has no address."""
+    lines = (address.get(line) for line in ("address1", "address2", "address3", "city", "state"))
+    fields: dict[str, Any] = {"address": address_line(*lines), "postal_code": text_or_none(address.get("zip"))}
+    if country := text_or_none(address.get("country")):
+        fields["country"] = country
+    return fields
+
+
+def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """A birthday of which a part is missing is not told."""
+    fields: dict[str, Any] = {}
+    if "note" in metadata:
+        fields["notes"] = text_or_none(metadata["note"])
+    born = [metadata.get(name) for name in ("dobYear", "dobMonth", "dobDay")]
+    if all(born):
+        fields["birthday"] = "-".join(str(part) for part in born)
+    return fields
+
+
+# -- merchants ----------------------------------------------------------------------------------------------------
+
+
+def _merchant(thin: ThinChange, merchant: Mapping[str, Any]) -> Change:
+    return StoreChanged(
+        event=thin.event,
+        shop_id=thin.store or "",
+        account_id=thin.store or "",
+        name=text_or_none(merchant.get("name")),
+        domain=web_address(merchant.get("website")),
+        payload=merchant,
+        version=_version(thin, None),
+    )
+
+
+RESOURCES: dict[str, Resource] = {
+    "customer": Resource("/customers/{id}?expand=addresses,emailAddresses,phoneNumbers,metadata", _customer),
+    "merchant": Resource("?expand=address", _merchant),
+}

@@ -1,0 +1,242 @@
+"""Clover: one delivery for many merchants and many changes, each of which only names what has changed.
+
+Sources: docs.clover.com "Webhooks" (set-up, event type keys, ``X-Clover-Auth``), "Expandable fields", "API usage and
+rate limits"; the REST API reference for customers and merchants.
+
+Clover does not sign. It sends a fixed token with every delivery, which says who sends and covers nothing of what is
+sent: whoever has seen one delivery could send any other. Therefore little but ids is taken from a delivery. What they
+stand for is read from Clover itself and is as new as Clover says, so that an invented or repeated change has no effect.
+A deletion cannot be read. It is dated by when it is carried out and not by what it says, so that an invented one is
+lifted by the customer's next change.
+
+One callback URL serves every merchant who has installed the app, so that merchants whom the connection does not list
+are normal: their changes have no effect, and those of the listed ones in the same delivery go on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loyalty_relay.commands import Event
+from loyalty_relay.connections import Source
+from loyalty_relay.errors import Untranslatable
+from loyalty_relay.sources._clover_resources import HOST, MILLISECOND, PLATFORM, REQUESTS_PER_MINUTE, RESOURCES
+from loyalty_relay.sources._hydrating import needed_token, token_problems
+from loyalty_relay.sources.base import (
+    Change,
+    CustomerRetired,
+    Fetch,
+    HydratingSource,
+    NothingToDo,
+    Reply,
+    Request,
+    ThinChange,
+    Topic,
+    Unreadable,
+    Verdict,
+    listed,
+)
+from loyalty_relay.sources.wire import body_digest, epoch, json_object, same, text_id, text_or_none
+
+TOKEN_HEADER = "x-clover-auth"
+SETUP = "setup"
+
+TOPICS = (
+    Topic(name="C:CREATE", becomes="hydrate", fixture="customer-create", note="then register"),
+    Topic(name="C:UPDATE", becomes="hydrate", fixture="customer-update", note="then update"),
+    Topic(name="C:DELETE", becomes="retire", fixture="customer-delete"),
+    Topic(name="M:CREATE", becomes="hydrate", fixture="merchant-create", note="then link-store"),
+    Topic(name="M:UPDATE", becomes="hydrate", fixture="merchant-update", note="then link-store"),
+    Topic(name="M:DELETE", becomes="ignored", fixture="merchant-delete", note="links are kept"),
+    Topic(name="A:CREATE", becomes="hydrate", fixture="app-create", note="installed; then link-store"),
+    Topic(name="A:UPDATE", becomes="ignored", fixture="app-update", note="another subscription"),
+    Topic(name="A:DELETE", becomes="ignored", fixture="app-delete", note="uninstalled; links are kept"),
+    Topic(name="CA:CREATE", becomes="ignored", fixture="cash-adjustment-create", note="as all other keys"),
+    Topic(name="verification", becomes="handshake", fixture="verification", note="while the option setup is true"),
+)
+
+_CODE = re.compile(r"[0-9A-Za-z-]{1,64}")
+_WORD = re.compile(r"[A-Z][A-Z_]{0,31}")
+
+
+class Clover(HydratingSource):
+    """A fixed token in ``X-Clover-Auth``. Neither body nor time is signed."""
+
+    platform = PLATFORM
+    topics = TOPICS
+    signs_body = False
+    needs_secrets = False
+    """Only after the set-up: before it Clover has not made the token yet. ``check`` asks for it."""
+    secret_headers = frozenset({TOKEN_HEADER})
+    api_domains = ("clover.com",)
+
+    def check(self, source: Source) -> Iterable[tuple[str, str]]:
+        """Every delivery leads to a read, so that every merchant needs a token."""
+        if not source.stores:
+            yield "stores", "needs at least one merchant, by id"
+        setup = source.options.get(SETUP, False)
+        if not isinstance(setup, bool):
+            yield f"options.{SETUP}", "must be true or false"
+        elif not source.secrets and not setup:
+            yield "secrets", "needs the token of X-Clover-Auth, or options.setup: true until Clover has shown it"
+        for name in source.options.keys() - {SETUP}:
+            yield f"options.{name}", f"is not a known name here; there is {SETUP}"
+        yield from token_problems(source)
+
+    def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
+        """Whether the token is one of the live ones; every one is compared, and in constant time."""
+        given = request.header(TOKEN_HEADER)
+        if given is None:
+            return Verdict.NO_SIGNATURE
+        found = [same(secret, given) for secret in secrets]
+        return Verdict.AUTHENTIC if any(found) else Verdict.WRONG
+
+    def handshake(self, request: Request, source: Source) -> Reply | None:
+        """The code by which Clover checks the URL before it makes the token: an operator reads it in the log and types
+        it into Clover's dashboard. Taken only while the connection says that it is being set up.
+        """
+        if source.options.get(SETUP) is not True or request.method != "POST" or request.header(TOKEN_HEADER):
+            return None
+        try:
+            body = json_object(request.body)
+        except Untranslatable:
+            return None
+        code = body.get("verificationCode")
+        if body.keys() != {"verificationCode"} or not isinstance(code, str) or not _CODE.fullmatch(code):
+            return None
+        return Reply(status=200, note={"code": code})
+
+    def read(self, request: Request, source: Source) -> list[Change]:
+        """Every update of every merchant, in the order of the body."""
+        body = json_object(request.body)
+        merchants = body.get("merchants")
+        if not isinstance(merchants, dict):
+            raise Untranslatable("no_merchants", "merchants is not an object")
+        return [
+            _change(_Delivery.of(merchant, update), source)
+            for merchant, updates in merchants.items()
+            for update in (updates if isinstance(updates, list) else [updates])
+        ]
+
+    def fetch(self, thin: ThinChange, source: Source) -> Fetch:
+        """The customer or the merchant, with the parts that only come when they are asked for."""
+        token = needed_token(source, thin.store)
+        return Fetch(
+            path=RESOURCES[thin.resource].path(thin),
+            headers={"authorization": f"Bearer {token}", "accept": "application/json"},
+            default_host=HOST,
+            requests_per_minute=REQUESTS_PER_MINUTE,
+        )
+
+    def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
+        """What Clover says of it now."""
+        return RESOURCES[thin.resource].change(thin, status, body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """One update out of a delivery, as far as it can be read. ``kind`` and ``type``: ``C`` and ``CREATE``."""
+
+    merchant: str
+    kind: str
+    type: str
+    object_id: str
+    time: str
+    identity: str
+
+    @classmethod
+    def of(cls, merchant: str, update: Any) -> _Delivery:
+        """Members that are missing or of the wrong type are empty texts."""
+        told: Mapping[str, Any] = update if isinstance(update, dict) else {}
+        key, done = text_or_none(told.get("objectId")) or "", text_or_none(told.get("type")) or ""
+        kind, _, object_id = key.partition(":")
+        return cls(
+            merchant=merchant,
+            kind=kind,
+            type=done,
+            object_id=object_id,
+            time=epoch(told.get("ts"), unit=MILLISECOND) or "",
+            identity=body_digest(merchant, key, done, str(told.get("ts"))),
+        )
+
+    @property
+    def topic(self) -> str:
+        """Clover's own key and type, as in ``C:CREATE``; an empty text when either is none."""
+        whole = _WORD.fullmatch(self.kind) and _WORD.fullmatch(self.type)
+        return f"{self.kind}:{self.type}" if whole else ""
+
+    def event(self, entity_id: str) -> Event:
+        """What Clover sends twice has the same merchant, object, type and time."""
+        return Event(source=PLATFORM, topic=self.topic, id=self.identity, entity_id=entity_id, time=self.time)
+
+    def thin(self, resource: str, object_id: str, entity_id: str) -> Change:
+        """A request to read the entity."""
+        return ThinChange(event=self.event(entity_id), resource=resource, data={"id": object_id}, store=self.merchant)
+
+
+def _change(delivery: _Delivery, source: Source) -> Change:
+    """One update; what is wrong with it is its own affair and holds up no other."""
+    try:
+        merchant = text_id(delivery.merchant)
+        if not listed(merchant, source):
+            return NothingToDo(event=delivery.event(merchant), reason="store_not_connected")
+        if not delivery.topic or not delivery.object_id:
+            raise Untranslatable("bad_update", "an update has no objectId of the form KEY:ID, or no type")
+        reader = _READERS.get(delivery.topic, _unused)
+        return reader(delivery)
+    except Untranslatable as problem:
+        return Unreadable(event=delivery.event(""), problem=problem)
+
+
+# -- customers ----------------------------------------------------------------------------------------------------
+
+
+def _customer(delivery: _Delivery) -> Change:
+    object_id = text_id(delivery.object_id)
+    return delivery.thin("customer", object_id, text_id(f"{delivery.merchant}:{object_id}"))
+
+
+def _deleted(delivery: _Delivery) -> Change:
+    source_id = text_id(f"{delivery.merchant}:{text_id(delivery.object_id)}")
+    event = delivery.event(source_id)
+    return CustomerRetired(event=event, source_id=source_id, reason="deleted", store=delivery.merchant)
+
+
+# -- merchants ----------------------------------------------------------------------------------------------------
+
+
+def _merchant(delivery: _Delivery) -> Change:
+    """The merchant as a whole, whichever of its properties the id names."""
+    return delivery.thin("merchant", delivery.merchant, delivery.merchant)
+
+
+def _uninstalled(delivery: _Delivery) -> Change:
+    """Links are kept: the merchant may come back, and sales of the past are still told by them."""
+    return NothingToDo(event=delivery.event(delivery.merchant), reason="app_uninstalled")
+
+
+def _closed(delivery: _Delivery) -> Change:
+    return NothingToDo(event=delivery.event(delivery.merchant), reason="location_closed")
+
+
+def _unused(delivery: _Delivery) -> Change:
+    return NothingToDo(event=delivery.event(delivery.merchant), reason="topic_not_used")
+
+
+_READERS: dict[str, Callable[[_Delivery], Change]] = {
+    "C:CREATE": _customer,
+    "C:UPDATE": _customer,
+    "C:DELETE": _deleted,
+    "M:CREATE": _merchant,
+    "M:UPDATE": _merchant,
+    "M:DELETE": _closed,
+    "A:CREATE": _merchant,
+    "A:UPDATE": _unused,
+    "A:DELETE": _uninstalled,
+    "CA:CREATE": _unused,
+}
+
+SOURCE = Clover()
