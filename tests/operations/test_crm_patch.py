@@ -26,9 +26,11 @@ def test_a_missing_customer_is_registered_then_patched(relay: Relay) -> None:
     assert relay.crm.members["1000"].tags == {"Red"}
 
 
-def test_a_missing_customer_is_an_error_where_the_connection_says_so(relay: Relay) -> None:
+def test_a_missing_customer_is_an_error_for_a_caller_and_ignored_for_a_shop(relay: Relay) -> None:
     with pytest.raises(CustomerNotFound):
-        relay.run(patch({"first_name": "Ana"}, if_missing="error"))
+        relay.run(patch({"first_name": "Ana"}, if_missing="error"), source="api")
+    outcome = relay.run(patch({"first_name": "Ana"}, if_missing="error"))
+    assert (outcome.result, outcome.reason) == (Result.IGNORED, "not_a_member")
 
 
 def test_tags_are_ordered_one_by_one(relay: Relay) -> None:

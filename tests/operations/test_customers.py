@@ -12,6 +12,7 @@ from loyalty_relay.errors import (
     ConnectionFailed,
     CustomerExists,
     CustomerNotFound,
+    CustomerUnknown,
     FieldProblem,
     InvalidCommand,
     LeaseBusy,
@@ -19,6 +20,7 @@ from loyalty_relay.errors import (
     UpstreamUnavailable,
     VendorRejected,
 )
+from loyalty_relay.operations.customers import LATECOMER_SECONDS
 from loyalty_relay.outcomes import Result
 from tests.operations.conftest import Relay, customer, version
 
@@ -290,3 +292,27 @@ def test_an_identifier_that_moved_to_another_member_reaches_that_member(relay: R
         {"first_name": "Api"},
     )
     assert relay.run(customer({"first_name": "Eva"}, "2", email=None)).loyalty_id == "1000"
+
+
+def test_tags_that_come_before_their_customer_wait_for_them(relay: Relay) -> None:
+    early = relay.envelope(customer({"subscriptions.email.bulk": True}, "2", email=None))
+    with pytest.raises(CustomerUnknown):
+        relay.run(early)
+    relay.run(customer({"first_name": "Ana"}, "1", kind=RegisterCustomer))
+    assert relay.run(early).result is Result.APPLIED
+    (member,) = relay.crm.members.values()
+    assert member.fields == {"first_name": "Ana", "subscriptions.email.bulk": True}
+
+
+def test_tags_of_a_customer_who_never_comes_are_ignored_in_the_end(relay: Relay) -> None:
+    early = relay.envelope(customer({"tags.Red": True}, email=None))
+    with pytest.raises(CustomerUnknown):
+        relay.run(early)
+    relay.stack.clock.now += LATECOMER_SECONDS
+    assert relay.run(early).result is Result.IGNORED
+
+
+def test_a_connection_that_registers_nobody_ignores_who_is_not_a_member(relay: Relay) -> None:
+    outcome = relay.run(customer(if_missing="error"))
+    assert (outcome.result, outcome.reason) == (Result.IGNORED, "not_a_member")
+    assert relay.crm.members == {}

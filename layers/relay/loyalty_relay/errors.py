@@ -8,6 +8,7 @@
     │   ├── RateLimited                429 from the vendor, or our own pacing says later
     │   ├── LeaseBusy                  another execution works on the same customer or store
     │   ├── KeyInProgress              another execution works on the same event
+    │   ├── CustomerUnknown            the event only makes sense after another one that has not come yet
     │   ├── CircuitOpen                the destination is known to be down
     │   ├── DeadlineTooShort           the call could not have ended inside this invocation
     │   └── StoreUnavailable           our own tables, queues or secrets do not answer
@@ -124,6 +125,13 @@ class KeyInProgress(TransientError):
     """Another execution is working on the same event."""
 
     reason = "in_progress"
+    status = 409
+
+
+class CustomerUnknown(TransientError):
+    """Nothing names the customer yet; the event that does may still be on its way."""
+
+    reason = "customer_unknown"
     status = 409
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from loyalty_relay.errors import (
     CircuitOpen,
     CredentialsRefused,
+    CustomerUnknown,
     KeyInProgress,
     LeaseBusy,
     PermanentError,
@@ -34,7 +35,7 @@ MAX_BACKOFF = 900.0
 MAX_RETRY_AFTER = 6 * 3600.0
 """The longest Retry-After that is honoured in full, well inside SQS's 12 h of invisibility."""
 
-WAITING = (RateLimited, LeaseBusy, KeyInProgress, CircuitOpen, CredentialsRefused)
+WAITING = (RateLimited, LeaseBusy, KeyInProgress, CustomerUnknown, CircuitOpen, CredentialsRefused)
 """Not failures of the command: somebody else's turn, or a destination that is known to need time or an operator."""
 
 

@@ -25,6 +25,7 @@ from loyalty_relay.errors import (
     CredentialsRefused,
     CustomerExists,
     CustomerNotFound,
+    CustomerUnknown,
     FieldProblem,
     InvalidCommand,
     PermanentError,
@@ -36,8 +37,8 @@ from loyalty_relay.outcomes import Notice, Outcome, Result
 from loyalty_relay.phones import to_e164
 from loyalty_relay.state.customers import Hold
 
-CONTACT_IDENTIFIERS = {"email": "email", "mobile": "phone"}
-"""Identifier type -> the field that carries the same contact."""
+LATECOMER_SECONDS = 48 * 3600.0
+"""How long the longest-winded platform goes on repeating a delivery (BigCommerce, Lightspeed X-Series: two days)."""
 
 
 def register(command: RegisterCustomer, context: Context) -> Outcome:
@@ -92,10 +93,19 @@ class Guarded:
         except TransientError as error:
             self._release(hold, interrupted=error.reached)
             raise
+        except CustomerNotFound:
+            if self.context.from_api or hold.loyalty_id is not None or self._registers:
+                self._release(hold, interrupted=False)
+                raise
+            # The connection registers nobody, and a shop has more customers than the programme has members.
+            return self._skip(hold, Result.IGNORED, "not_a_member")
         except (PermanentError, CredentialsRefused) as error:
             # A command may take two requests; what the first one set is no longer known from before.
             self._release(hold, interrupted=error.reached)
             raise
+        if receipt is None and self._may_come_later(hold):
+            self._release(hold, interrupted=False)
+            raise CustomerUnknown("no event has named this customer's e-mail or phone yet")
         if receipt is None or not (receipt.sent or receipt.created or self.command.credits):
             self.notices += receipt.notices if receipt else ()
             return self._skip(
@@ -116,6 +126,18 @@ class Guarded:
             and not hold.interrupted
             and not self._by_identifier
         )
+
+    @property
+    def _registers(self) -> bool:
+        return getattr(self.command, "if_missing", "register") == "register"
+
+    def _may_come_later(self, hold: Hold) -> bool:
+        """Tags and consent of a customer nobody has heard of: the event that tells who they are may come after it,
+        as long as platforms repeat deliveries. A whole customer without contact is one who cannot be a member.
+        """
+        partial = all(name.startswith(("tags.", "subscriptions.")) for name in self.command.fields)
+        age = self.context.services.clock() - self.context.envelope.received_at
+        return hold.loyalty_id is None and partial and not self.context.from_api and age < LATECOMER_SECONDS
 
     def _why_nothing(self, hold: Hold) -> str:
         return "" if hold.loyalty_id else "no_identifier"
@@ -185,13 +207,16 @@ class Guarded:
     def _send(self, hold: Hold) -> tuple[Hold, Receipt | None]:
         command, deadline = self.command, self.context.deadline
         loyalty_id = None if self._by_identifier else hold.loyalty_id or command.customer.loyalty_id
-        if loyalty_id is None and isinstance(command, UpdateCustomer) and command.if_missing == "error":
+        must_exist = isinstance(command, UpdateCustomer) and command.if_missing == "error"
+        if must_exist and self._by_identifier:
             return hold, self._update(hold, None)
         if loyalty_id is None and not command.customer.identifiers:
             return hold, None
         if loyalty_id is None and (hold.interrupted or isinstance(command, UpdateCustomer)):
             loyalty_id = self.crm.find(command.customer, deadline)
         if loyalty_id is None:
+            if must_exist:
+                raise CustomerNotFound("no member has this e-mail or phone")
             try:
                 return hold, self.crm.register(command, hold.fields, deadline)
             except CustomerExists as exists:

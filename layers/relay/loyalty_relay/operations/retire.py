@@ -30,12 +30,13 @@ def retire_customer(command: RetireCustomer, context: Context) -> Outcome:
 
 def erase_store(command: EraseStore, context: Context) -> Outcome:
     """Erase what is held of a shop's customers and links; goes on at the next attempt when time runs out."""
-    done = context.services.customers.erase_store(
-        context.connection.id, command.shop_id, context.deadline, version=command.version
-    )
-    if not done:
+    services, connection = context.services, context.connection.id
+    store = command.store or command.shop_id
+    if not services.customers.erase_store(connection, store, context.deadline, version=command.version):
         raise DeadlineTooShort("more of the shop is left to erase")
-    context.services.links.remove(context.connection.id, command.shop_id)
+    for link in services.links.list(connection):
+        if store in (link.shop_id.casefold(), link.account_id.casefold()):
+            services.links.remove(connection, link.shop_id)
     outcome = Outcome(result=Result.APPLIED, reason="store_erased")
-    context.services.journal.write(context.entry(outcome))
+    services.journal.write(context.entry(outcome))
     return outcome

@@ -37,8 +37,6 @@ def check_connection(connection: Connection, sandbox_hosts: frozenset[str] = fro
 
     Called when a connection is applied; ingest does not repeat it. ``sandbox_hosts``: as for ``Connection.parse``.
     """
-    from urllib.parse import urlsplit
-
     from loyalty_relay.errors import FieldProblem
     from loyalty_relay.sources.mapping import check_mapping
 
@@ -49,16 +47,20 @@ def check_connection(connection: Connection, sandbox_hosts: frozenset[str] = fro
         problems.append(FieldProblem("source.unsigned", f"cannot be true: {module.platform} signs every delivery"))
     if not source.secrets and not source.unsigned and module.needs_secrets:
         problems.append(FieldProblem("source.secrets", "needs at least one secret"))
-    host = urlsplit(source.api_host or "")
-    name = host.hostname or ""
-    if (
-        name
-        and host.netloc not in sandbox_hosts
-        and not any(name == d or name.endswith(f".{d}") for d in module.api_domains)
-    ):
+    if source.api_host and not may_read_from(source.api_host, module, sandbox_hosts):
         known = ", ".join(module.api_domains) or "none: this platform's API is not called"
         problems.append(FieldProblem("source.api_host", f"must be below the platform's own domains ({known})"))
     return problems + check_mapping(connection)
 
 
-__all__ = ["catalogue", "check_connection", "platforms", "source_module"]
+def may_read_from(url: str, module: SourceModule, sandbox_hosts: frozenset[str]) -> bool:
+    """Whether a platform's API may be asked at this URL: below its own domains, or a host the stack allows instead."""
+    from urllib.parse import urlsplit
+
+    host = urlsplit(url)
+    name = host.hostname or ""
+    own = any(name == domain or name.endswith(f".{domain}") for domain in module.api_domains)
+    return host.netloc in sandbox_hosts or (own and host.scheme == "https")
+
+
+__all__ = ["catalogue", "check_connection", "may_read_from", "platforms", "source_module"]

@@ -64,7 +64,7 @@ def translate(change: Change, connection: Connection) -> list[Command] | Skip:
         case CustomerRetired():
             return [_retired(change, connection)]
         case StoreErased():
-            return [EraseStore(shop_id=change.shop_id, version=change.version)]
+            return [EraseStore(shop_id=change.shop_id, version=change.version, store=_store(change.shop_id))]
         case StoreChanged():
             if connection.destination.vendor != "kangaroo":
                 return Skip(f"no_stores_at_{connection.destination.vendor}")
@@ -94,27 +94,31 @@ def _changed(change: CustomerChanged, connection: Connection) -> list[Command] |
         return Skip(_why_nothing(change, vendor))
     customer = _customer_ref(change, fields, identifiers, connection)
     versions = {name: version for name, version in change.versions.items() if name in fields}
+    told: dict[str, Any] = {"version": change.version, "versions": versions, "store": _store(change.store)}
     if vendor == "kangaroo":
         return [
             PatchCrmFields(
                 customer=customer,
                 fields=fields,
-                version=change.version,
-                versions=versions,
+                **told,
                 if_missing=_if_missing(change, connection),
             )
         ]
     if change.created:
-        return [RegisterCustomer(customer=customer, fields=fields, version=change.version, versions=versions)]
+        return [RegisterCustomer(customer=customer, fields=fields, **told)]
     return [
         UpdateCustomer(
             customer=customer,
             fields=fields,
-            version=change.version,
-            versions=versions,
+            **told,
             if_missing=_if_missing(change, connection),
         )
     ]
+
+
+def _store(name: str | None) -> str | None:
+    """A store as commands name it: one spelling, so that erasing it finds what belongs to it."""
+    return name.casefold() if name else None
 
 
 def _if_missing(change: CustomerChanged, connection: Connection) -> Literal["register", "error"]:
@@ -176,4 +180,5 @@ def _retired(change: CustomerRetired, connection: Connection) -> RetireCustomer:
         reason=change.reason,
         survivor=change.survivor,
         version=change.version,
+        store=_store(change.store),
     )

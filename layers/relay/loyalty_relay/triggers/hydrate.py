@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from loyalty_relay.commands import Envelope, Hydrate
 from loyalty_relay.deadline import Deadline
-from loyalty_relay.errors import CredentialsRefused, InvalidCommand, TransientError, UpstreamUnavailable
+from loyalty_relay.errors import CredentialsRefused, InvalidCommand, TransientError, Untranslatable, UpstreamUnavailable
 from loyalty_relay.operations.context import journal_entry
 from loyalty_relay.outcomes import Outcome, Result
-from loyalty_relay.sources import source_module
+from loyalty_relay.sources import may_read_from, source_module
 from loyalty_relay.sources.base import Fetch, HydratingSource, ThinChange
 from loyalty_relay.sources.translate import Skip, translate
 from loyalty_relay.triggers.queues import send
@@ -51,8 +51,15 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
         event=envelope.event, resource=command.resource, data=command.data, version=command.version, store=command.store
     )
     fetch = module.fetch(thin, connection.source)
+    if not may_read_from(connection.source.api_host or fetch.default_host, module, services.settings.sandbox_hosts):
+        raise InvalidCommand("the connection's api_host is not one of the platform's own", code="api_host")
     status, body = _get(fetch, connection, services, deadline)
-    translated = translate(module.hydrated(thin, status, body), connection)
+    try:
+        translated = translate(module.hydrated(thin, status, body), connection)
+    except Untranslatable as error:
+        raise InvalidCommand(
+            f"the platform's answer cannot be translated: {error.reason}", code=error.reason
+        ) from error
     if isinstance(translated, Skip):
         outcome = Outcome(result=Result.IGNORED, reason=translated.reason)
         services.journal.write(journal_entry(envelope, outcome, now=services.clock()))
