@@ -84,8 +84,8 @@ class Circuit:
         """Let a command pass, or raise CircuitOpen with the seconds to wait.
 
         The wait grows with the age of the outage, up to a quarter of an hour, and is spread: a message that waits for
-        a destination for a day is received a few hundred times at most, and somebody always comes soon to probe. The one
-        who passes while the circuit is open is the probe, and owes ``success`` or ``failure``.
+        a destination for a day is received a few hundred times at most, and somebody always comes soon to probe.
+        The one who passes while the circuit is open is the probe, and owes ``success`` or ``failure``.
         """
         state = self._read(destination)
         if state is None:

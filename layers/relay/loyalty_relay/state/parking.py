@@ -14,8 +14,8 @@ from typing import Any
 from loyalty_relay.commands import Envelope
 from loyalty_relay.errors import RelayError
 
-KEPT = 30 * 86_400
-"""Seconds a marker is kept: longer than the queue keeps the message, as long as an idempotency key."""
+KEPT = 13 * 86_400
+"""Seconds a marker is kept: less than the 14 days for which the queue keeps the message it speaks of."""
 
 
 class Parking:
@@ -30,9 +30,7 @@ class Parking:
 
     def park(self, envelope: Envelope, error: RelayError, *, attempts: int) -> bool:
         """Send the command to the dead-letter queue unless it is there; True when it was sent now."""
-        marker = {"pk": {"S": f"P#{envelope.key}"}}
-        held = self._dynamodb.get_item(TableName=self._table, Key=marker, ConsistentRead=True)
-        if "Item" in held:
+        if self._is_parked(envelope.key):
             return False
         attributes = {
             "reason": error.reason,
@@ -45,14 +43,7 @@ class Parking:
             "request_id": error.request_id or "",
         }
         self._send(envelope.to_json(), envelope.connection, attributes)
-        self._dynamodb.put_item(
-            TableName=self._table,
-            Item={
-                **marker,
-                "delivery_id": {"S": envelope.delivery_id},
-                "expires_at": {"N": str(int(self._clock()) + KEPT)},
-            },
-        )
+        self._mark(envelope.key, envelope.delivery_id)
         return True
 
     def park_unreadable(self, record: dict[str, Any], *, operation: str) -> None:
@@ -60,10 +51,27 @@ class Parking:
         attributes = {"reason": "unreadable", "operation": operation, "message_id": record["messageId"]}
         self._send(record["body"], "unreadable", attributes)
 
-    def park_raw(self, body: dict[str, Any], connection: str, reason: str, delivery_id: str) -> None:
-        """A verified delivery that could not be translated."""
+    def park_raw(self, body: dict[str, Any], connection: str, reason: str, delivery_id: str, fingerprint: str) -> bool:
+        """A verified delivery that could not be translated, unless a copy of it is there; True when it was sent now.
+
+        ``fingerprint``: equal for every copy of the delivery.
+        """
+        if self._is_parked(fingerprint):
+            return False
         attributes = {"reason": reason, "connection": connection, "delivery_id": delivery_id}
         self._send(json.dumps(body, separators=(",", ":")), connection, attributes)
+        self._mark(fingerprint, delivery_id)
+        return True
+
+    def _is_parked(self, key: str) -> bool:
+        found = self._dynamodb.get_item(TableName=self._table, Key=_marker(key), ConsistentRead=True).get("Item")
+        # The table removes what has expired when it finds the time, which may be days later.
+        return found is not None and float(found["expires_at"]["N"]) > self._clock()
+
+    def _mark(self, key: str, delivery_id: str) -> None:
+        until = str(int(self._clock()) + KEPT)
+        item = {**_marker(key), "delivery_id": {"S": delivery_id}, "expires_at": {"N": until}}
+        self._dynamodb.put_item(TableName=self._table, Item=item)
 
     def _send(self, body: str, group: str, attributes: dict[str, str]) -> None:
         self._sqs.send_message(
@@ -74,3 +82,7 @@ class Parking:
                 name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
             },
         )
+
+
+def _marker(key: str) -> dict[str, Any]:
+    return {"pk": {"S": f"P#{key}"}}
