@@ -99,10 +99,11 @@ class Parking:
     parked: list[tuple[dict[str, Any], str, str]] = field(default_factory=list)
     broken: Exception | None = None
 
-    def park_raw(self, body: dict[str, Any], connection: str, reason: str, delivery_id: str) -> None:
+    def park_raw(self, body: dict[str, Any], connection: str, reason: str, delivery_id: str, fingerprint: str) -> bool:
         if self.broken:
             raise self.broken
         self.parked.append((body, connection, reason))
+        return True
 
 
 @dataclass

@@ -29,7 +29,9 @@ class JournalWriter(Protocol):
 class RawParking(Protocol):
     """What ingest needs of ``state.parking.Parking``."""
 
-    def park_raw(self, body: dict[str, Any], connection: str, reason: str, delivery_id: str) -> None: ...
+    def park_raw(
+        self, body: dict[str, Any], connection: str, reason: str, delivery_id: str, fingerprint: str
+    ) -> bool: ...
 
 
 class Collaborators(Protocol):

@@ -35,6 +35,7 @@ from loyalty_relay.outcomes import Result
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, listed
 from loyalty_relay.sources.translate import Skip, translate
+from loyalty_relay.sources.wire import body_digest
 from loyalty_relay.triggers.queues import MAX_BYTES, send
 
 if TYPE_CHECKING:
@@ -323,9 +324,15 @@ class _Delivery:
         if len(json.dumps(parked)) > MAX_BYTES - 4096:
             raise BodyTooLarge()
         try:
-            self._services.parking.park_raw(parked, self._connection.id, problem.reason, self.id)
+            self._services.parking.park_raw(
+                parked,
+                self._connection.id,
+                problem.reason,
+                self.id,
+                body_digest(self._connection.id, self._request.body),
+            )
         except aws.failures() as error:
-            raise StoreUnavailable(f"the parking queue does not answer: {aws.error_code(error)}") from error
+            raise StoreUnavailable(f"the delivery cannot be parked: {aws.error_code(error)}") from error
         names: dict[str, Any] = {"connection": self._connection.id, "source": self._module.platform}
         observability.error("delivery parked", reason=problem.reason, delivery_id=self.id, **names)
         observability.count("Deliveries", outcome=Result.PARKED.value, reason=problem.reason, **names)
