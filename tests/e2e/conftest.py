@@ -11,18 +11,20 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
 
 from devkit.cli.running import RunningRelay
 from loyalty_relay.state.journal import Journal, JournalEntry
+from loyalty_relay.state.table import unpack_item
 
 SECRET = "fake-shopify-secret"
 API_KEY = "fake-api-key"
 SHOP = "acme.myshopify.com"
 PATIENCE = 30.0
+T = TypeVar("T")
 _numbers = itertools.count(1)
 
 
@@ -112,8 +114,6 @@ class Relay:
             ExpressionAttributeNames={"#c": "connection"},
             ExpressionAttributeValues={":c": {"S": connection}},
         )["Items"]
-        from loyalty_relay.state.table import unpack_item
-
         return [JournalEntry.from_item(unpack_item(item) or {}) for item in items]
 
     def upstream(self, text: str) -> list[dict[str, Any]]:
@@ -134,7 +134,7 @@ class Relay:
         return list(got.get("Messages", []))
 
 
-def eventually(condition: Callable[[], Any], what: str, within: float = PATIENCE) -> Any:
+def eventually(condition: Callable[[], T | None], what: str, within: float = PATIENCE) -> T:
     """The condition's first true value. Fails with ``what`` when there is none in time."""
     tick = threading.Event()
     for _ in range(int(within / 0.1)):
