@@ -28,6 +28,10 @@ SAM_CLI := .local/sam/bin/sam
 RUNTIME ?= python3.13
 ARCHITECTURE ?= arm64
 
+# Which environment of samconfig.toml `make deploy` deploys, and parameters of the stack that win over those there.
+ENV ?= dev
+PARAMS ?=
+
 # Tests run side by side; a file's tests stay together, so that a file may share one local stack.
 TEST_JOBS ?= auto
 TEST_ARGS ?=
@@ -72,6 +76,11 @@ build: $(SAM) $(BUILD) ## deployable artifacts for the template's runtime and pr
 	@PATH="$(CURDIR)/.local/build/bin:$$PATH" PYTHON_RUNTIME=$(RUNTIME) ARCHITECTURE=$(ARCHITECTURE) \
 	    $(SAM_CLI) build --template-file template.yaml \
 	    --parameter-overrides PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE)
+
+.PHONY: deploy
+deploy: build $(DEV) ## deploy to AWS; guided the first time (ENV=dev|prod PARAMS="Name=value ..." UNATTENDED=1)
+	@$(PY) -m devkit.deploy --sam $(SAM_CLI) --env $(ENV) $(if $(UNATTENDED),--unattended) \
+	    PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE) $(PARAMS)
 
 .PHONY: runtime
 runtime: $(DEV) $(STACK) $(SAM) $(CLIENT) ## run every built function under Lambda's runtime, with its sample events

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+import yaml
 from samtranslator.metrics.metrics import DummyMetricsPublisher, Metrics
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 REFUSED_TYPES = frozenset(
     {
@@ -49,9 +50,16 @@ class LocalTemplate:
     dropped: Mapping[str, str]
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The translator's own way to read short forms, on libyaml where there is one: a tenth of the time."""
+
+
+_Loader.add_multi_constructor("!", intrinsics_multi_constructor)
+
+
 def read(text: str) -> Json:
     """Parse a CloudFormation template, short forms (`!Ref`) included, into its long form."""
-    template: Json = yaml_parse(text)
+    template: Json = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     return template
 
 

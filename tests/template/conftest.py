@@ -1,5 +1,6 @@
 """The template as written, and as CloudFormation gets it from the SAM transform."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,16 @@ def text() -> str:
     return (CHECKOUT / "template.yaml").read_text()
 
 
+@pytest.fixture(scope="session")
+def _parsed(text: str) -> str:
+    return json.dumps(read(text))
+
+
 @pytest.fixture
-def template(text: str) -> dict[str, Any]:
-    """template.yaml, parsed, short forms of intrinsic functions written out."""
-    return read(text)
+def template(_parsed: str) -> dict[str, Any]:
+    """template.yaml, parsed, short forms of intrinsic functions written out; each test gets its own."""
+    found: dict[str, Any] = json.loads(_parsed)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,174 @@
+"""`make deploy`: guided while the stack does not exist, without questions afterwards; says where webhooks go at the
+end.
+
+The work is the SAM command line's. This decides how to call it: which environment of samconfig.toml, whether to
+ask, and which parameters; and shows the outputs that a user needs next.
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BUILT = ".aws-sam/build/template.yaml"
+SHOWN = {
+    "WebhookUrl": "webhooks go to",
+    "ApiUrl": "HTTP API",
+    "AlarmTopicArn": "alarms are published to",
+    "DashboardUrl": "dashboard",
+}
+
+
+class DeployProblem(Exception):
+    """Something that a user can mend before deploying; the message says how."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One environment of samconfig.toml."""
+
+    environment: str
+    stack: str
+    region: str
+    parameters: Mapping[str, str]
+
+
+def read_target(config: str, environment: str) -> Target:
+    """Return an environment of samconfig.toml, given its text. Raises DeployProblem when there is none of that name."""
+    parsed = tomllib.loads(config)
+    settings = parsed.get(environment, {}).get("deploy", {}).get("parameters")
+    if settings is None:
+        known = ", ".join(
+            sorted(name for name in parsed if name not in ("version", "default") and "deploy" in parsed[name])
+        )
+        raise DeployProblem(f"samconfig.toml has no environment {environment}: use ENV=, one of {known}")
+    overrides = settings.get("parameter_overrides", "")
+    words = shlex.split(overrides) if isinstance(overrides, str) else list(overrides)
+    return Target(environment, settings["stack_name"], settings.get("region", "us-east-1"), parse(words))
+
+
+def parse(words: Iterable[str]) -> dict[str, str]:
+    """Name=value words as a mapping, quotes around a value dropped. Raises DeployProblem for what is no such word."""
+    found = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign or not name:
+            raise DeployProblem(f"{word!r} is no parameter: write PARAMS='Name=value Other=value'")
+        found[name] = value.strip("\"'")
+    return found
+
+
+def command(sam: str, target: Target, *, exists: bool, given: Mapping[str, str], unattended: bool) -> list[str]:
+    """How to call SAM. What is given on the command line wins over samconfig.toml, parameter by parameter."""
+    parameters = {**target.parameters, **given}
+    words = [sam, "deploy", "--config-env", target.environment, "--template-file", BUILT]
+    if parameters:
+        # SAM takes the whole list from the one place or the other, and an empty value in quotes only.
+        words += ["--parameter-overrides", *(f'{name}="{value}"' for name, value in parameters.items())]
+    if unattended:
+        words += ["--no-confirm-changeset"]
+    elif not exists:
+        words += ["--guided"]
+    return words
+
+
+def describe(formation: Any, stack: str) -> dict[str, str] | None:
+    """The outputs of a stack; None when there is none of that name.
+
+    Raises DeployProblem when AWS cannot be asked, most often for want of credentials.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        found = formation.describe_stacks(StackName=stack)["Stacks"][0]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise DeployProblem(f"AWS refuses to show the stack: {error}") from error
+    except BotoCoreError as error:
+        raise DeployProblem(f"AWS cannot be asked ({error}): sign in, or set AWS_PROFILE") from error
+    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+
+def summary(stack: str, outputs: Mapping[str, str]) -> list[str]:
+    """What to tell at the end: where everything is, and what to do next."""
+    lines = ["", f"{stack} is deployed", ""]
+    lines += [f"  {label:<24} {outputs[key]}" for key, label in SHOWN.items() if key in outputs]
+    url = outputs.get("WebhookUrl", "").removesuffix("/")
+    lines += ["", "next: connect a shop to a programme (docs/connections.md)", ""]
+    lines += [f"  .venv/bin/relay connections apply my-shop.json --stack {stack}"]
+    lines += [f"  its platform then delivers to {url}/my-shop"]
+    return lines
+
+
+def deploy(
+    target: Target,
+    *,
+    sam: str,
+    given: Mapping[str, str],
+    unattended: bool,
+    formation: Callable[[str], Any],
+    run: Callable[[Sequence[str]], int],
+    again: Callable[[], Target],
+    say: Callable[[str], None],
+) -> int:
+    """Deploy and say where everything is; SAM's exit status. Raises DeployProblem.
+
+    ``formation`` makes a CloudFormation client of a region, ``run`` runs a command, ``again`` reads samconfig.toml
+    anew: the guided questions may have changed stack and region.
+    """
+    exists = describe(formation(target.region), target.stack) is not None
+    status = run(command(sam, target, exists=exists, given=given, unattended=unattended))
+    if status:
+        return status
+    final = again()
+    outputs = describe(formation(final.region), final.stack)
+    if outputs is None:
+        say(f"SAM made another stack than {final.stack}, or none; see its output above")
+        return 1
+    for line in summary(final.stack, outputs):
+        say(line)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run with the process's arguments or with those given."""
+    import boto3
+
+    parser = argparse.ArgumentParser(prog="make deploy", description=__doc__)
+    parser.add_argument("--sam", default="sam")
+    parser.add_argument("--env", default="dev")
+    parser.add_argument("--unattended", action="store_true", help="ask nothing, as in a pipeline")
+    parser.add_argument("parameters", nargs="*", metavar="Name=value")
+    given = parser.parse_args(arguments)
+    config = Path("samconfig.toml")
+
+    def run(words: Sequence[str]) -> int:
+        return subprocess.run(words, check=False).returncode
+
+    def read() -> Target:
+        return read_target(config.read_text(), given.env)
+
+    try:
+        return deploy(
+            read(),
+            sam=given.sam,
+            given=parse(given.parameters),
+            unattended=given.unattended,
+            formation=lambda region: boto3.client("cloudformation", region_name=region),
+            run=run,
+            again=read,
+            say=print,
+        )
+    except DeployProblem as problem:
+        print(f"make deploy: {problem}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

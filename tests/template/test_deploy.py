@@ -1,0 +1,192 @@
+"""`make deploy` asks the first time only, and says where webhooks go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
+
+from devkit.deploy import DeployProblem, Target, command, deploy, describe, parse, read_target
+
+CONFIG = """
+version = 0.1
+[default.deploy.parameters]
+stack_name = "plain"
+[shop.deploy.parameters]
+stack_name = "relay-shop"
+region = "eu-west-1"
+parameter_overrides = "LogLevel=\\"DEBUG\\" AlarmEmail=\\"\\" SandboxHosts=\\"a b\\""
+"""
+SHOP = read_target(CONFIG, "shop")
+OUTPUTS = {
+    "WebhookUrl": "https://api-id.execute-api.eu-west-1.amazonaws.com/webhooks",
+    "ApiUrl": "https://api-id.execute-api.eu-west-1.amazonaws.com",
+    "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
+    "RegisterQueueUrl": "https://sqs.eu-west-1.amazonaws.com/123456789012/register",
+}
+
+
+class Cloud:
+    """CloudFormation with the stacks that it has been given."""
+
+    def __init__(self, **stacks: dict[str, str]) -> None:
+        self.stacks = stacks
+        self.regions: list[str] = []
+
+    def client(self, region: str) -> Cloud:
+        self.regions.append(region)
+        return self
+
+    def describe_stacks(self, **request: str) -> dict[str, Any]:
+        name = request["StackName"]
+        if name not in self.stacks:
+            message = f"Stack with id {name} does not exist"
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": message}}, "DescribeStacks")
+        outputs = [{"OutputKey": k, "OutputValue": v} for k, v in self.stacks[name].items()]
+        return {"Stacks": [{"StackName": name, "Outputs": outputs}]}
+
+
+class Sam:
+    """A SAM command line that makes a stack in the cloud, under the name that its user answers."""
+
+    def __init__(self, cloud: Cloud, answers: str, status: int = 0) -> None:
+        self.cloud, self.answers, self.status = cloud, answers, status
+        self.words: list[str] = []
+
+    def __call__(self, words: Sequence[str]) -> int:
+        self.words = list(words)
+        if not self.status:
+            self.cloud.stacks[self.answers] = OUTPUTS
+        return self.status
+
+
+def deployed(cloud: Cloud, sam: Sam, *, final: Target = SHOP, unattended: bool = False) -> tuple[int, str]:
+    """Status and printed text of one deployment."""
+    said: list[str] = []
+    status = deploy(
+        SHOP,
+        sam="sam",
+        given={"Architecture": "arm64"},
+        unattended=unattended,
+        formation=cloud.client,
+        run=sam,
+        again=lambda: final,
+        say=said.append,
+    )
+    return status, "\n".join(said)
+
+
+def test_the_first_deployment_is_guided_and_ends_with_the_webhook_url() -> None:
+    cloud = Cloud()
+    sam = Sam(cloud, "relay-shop")
+    status, said = deployed(cloud, sam)
+
+    assert status == 0
+    assert "--guided" in sam.words
+    assert OUTPUTS["WebhookUrl"] + "/my-shop" in said
+    assert "relay connections apply my-shop.json --stack relay-shop" in said
+    assert "RegisterQueue" not in said
+    assert cloud.regions == ["eu-west-1", "eu-west-1"]
+
+
+def test_an_existing_stack_is_updated_without_questions() -> None:
+    cloud = Cloud(**{"relay-shop": OUTPUTS})
+    sam = Sam(cloud, "relay-shop")
+    deployed(cloud, sam)
+
+    assert "--guided" not in sam.words
+    assert sam.words[:4] == ["sam", "deploy", "--config-env", "shop"]
+
+
+def test_a_pipeline_is_asked_nothing() -> None:
+    cloud = Cloud()
+    sam = Sam(cloud, "relay-shop")
+    deployed(cloud, sam, unattended=True)
+
+    assert "--guided" not in sam.words
+    assert "--no-confirm-changeset" in sam.words
+
+
+def test_the_answers_name_the_stack_that_is_shown() -> None:
+    cloud = Cloud()
+    answered = Target("shop", "other-name", "us-west-2", {})
+    status, said = deployed(cloud, Sam(cloud, "other-name"), final=answered)
+
+    assert status == 0
+    assert "--stack other-name" in said
+    assert cloud.regions[-1] == "us-west-2"
+
+
+def test_a_failed_deployment_shows_no_url_and_fails() -> None:
+    cloud = Cloud(**{"relay-shop": OUTPUTS})
+
+    assert deployed(cloud, Sam(cloud, "relay-shop", status=1)) == (1, "")
+
+
+def test_a_stack_that_is_not_there_afterwards_is_a_failure() -> None:
+    cloud = Cloud()
+    status, said = deployed(cloud, Sam(cloud, "elsewhere"))
+
+    assert status == 1
+    assert "relay-shop" in said
+
+
+def test_given_parameters_win_over_those_of_the_file_one_by_one() -> None:
+    words = command("sam", SHOP, exists=True, given={"LogLevel": "INFO", "Architecture": "x86_64"}, unattended=False)
+
+    overrides = words[words.index("--parameter-overrides") + 1 :]
+    assert overrides == ['LogLevel="INFO"', 'AlarmEmail=""', 'SandboxHosts="a b"', 'Architecture="x86_64"']
+
+
+def test_a_parameter_without_a_value_is_refused_by_name() -> None:
+    with pytest.raises(DeployProblem, match="LogLevel"):
+        parse(["LogLevel"])
+
+
+def test_an_unknown_environment_names_the_known_ones() -> None:
+    with pytest.raises(DeployProblem, match=r"one of shop$"):
+        read_target(CONFIG, "nosuch")
+
+
+def test_missing_credentials_say_what_to_do() -> None:
+    class SignedOut:
+        def describe_stacks(self, **request: str) -> dict[str, Any]:
+            raise NoCredentialsError
+
+    with pytest.raises(DeployProblem, match="sign in"):
+        describe(SignedOut(), "relay-shop")
+
+
+# --- the checked-in configuration -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_an_environment_sets_parameters_that_the_template_has(
+    checkout: Path, template: dict[str, Any], environment: str
+) -> None:
+    target = read_target((checkout / "samconfig.toml").read_text(), environment)
+
+    assert target.stack == f"loyalty-relay-{environment}"
+    for name, value in target.parameters.items():
+        definition = template["Parameters"][name]
+        assert value in [str(allowed) for allowed in definition.get("AllowedValues", [value])]
+    assert target.parameters["SecretsPrefix"] == target.stack
+
+
+@pytest.mark.parametrize("environment", ["default", "dev", "prod"])
+def test_whatever_is_deployed_is_tagged(checkout: Path, environment: str) -> None:
+    """Tags of the stack reach every resource that can carry tags."""
+    import tomllib
+
+    settings = tomllib.loads((checkout / "samconfig.toml").read_text())[environment]["deploy"]["parameters"]
+    assert "application=loyalty-relay" in settings["tags"].split()
+
+
+def test_production_is_protected_and_deployed_gradually(checkout: Path) -> None:
+    parameters = read_target((checkout / "samconfig.toml").read_text(), "prod").parameters
+
+    assert parameters["DeletionProtection"] == "true"
+    assert parameters["DeploymentStyle"].startswith("Canary")

@@ -1,0 +1,368 @@
+"""The stack says when it needs somebody, whom, and what to do; and a bad version goes back by itself."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from devkit.localstack.template import Code, code_folders, localize, read
+from loyalty_relay.observability import ALLOWED, METRICS, NAMESPACE
+
+Json = dict[str, Any]
+
+FUNCTIONS = ("Ingest", "Hydrate", "Register", "Update", "CrmPatch", "LinkStore", "Authorize")
+QUEUES = ("Register", "Update", "CrmPatch", "LinkStore", "Hydrate")
+
+
+def of_type(template: Json, kind: str) -> dict[str, Json]:
+    """Logical id -> properties of the resources of one type."""
+    return {n: r.get("Properties", {}) for n, r in template["Resources"].items() if r["Type"] == kind}
+
+
+def alarms(template: Json) -> dict[str, Json]:
+    """Logical id -> properties of every alarm."""
+    return of_type(template, "AWS::CloudWatch::Alarm")
+
+
+def metrics(alarm: Json) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(namespace, name, dimensions) of every metric that an alarm reads."""
+    own = [alarm] if "MetricName" in alarm else []
+    for metric in own + [m["MetricStat"]["Metric"] for m in alarm.get("Metrics", []) if "MetricStat" in m]:
+        dimensions = {d["Name"]: d["Value"] for d in metric["Dimensions"]}
+        yield metric["Namespace"], metric["MetricName"], dimensions
+
+
+def is_emitted(name: str, dimensions: Mapping[str, Any]) -> bool:
+    """Whether the functions write a metric with exactly these dimensions, whatever ConnectionMetrics says."""
+    sets = [{"service", *keys} for keys in METRICS[name] if "connection" not in keys]
+    return set(dimensions) in sets
+
+
+# --- alarms ---------------------------------------------------------------------------------------
+
+
+def test_every_alarm_goes_to_the_one_topic_and_says_when_it_is_over(template: Json) -> None:
+    assert list(of_type(template, "AWS::SNS::Topic")) == ["AlarmTopic"]
+    for alarm in alarms(template).values():
+        assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}]
+        # No traffic is no fault.
+        assert alarm["TreatMissingData"] == "notBreaching"
+        assert alarm["AlarmName"]["Fn::Sub"].startswith("${AWS::StackName}-")
+
+
+def test_an_alarm_names_its_runbook_and_every_runbook_belongs_to_an_alarm(template: Json, checkout: Path) -> None:
+    named = {re.findall(r"docs/runbooks/([a-z0-9-]+\.md)", a["AlarmDescription"])[0] for a in alarms(template).values()}
+
+    pages = {path.name for path in (checkout / "docs/runbooks").glob("*.md")} - {"README.md"}
+    assert named == pages
+    index = (checkout / "docs/runbooks/README.md").read_text()
+    assert all(f"({page})" in index for page in pages)
+
+
+@pytest.mark.parametrize("queue", ["Ingest", *QUEUES])
+def test_the_first_parked_message_raises_an_alarm(template: Json, queue: str) -> None:
+    alarm = alarms(template)[f"{queue}ParkedAlarm"]
+
+    dimensions = {"QueueName": {"Fn::GetAtt": [f"{queue}ParkedQueue", "QueueName"]}}
+    assert list(metrics(alarm)) == [("AWS/SQS", "ApproximateNumberOfMessagesVisible", dimensions)]
+    assert (alarm["Threshold"], alarm["ComparisonOperator"], alarm["EvaluationPeriods"]) == (
+        0,
+        "GreaterThanThreshold",
+        1,
+    )
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_queue_that_falls_behind_raises_an_alarm(template: Json, queue: str) -> None:
+    alarm = alarms(template)[f"{queue}AgeAlarm"]
+
+    dimensions = {"QueueName": {"Fn::GetAtt": [f"{queue}Queue", "QueueName"]}}
+    assert list(metrics(alarm)) == [("AWS/SQS", "ApproximateAgeOfOldestMessage", dimensions)]
+    assert alarm["Threshold"] == {"Ref": "OldestMessageSeconds"}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_failed_and_throttled_invocations_raise_an_alarm(template: Json, function: str) -> None:
+    found = alarms(template)
+    read_by_rate = {(namespace, name) for namespace, name, _ in metrics(found[f"{function}ErrorsAlarm"])}
+    assert read_by_rate == {("AWS/Lambda", "Errors"), ("AWS/Lambda", "Invocations")}
+    for _, _, dimensions in metrics(found[f"{function}ErrorsAlarm"]):
+        # Per alias, because a gradual deployment looks at it.
+        assert dimensions["Resource"] == {"Fn::Sub": f"${{{function}Function}}:live"}
+
+    ((namespace, name, dimensions),) = metrics(found[f"{function}ThrottlesAlarm"])
+    assert (namespace, name, dimensions["FunctionName"]) == ("AWS/Lambda", "Throttles", {"Ref": f"{function}Function"})
+
+
+@pytest.mark.parametrize(
+    ("alarm", "metric", "reason"),
+    [
+        ("CircuitOpenAlarm", "Failures", "circuit_open"),
+        ("CredentialsRefusedAlarm", "Failures", "credentials"),
+        ("TokenRefreshAlarm", "TokenRefreshFailed", None),
+        ("IngestUnavailableAlarm", "Unavailable", None),
+        ("UnforeseenAlarm", "Unforeseen", None),
+    ],
+)
+def test_what_the_code_reports_raises_an_alarm(template: Json, alarm: str, metric: str, reason: str | None) -> None:
+    expected = {"service": {"Ref": "AWS::StackName"}} | ({"reason": reason} if reason else {})
+
+    assert list(metrics(alarms(template)[alarm])) == [(NAMESPACE, metric, expected)]
+
+
+def test_the_reasons_of_alarms_are_reasons_of_errors() -> None:
+    from loyalty_relay import errors
+
+    assert errors.CircuitOpen.reason == "circuit_open"
+    assert errors.CredentialsRefused.reason == "credentials"
+
+
+def test_answers_of_the_gateway_raise_an_alarm(template: Json) -> None:
+    assert list(metrics(alarms(template)["Api5xxAlarm"])) == [("AWS/ApiGateway", "5xx", {"ApiId": {"Ref": "HttpApi"}})]
+
+
+def test_alarms_read_only_metrics_that_the_functions_write(template: Json) -> None:
+    ours = [m for alarm in alarms(template).values() for m in metrics(alarm) if m[0] == NAMESPACE]
+
+    assert ours
+    assert all(is_emitted(name, dimensions) for _, name, dimensions in ours)
+
+
+def test_the_functions_metrics_carry_the_stacks_name(template: Json) -> None:
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+
+    assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+    assert variables["RELAY_METRICS_BY_CONNECTION"] == {"Ref": "ConnectionMetrics"}
+
+
+def test_cloudwatch_may_publish_to_the_topic_and_only_for_this_account(template: Json) -> None:
+    (policy,) = of_type(template, "AWS::SNS::TopicPolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+
+    assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+# --- dashboard and queries ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dashboard(template: Json) -> Json:
+    """The dashboard's body, references left as they are."""
+    (found,) = of_type(template, "AWS::CloudWatch::Dashboard").values()
+    body: Json = json.loads(found["DashboardBody"]["Fn::Sub"])
+    return body
+
+
+def test_the_dashboard_refers_to_what_there_is(template: Json) -> None:
+    (found,) = of_type(template, "AWS::CloudWatch::Dashboard").values()
+    references = re.findall(r"\$\{([A-Za-z][A-Za-z0-9:]*)(?:\.[A-Za-z]+)?\}", found["DashboardBody"]["Fn::Sub"])
+
+    assert set(references) <= set(template["Resources"]) | {"AWS::StackName", "AWS::Region"}
+    assert {name for name in references if name.endswith("Alarm")} == set(alarms(template))
+
+
+def test_the_dashboard_shows_outcomes_and_latency_of_each_destination(dashboard: Json) -> None:
+    shown: set[tuple[str, ...]] = set()
+    for widget in dashboard["widgets"]:
+        for metric in widget["properties"].get("metrics", []):
+            words = [word for word in metric if isinstance(word, str)]
+            if words[:1] == [NAMESPACE]:
+                dimensions = dict(zip(words[2::2], words[3::2], strict=True))
+                assert is_emitted(words[1], dimensions), words
+                shown.add((words[1], *(dimensions[key] for key in sorted(dimensions) if key != "service")))
+
+    for destination in ("capillary", "kangaroo"):
+        assert ("Latency", destination) in shown
+        for outcome in ("applied", "unchanged", "stale", "duplicate", "ignored", "retrying", "parked"):
+            assert ("Outcomes", destination, outcome) in shown
+    assert ("Deliveries", "accepted") in shown
+
+
+def test_the_dashboard_searches_for_metrics_that_the_functions_write(dashboard: Json) -> None:
+    text = json.dumps(dashboard).replace('\\"', '"')
+    searches = re.findall(r"SEARCH\('\{LoyaltyRelay,([a-z,]+)\} MetricName=\"?(\w+)", text.replace("\\", ""))
+
+    assert len(searches) == 2
+    assert all(is_emitted(name, dict.fromkeys(keys.split(","))) for keys, name in searches)
+
+
+def test_widgets_do_not_lie_on_each_other(dashboard: Json) -> None:
+    taken: set[tuple[int, int]] = set()
+    for widget in dashboard["widgets"]:
+        columns = range(widget["x"], widget["x"] + widget["width"])
+        cells = {(x, y) for x in columns for y in range(widget["y"], widget["y"] + widget["height"])}
+        assert max(columns) < 24
+        assert not cells & taken, widget["properties"]["title"]
+        taken |= cells
+
+
+def test_saved_queries_ask_every_function_for_fields_that_are_logged(template: Json) -> None:
+    queries = of_type(template, "AWS::Logs::QueryDefinition")
+    groups = {f"{function}LogGroup" for function in FUNCTIONS}
+    functions_of_insights = {"fields", "filter", "stats", "sort", "by", "as", "asc", "desc", "and", "or", "like"}
+    functions_of_insights |= {"count", "count_distinct", "sum", "max", "pct", "latest", "ispresent"}
+
+    assert len(queries) == 7
+    for query in queries.values():
+        assert {group["Ref"] for group in query["LogGroupNames"]} == groups
+        text = re.sub(r'"[^"]*"', "", query["QueryString"])
+        named = set(re.findall(r"\bas (\w+)", text))
+        words = set(re.findall(r"@?\b[A-Za-z_]\w*", text)) - functions_of_insights - named
+        fields = {word for word in words if not word.startswith("@")}
+        assert fields <= ALLOWED | METRICS.keys() | {"message"}, query["Name"]
+
+
+# --- deployment -----------------------------------------------------------------------------------
+
+
+@cache
+def transformed(text: str, style: str = "AllAtOnce") -> Json:
+    """The plain resources that the transform makes of template.yaml, gradual deployment included."""
+    import boto3
+    from samtranslator.parser.parser import Parser
+    from samtranslator.translator.translator import Translator
+
+    template = read(text)
+    for name in code_folders(template):
+        template["Resources"][name]["Properties"]["ContentUri" if name == "RelayLayer" else "CodeUri"] = "s3://b/k"
+    session = boto3.Session(region_name="us-east-1")
+    found: Json = Translator({}, Parser(), boto_session=session).translate(template, {"DeploymentStyle": style})[
+        "Resources"
+    ]
+    return found
+
+
+def test_a_changed_layer_publishes_a_new_version_of_every_function(text: str) -> None:
+    def versions(layer: str) -> set[str]:
+        code = {name: Code("b", layer if name == "RelayLayer" else "k") for name in code_folders(read(text))}
+        body = localize(text, code=code, parameters={}, region="us-east-1").body
+        return {name for name, resource in body["Resources"].items() if resource["Type"] == "AWS::Lambda::Version"}
+
+    assert len(versions("one")) == 7
+    assert not versions("one") & versions("two")
+
+
+def longest_value(parameter: Json) -> int:
+    """Characters that a parameter's value can have: of a key's ARN 80, of a secrets' prefix 63."""
+    allowed = [str(value) for value in parameter.get("AllowedValues", [])]
+    return max(map(len, allowed)) if allowed else parameter.get("MaxLength", 80 if ":kms:" in str(parameter) else 63)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_configures_a_function_stands_in_its_versions_description(template: Json, function: str) -> None:
+    """A version whose description changes is made anew; without it a changed value would never reach the alias."""
+    properties = template["Resources"][f"{function}Function"]["Properties"]
+    referred = set(re.findall(r'"Ref": "(\w+)"', json.dumps([template["Globals"]["Function"], properties])))
+    configuring = referred & set(template["Parameters"]) - {"MaximumConcurrency", "DeploymentStyle"}
+    configuring -= {"IngestReservedConcurrency"}  # belongs to the function, not to its version
+
+    described = set(re.findall(r"\$\{(\w+)\}", properties["VersionDescription"]["Fn::Sub"]))
+    assert configuring <= described
+    longest = sum(longest_value(template["Parameters"][name]) for name in described)
+    assert longest + len(described) <= 256
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_gradual_deployment_goes_back_on_an_alarm(text: str, function: str, caplog: pytest.LogCaptureFixture) -> None:
+    found = transformed(text, "Linear10PercentEvery1Minute")
+
+    group = found[f"{function}FunctionDeploymentGroup"]["Properties"]
+    assert group["AlarmConfiguration"] == {
+        "Enabled": True,
+        "Alarms": [{"Name": {"Ref": f"{function}ErrorsAlarm"}}, {"Name": {"Ref": "UnforeseenAlarm"}}],
+    }
+    assert group["AutoRollbackConfiguration"]["Enabled"] is True
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+    assert "Linear10PercentEvery1Minute" in str(group["DeploymentConfigName"])
+    assert "DeploymentRole" in str(group["ServiceRoleArn"])
+    policy = found[f"{function}FunctionAliaslive"]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+    assert policy["DeploymentGroupName"] == {"Ref": f"{function}FunctionDeploymentGroup"}
+    assert "CodeDeployServiceRole" not in found
+
+
+def test_all_at_once_needs_no_codedeploy(text: str) -> None:
+    assert not [r for r in transformed(text).values() if r["Type"].startswith("AWS::CodeDeploy::")]
+
+
+def test_everybody_calls_the_alias(local: Json) -> None:
+    """Whoever called a function directly would be outside of a gradual deployment, and of SnapStart."""
+    for mapping in of_type(local, "AWS::Lambda::EventSourceMapping").values():
+        assert mapping["FunctionName"]["Ref"].endswith("Aliaslive")
+    for integration in of_type(local, "AWS::ApiGatewayV2::Integration").values():
+        assert "Aliaslive}" in integration["IntegrationUri"]["Fn::Sub"]
+    (authorizer,) = of_type(local, "AWS::ApiGatewayV2::Authorizer").values()
+    assert "AuthorizeFunctionAliaslive" in str(authorizer["AuthorizerUri"])
+
+
+# --- safety ---------------------------------------------------------------------------------------
+
+
+def test_an_own_key_encrypts_everything_that_is_kept(template: Json) -> None:
+    key = {"Fn::If": ["HasKmsKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+    for queue in of_type(template, "AWS::SQS::Queue").values():
+        assert queue["KmsMasterKeyId"] == key
+    for group in of_type(template, "AWS::Logs::LogGroup").values():
+        assert group["KmsKeyId"] == key
+    for table in of_type(template, "AWS::DynamoDB::Table").values():
+        assert table["SSESpecification"]["KMSMasterKeyId"] == key
+    assert template["Resources"]["DigestSecret"]["Properties"]["KmsKeyId"] == key
+    assert template["Resources"]["AlarmTopic"]["Properties"]["KmsMasterKeyId"] == key
+    assert template["Globals"]["Function"]["KmsKeyArn"] == key
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_may_use_an_own_key(template: Json, function: str) -> None:
+    policies = template["Resources"][f"{function}Role"]["Properties"]["ManagedPolicyArns"]
+
+    assert {"Fn::If": ["HasKmsKey", {"Ref": "KeyPolicy"}, {"Ref": "AWS::NoValue"}]} in policies
+    assert template["Resources"]["KeyPolicy"]["Condition"] == "HasKmsKey"
+
+
+def test_there_is_no_bucket_and_nothing_that_anybody_may_use(template: Json) -> None:
+    assert not [r for r in template["Resources"].values() if r["Type"].startswith("AWS::S3::")]
+    assert '"Principal": "*"' not in json.dumps(template)
+
+
+def test_the_gateway_limits_what_it_lets_through(template: Json) -> None:
+    settings = template["Resources"]["HttpApi"]["Properties"]["DefaultRouteSettings"]
+
+    limits = {"ThrottlingRateLimit": {"Ref": "ApiRequestsPerSecond"}, "ThrottlingBurstLimit": {"Ref": "ApiBurst"}}
+    assert settings == limits
+
+
+def test_only_ingest_can_have_a_concurrency_of_its_own(template: Json) -> None:
+    """A queue goes on handing out messages to a function at its reserved limit."""
+    limited = [n for n, r in template["Resources"].items() if "ReservedConcurrentExecutions" in r.get("Properties", {})]
+
+    assert limited == ["IngestFunction"]
+
+
+def test_only_ingest_can_start_from_a_snapshot_and_not_on_python_311(template: Json) -> None:
+    snapped = [n for n, r in template["Resources"].items() if "SnapStart" in r.get("Properties", {})]
+
+    assert snapped == ["IngestFunction"]
+    assert template["Rules"]["SnapStartNeedsPython312"]["RuleCondition"] == {
+        "Fn::Equals": [{"Ref": "SnapStart"}, "true"]
+    }
+
+
+def test_every_skipped_check_says_why(checkout: Path) -> None:
+    lines = (checkout / ".checkov.yaml").read_text().splitlines()
+    skipped = [number for number, line in enumerate(lines) if line.startswith("  - ")]
+
+    assert [lines[n].removeprefix("  - ") for n in skipped] == yaml.safe_load("\n".join(lines))["skip-check"]
+    assert all(lines[number - 1].startswith("  # ") for number in skipped)
+    assert "checkov:skip" not in (checkout / "template.yaml").read_text()
+
+
+def test_every_parameter_is_described_and_shown_in_a_group(template: Json) -> None:
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+
+    assert sorted(name for group in groups for name in group["Parameters"]) == sorted(template["Parameters"])
+    assert all(parameter["Description"] for parameter in template["Parameters"].values())
