@@ -25,17 +25,18 @@ def follow(
     *,
     seconds: float,
     expected: int = 1,
+    retrying: bool = False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[JournalEntry]:
     """The journal's entries of a delivery, once there are ``expected`` and all have an outcome; else those that there
-    are after ``seconds``.
+    are after ``seconds``. ``retrying``: that something is being tried again is answer enough.
     """
     journal = services_of(stack).journal
     end = clock() + seconds
     while True:
         entries = journal.show(delivery_id)
-        if (len(entries) >= expected and settled(entries)) or clock() >= end:
+        if (len(entries) >= expected and (retrying or settled(entries))) or clock() >= end:
             return list(entries)
         sleep(PAUSE)
 

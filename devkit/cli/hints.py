@@ -69,6 +69,7 @@ HINTS: Mapping[str, Hint] = {
     "bad_time": Hint("A time in the delivery is not one.", "Check what the platform sends for this topic."),
     "bad_revision": Hint("The revision in the delivery is not one.", "Check what the platform sends for this topic."),
     "bad_merge": Hint("The merge names no two customers.", "Check what the platform sends for this topic."),
+    "bad_update": Hint("An update in the delivery is not one.", "Check what the platform sends for this topic."),
     "error_object": Hint(
         "The platform sent an error in place of the entity.", "Check the rights of who registered the webhook."
     ),
@@ -88,6 +89,9 @@ HINTS: Mapping[str, Hint] = {
     "timeout": Hint("The destination did not answer in time; it is tried again by itself, after looking first."),
     "unavailable": Hint("The destination cannot serve now; it is tried again by itself."),
     "rate_limited": Hint("The destination's limit is used up for now; it waits for its turn."),
+    "customer_unknown": Hint(
+        "No event has named this customer's e-mail or phone yet; it waits for the one that does, up to 72 hours."
+    ),
     "lease_busy": Hint("Another event of the same customer is being applied; it waits for it."),
     "in_progress": Hint("Another copy of the same event is being applied."),
     "circuit_open": Hint("The destination is known to be failing; nothing is sent until a probe succeeds."),
@@ -125,9 +129,15 @@ HINTS: Mapping[str, Hint] = {
     "fulfilment_service": Hint("The location is a fulfilment service's, not a store."),
     "merge_failed": Hint("The shop could not merge the two customers; both stay."),
     "merge_not_completed": Hint("The merge goes on at the shop; its end is another event."),
+    "not_a_member": Hint("The customer is no member, and this connection registers nobody."),
+    "not_the_main_address": Hint("Another address than the customer's main one changed."),
     "role_not_wanted": Hint("The user is no customer (an administrator, for instance)."),
     "no_access_token": Hint(
         "The event only names a resource, and the connection cannot read it.", "Add source.api_credentials and apply."
+    ),
+    "no_merchants": Hint("The delivery names no merchant."),
+    "store_not_connected": Hint(
+        "One of the delivery's stores is not among the connection's.", "Add it to source.stores, if it is yours."
     ),
     "ping": Hint("A test of the webhook; it has no effect."),
     "gone": Hint("The resource was deleted at the source before it could be fetched."),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from devkit.cli.connection_store import read_file
 from devkit.cli.connections import store_of
+from devkit.cli.delivery import signed_headers
 from devkit.cli.fixtures import Sample
 from devkit.cli.output import CommandError
 from devkit.cli.running import SAMPLES
@@ -17,6 +19,7 @@ from loyalty_relay.commands import Command, CustomerRef, Event, plain
 from loyalty_relay.connections import Connection
 from loyalty_relay.errors import ConnectionInvalid, DeliveryRefused
 from loyalty_relay.sources import source_module
+from loyalty_relay.sources.base import Request
 from loyalty_relay.sources.translate import Skip, translate
 
 NOWHERE = "http://127.0.0.1:9"
@@ -85,7 +88,7 @@ def translation(sample: Sample, connection: Connection) -> Translation:
     skipped: list[tuple[Event, str]] = []
     problem: DeliveryRefused | None = None
     try:
-        changes = source_module(sample.platform).read(sample.request(), connection.source)
+        changes = source_module(sample.platform).read(_as_delivered(sample, connection), connection.source)
     except DeliveryRefused as error:
         return Translation([], [], error)
     for change in changes:
@@ -99,6 +102,16 @@ def translation(sample: Sample, connection: Connection) -> Translation:
         else:
             commands += [(change.event, command) for command in made]
     return Translation(commands, skipped, problem)
+
+
+def _as_delivered(sample: Sample, connection: Connection) -> Request:
+    """The request with its signature: some platforms are told apart by the headers that signing adds."""
+    secrets = [secret.value for secret in connection.source.secrets] or [""]
+    try:
+        headers = signed_headers(sample, secret=secrets[0], url=connection.source.public_url or "", now=time.time())
+    except CommandError:
+        return sample.request()
+    return replace(sample, headers=headers).request()
 
 
 def described(found: Translation) -> list[dict[str, Any]]:

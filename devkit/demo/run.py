@@ -86,7 +86,13 @@ class Demo:
         if answer.delivery_id is None:
             return ANSWERED, _differs(step.expected, ANSWERED)
         wanted = translation(sample, connection).entries
-        entries = follow(self._relay.stack, answer.delivery_id, seconds=OUTCOME_WITHIN, expected=wanted)
+        entries = follow(
+            self._relay.stack,
+            answer.delivery_id,
+            seconds=OUTCOME_WITHIN,
+            expected=wanted,
+            retrying="retrying" in step.expected,
+        )
         if not entries:
             return "none", f"no outcome within {OUTCOME_WITHIN:.0f} s"
         words = list(dict.fromkeys(entry.result.value for entry in entries))

@@ -1,0 +1,120 @@
+"""The demo's comparisons: each way in which an event can turn out otherwise than expected is noticed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from devkit.cli.fixtures import load
+from devkit.cli.mapping import file_connection, sample_connection
+from devkit.cli.running import SAMPLES
+from devkit.demo.expectations import Expectations
+from devkit.demo.scenario import LINKED, STORY, steps
+from devkit.demo.steps import Call, Delivery, in_short, upstream_problem, value_at
+from devkit.sandbox.recording import RecordedRequest
+from devkit.sandbox.vendor import JSON
+from loyalty_relay.sources import platforms, source_module
+
+REGISTER = Call("POST", "/v2/customers", {"profiles.0.firstName": "Ana"}, contains=("ana@example.com",))
+BODY: JSON = {"profiles": [{"firstName": "Ana", "identifiers": [{"type": "email", "value": "ana@example.com"}]}]}
+STEP = Delivery(
+    connection="shop",
+    platform="shopify",
+    topic="customers/create",
+    fixture="customers-create",
+    expected="applied",
+    calls=(REGISTER,),
+)
+
+
+def request(**members: object) -> RecordedRequest:
+    usual = RecordedRequest(
+        number=1,
+        time=0.0,
+        vendor="capillary",
+        prefix="/capillary",
+        method="POST",
+        path="/v2/customers",
+        body=BODY,
+        status=200,
+    )
+    return dataclasses.replace(usual, **members)  # type: ignore[arg-type]
+
+
+def test_the_expected_request_alone_is_as_expected() -> None:
+    token = request(path="/v3/oauth/token/generate", body=None)
+    looked_up = request(method="GET", path="/v1.1/customer/get", body=None)
+
+    assert upstream_problem(STEP, [token, looked_up, request()]) == ""
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ([], "made: none"),
+        ([request(), request()], "expected 1 changing"),
+        ([request(method="PUT")], "was PUT"),
+        ([request(path="/v2/customers/7")], "was POST /v2/customers/7"),
+        ([request(body={"profiles": [{"firstName": "Bea"}]})], "firstName should be 'Ana', was 'Bea'"),
+        ([request(body={"profiles": [{"firstName": "Ana"}]})], "'ana@example.com' is missing"),
+        ([request(status=500)], "was answered 500"),
+        ([request(status=None)], "was answered None"),
+        ([request(), request(vendor="kangaroo-integrations", path="/api/v1/integrations")], "expected 1 changing"),
+    ],
+)
+def test_any_other_request_is_noticed(made: list[RecordedRequest], says: str) -> None:
+    assert says in upstream_problem(STEP, made)
+
+
+def test_a_step_without_effect_allows_reading_only() -> None:
+    silent = dataclasses.replace(STEP, expected="stale", calls=())
+
+    assert upstream_problem(silent, [request(method="GET")]) == ""
+    assert upstream_problem(silent, [request()]) != ""
+
+
+def test_a_table_cell_shows_what_changed_something_and_shortens_ids() -> None:
+    patched = request(method="PATCH", path="/customers/11e724b2e558919b10ada7b666d1179c/crm-fields")
+
+    assert in_short([request(method="GET", path="/tags"), patched]) == "PATCH /customers/…/crm-fields 200"
+    assert in_short([]) == "–"
+
+
+@pytest.mark.parametrize(
+    ("path", "found"), [("profiles.0.firstName", "Ana"), ("profiles.4.firstName", None), ("x.y", None)]
+)
+def test_values_are_found_by_path(path: str, found: str | None) -> None:
+    assert value_at(BODY, path) == found
+
+
+def test_a_customer_is_created_once_and_updated_from_then_on() -> None:
+    connection = sample_connection("standard")
+    created, updated = (load("standard", f"customer.{what}") for what in ("created", "updated"))
+    rows = {topic.name: topic for topic in source_module("standard").topics}
+    expectations = Expectations()
+
+    unknown = Expectations().of(updated, rows["customer.updated"], connection)
+    shop = sample_connection("shopify")
+    stranger = load("shopify", "customers/update")
+    first_seen = Expectations().of(stranger, source_module("shopify").topics[2], shop)
+    first = expectations.of(created, rows["customer.created"], connection)
+    second = expectations.of(updated, rows["customer.updated"], connection)
+
+    assert connection.destination.vendor == "capillary"
+    assert (unknown.outcome, unknown.calls) == ("retrying", ())
+    assert [call.method for call in first_seen.calls] == [call.method for call in first.calls] == ["POST"]
+    assert [call.method for call in second.calls] == ["PUT|POST"]
+    assert "Dara" in first.calls[0].contains
+
+
+def test_every_platform_has_a_sample_connection_and_a_row_in_the_demo() -> None:
+    connections = [file_connection(path) for path in sorted(SAMPLES.glob("*.json"))]
+
+    planned = steps(connections)
+
+    assert {connection.source.platform for connection in connections} == set(platforms())
+    assert {step.platform for step in planned if isinstance(step, Delivery)} == set(platforms())
+    assert {STORY, LINKED} <= {step.connection for step in planned}
+    told = {step.expected for step in planned}
+    assert {"applied", "duplicate", "stale", "unchanged", "ignored", "parked", "refused"} <= told

@@ -1,0 +1,145 @@
+"""``relay dev`` as a person runs it: ready in one line, an event sent and sent again, everything gone at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("dev")]
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+class Dev:
+    """A running ``relay dev`` of its own, and commands that find it by its state file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state = folder / "dev.json"
+        unset = ("AWS_ENDPOINT_URL", "AWS_PROFILE", "RELAY_STACK", "RELAY_JOURNAL_TABLE")
+        self.env = {name: value for name, value in os.environ.items() if name not in unset}
+        self.env["RELAY_LOCAL_STATE"] = str(self.state)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "devkit", "dev", "--port", "0", "--json"],
+            cwd=CHECKOUT,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.ready: dict[str, Any] = json.loads(self.process.stdout.readline())
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "devkit", *arguments, "--json"],
+            cwd=CHECKOUT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def upstream(self) -> list[tuple[str, str]]:
+        with urllib.request.urlopen(f"{self.ready['sandbox']}/_sandbox/requests?vendor=capillary") as answer:  # noqa: S310
+            requests = json.load(answer)["requests"]
+        return [(request["method"], request["path"]) for request in requests]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    running = Dev(tmp_path_factory.mktemp("dev"))
+    yield running
+    if running.process.poll() is None:
+        running.stop()
+
+
+def test_the_ready_line_names_every_url(dev: Dev) -> None:
+    assert set(dev.ready) == {"ready", "api", "sandbox", "aws"}
+    assert dev.ready["ready"] is True
+    assert json.loads(dev.state.read_text())["api"] == dev.ready["api"]
+
+
+def test_an_event_is_applied_once_and_is_a_duplicate_when_it_is_sent_again(dev: Dev) -> None:
+    first = dev.run("send", "shopify", "customers/create")
+    again = dev.run("send", "shopify", "customers/create")
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    outcomes = [json.loads(run.stdout)["outcomes"][0]["outcome"] for run in (first, again)]
+    assert outcomes == ["applied", "duplicate"]
+    assert dev.upstream() == [("POST", "/v2/customers")]
+    delivery = json.loads(first.stdout)["delivery_id"]
+    shown = json.loads(dev.run("events", "show", delivery).stdout)
+    assert [entry["outcome"] for entry in shown["outcomes"]] == ["applied"]
+    for who in ("Ana.Nunez@example.com", "07700 900123", "7012345678901"):
+        listed = json.loads(dev.run("events", "list", "--customer", who).stdout)
+        assert delivery in [entry["delivery_id"] for entry in listed], who
+
+
+def test_a_delivery_that_cannot_be_translated_is_parked_and_redriven_after_it_can(dev: Dev, tmp_path: Path) -> None:
+    body = tmp_path / "body.json"
+    body.write_text(json.dumps({"note": "signed, but no customer"}))
+    connection = CHECKOUT / "events" / "connections" / "shopify-capillary.json"
+    assert dev.run("connections", "apply", str(connection), "--id", "parking").returncode == 0
+
+    sent = dev.run("send", "shopify", "customers/update", "--connection", "parking", "--file", str(body))
+    listed = json.loads(dev.run("parked", "list", "--connection", "parking").stdout)
+    redriven = dev.run("redrive", "--connection", "parking")
+
+    assert sent.returncode == 1
+    assert json.loads(sent.stdout)["outcomes"][0]["outcome"] == "parked"
+    assert [parked["operation"] for parked in listed] == ["ingest"]
+    assert redriven.returncode == 1
+    assert [failed["field"] for failed in json.loads(redriven.stdout)["failed"]] == [listed[0]["id"]]
+    assert len(json.loads(dev.run("parked", "list", "--connection", "parking").stdout)) == 1
+
+
+def test_a_wrong_signature_is_refused_and_reaches_nobody(dev: Dev) -> None:
+    before = dev.upstream()
+
+    sent = dev.run("send", "shopify", "customers/enable", "--secret", "fake-secret-of-somebody-else")
+
+    assert sent.returncode == 1
+    assert json.loads(sent.stdout)["status"] == 401
+    assert dev.upstream() == before
+
+
+def test_the_prerequisites_of_both_vendors_are_checked(dev: Dev) -> None:
+    for connection in ("shopify-capillary", "shopify-kangaroo"):
+        checked = dev.run("connections", "check", connection)
+        assert checked.returncode == 0, checked.stdout
+        assert json.loads(checked.stdout)["findings"]
+
+
+def test_a_store_is_linked_by_hand(dev: Dev) -> None:
+    given = ("--shop", "S-1", "--account", "A-1", "--name", "Acme", "--domain", "https://acme.example.com")
+
+    linked = dev.run("connections", "link-store", "shopify-kangaroo", *given)
+
+    assert linked.returncode == 0, linked.stderr
+    assert json.loads(linked.stdout)["link"]["shop_id"] == "S-1"
+
+
+def test_it_stops_in_order_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    running = Dev(tmp_path)
+
+    code = running.stop(signal.SIGINT)
+
+    assert code == 0
+    assert not running.state.exists()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"{running.ready['aws']}/_ministack/ready", timeout=5)  # noqa: S310 - our own URL
