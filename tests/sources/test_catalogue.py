@@ -21,6 +21,7 @@ from loyalty_relay.sources.base import (
     StoreErased,
     ThinChange,
     Topic,
+    Unreadable,
     Verdict,
 )
 from tests.sources.samples import EVENTS, NOW, PLATFORMS, Sample, connection, live, load, proofs, source
@@ -55,6 +56,8 @@ def becomes(change: Change) -> set[str]:
             return {"link-store"}
         case ThinChange():
             return {"hydrate"}
+        case Unreadable():
+            return {"parked"}
         case CustomerChanged(created=True):
             return {"register"}
         case _ if change.fields and all(name.startswith("tags.") for name in change.fields):

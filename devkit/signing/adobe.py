@@ -1,0 +1,27 @@
+"""Adobe: base64 of RSASSA-PKCS1-v1_5 with SHA-256, over the body for I/O Events (Adobe Developer docs: Signature
+verification) and over the body's base64 for Commerce webhooks (Adobe Commerce docs: Webhooks signature verification).
+
+A connection holds public keys only. What can be signed with here are the test keys, named by their public keys.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+from devkit.signing._sample_keys import signature
+
+
+def sign(fixture_headers: Mapping[str, str], body: bytes, *, secret: str, url: str, now: float) -> dict[str, str]:
+    """Deliveries of I/O Events name the path of a public key; handshakes are not signed at all."""
+    headers = {"Content-Type": "application/json", **fixture_headers}
+    names = {name.lower() for name in fixture_headers}
+    if "x-adobe-public-key1-path" in names:
+        return {**headers, "x-adobe-digital-signature-1": _text(signature(secret, body))}
+    if not body or body.startswith(b'{"validationUrl"'):
+        return headers
+    return {**headers, "x-adobe-commerce-webhook-signature": _text(signature(secret, base64.b64encode(body)))}
+
+
+def _text(value: bytes) -> str:
+    return base64.b64encode(value).decode()

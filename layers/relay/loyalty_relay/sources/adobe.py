@@ -1,0 +1,319 @@
+"""Adobe Commerce: I/O Events, one or many in a delivery, and the synchronous webhooks, which a shopper waits for.
+
+Sources: Adobe Developer docs "Introduction to Adobe I/O Events webhooks", "Webhook signature verification", "Retries";
+Adobe Commerce docs "Events reference", "Webhooks signature verification", "Webhooks responses", "Hooks".
+
+- I/O Events are signed by Adobe for all of its customers alike, so that the signature says "Adobe" and only
+  ``recipientclientid`` says "for this client": both belong to the proof. Everything used stands in the signed body.
+- Commerce webhooks are signed by the shop. The body is what the merchant has selected, and the topic is in the path,
+  where nobody signs it: both topics with a customer are read by their body's shape.
+- Only subscribed fields are present. Absent says nothing, and a phone number is known from addresses only.
+- I/O Events drops what is answered with 4xx. A key that cannot be fetched is therefore a 503.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from loyalty_relay.commands import Event
+from loyalty_relay.connections import Source
+from loyalty_relay.errors import Untranslatable
+from loyalty_relay.rsa import public_key, verified
+from loyalty_relay.sources._adobe_bodies import PLATFORM, READERS, Delivery
+from loyalty_relay.sources._adobe_keys import PATH, KeyUnavailable, PublicKeys, usable
+from loyalty_relay.sources.base import (
+    Change,
+    NothingToDo,
+    Reply,
+    Request,
+    SourceModule,
+    Topic,
+    Unreadable,
+    Verdict,
+)
+from loyalty_relay.sources.wire import body_digest, json_object, json_value, member, moment, text_id, text_or_none
+
+TOPICS = (
+    Topic(name="observer.customer_save_commit_after", becomes="register", fixture="customer-created"),
+    Topic(
+        name="observer.customer_save_commit_after",
+        becomes="update",
+        fixture="customer-updated",
+        note="registers whom it does not know",
+    ),
+    Topic(
+        name="observer.customer_save_commit_after", becomes="update", fixture="customers-batch", note="several at once"
+    ),
+    Topic(name="observer.customer_save_after", becomes="update", fixture="customer-saved", note="before the commit"),
+    Topic(name="observer.customer_register_success", becomes="register", fixture="customer-registered"),
+    Topic(name="observer.customer_delete_commit_after", becomes="retire", fixture="customer-deleted"),
+    Topic(name="observer.customer_login", becomes="ignored", fixture="customer-login"),
+    Topic(name="observer.customer_address_save_commit_after", becomes="update", fixture="address-saved"),
+    Topic(name="observer.store_save_commit_after", becomes="link-store", fixture="store-saved", note="a store view"),
+    Topic(
+        name="observer.store_group_save_commit_after",
+        becomes="ignored",
+        fixture="store-group-saved",
+        note="its store views are linked",
+    ),
+    Topic(
+        name="observer.store_group_delete_commit_after",
+        becomes="ignored",
+        fixture="store-group-deleted",
+        note="links are kept",
+    ),
+    Topic(
+        name="plugin.magento.customer.api.customer_repository.save",
+        becomes="update",
+        fixture="webhook-customer-saved",
+        note="Commerce webhook",
+    ),
+    Topic(
+        name="plugin.magento.customer.api.customer_repository.delete_by_id",
+        becomes="retire",
+        fixture="webhook-customer-deleted",
+        note="Commerce webhook",
+    ),
+    Topic(
+        name="plugin.magento.customer.api.address_repository.save",
+        becomes="update",
+        fixture="webhook-address-saved",
+        note="Commerce webhook",
+    ),
+    Topic(name="challenge", becomes="handshake", fixture="challenge", note="when a registration is saved"),
+    Topic(name="validation", becomes="handshake", fixture="validation-url", note="an operator opens the logged URL"),
+)
+
+COMMERCE_SIGNATURE = "x-adobe-commerce-webhook-signature"
+EVENT_PREFIX = "com.adobe.commerce."
+ADMIN = "0"
+"""The store view of whatever is done in the Admin."""
+
+MAX_SIGNATURE = 2048
+"""Characters of base64; a signature of the longest key has fewer."""
+
+_SIGNATURES = tuple((f"x-adobe-digital-signature-{n}", f"x-adobe-public-key{n}-path") for n in (1, 2))
+_RECIPIENT = ("recipientclientid", "recipient_client_id")
+_OPTIONS = ("client_id", "provider", "public_keys")
+_CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+
+
+class Adobe(SourceModule):
+    """RSASSA-PKCS1-v1_5 with SHA-256, in base64: over the raw body under one of two keys of Adobe's (I/O Events), or
+    over the body's base64 under the shop's own key (Commerce webhooks), which is what ``secrets`` hold. No time is
+    signed.
+    """
+
+    platform = PLATFORM
+    topics = TOPICS
+    needs_secrets = False
+    api_domains = ("static.adobeioevents.com",)
+
+    def __init__(self, keys: PublicKeys | None = None) -> None:
+        self._keys = keys or PublicKeys()
+
+    def check(self, source: Source) -> Iterable[tuple[str, str]]:
+        """One of the mechanisms must be able to prove itself, with keys that prove something."""
+        options = source.options
+        yield from ((f"options.{name}", f"is not a known name here; there are {', '.join(_OPTIONS)}")
+                    for name in options if name not in _OPTIONS)  # fmt: skip
+        for name in ("client_id", "provider"):
+            if name in options and text_or_none(options[name]) != options[name]:
+                yield f"options.{name}", "must be a text"
+        if not source.secrets and "client_id" not in options:
+            yield "options.client_id", "is required for I/O Events; Commerce webhooks need a public key in secrets"
+        for index, secret in enumerate(source.secrets):
+            if reason := _unusable(secret.value):
+                yield f"secrets.{index}.value", reason
+        pinned = options.get("public_keys", {})
+        if not isinstance(pinned, dict):
+            yield "options.public_keys", "must be an object of path -> public key in PEM"
+            return
+        for path, pem in pinned.items():
+            if not PATH.fullmatch(path):
+                yield f"options.public_keys.{path}", "must be a path such as /prod/keys/pub-key-0a1b2c.pem"
+            elif reason := _unusable(pem):
+                yield f"options.public_keys.{path}", reason
+
+    def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
+        """One valid signature of an I/O event is enough. ``secrets``: public keys of Commerce webhooks."""
+        if _is_io_event(request):
+            return self._io_event(request, source, now)
+        given = request.header(COMMERCE_SIGNATURE)
+        if given is None:
+            return Verdict.NO_SIGNATURE
+        signature = _decoded(given)
+        if signature is None:
+            return Verdict.MALFORMED
+        text = base64.b64encode(request.body)
+        keys = [key for secret in secrets if (key := usable(secret)) is not None]
+        return Verdict.AUTHENTIC if any(verified(key, signature, text) for key in keys) else Verdict.WRONG
+
+    def _io_event(self, request: Request, source: Source, now: float) -> Verdict:
+        if not _addressed(request, source):
+            return Verdict.WRONG
+        verdict = Verdict.MALFORMED
+        for signature_header, path_header in _SIGNATURES:
+            signature, path = _decoded(request.header(signature_header)), request.header(path_header)
+            if signature is None or path is None or not PATH.fullmatch(path):
+                continue
+            try:
+                key = self._keys.key(path, source, now)
+            except KeyUnavailable:
+                verdict = Verdict.UNDECIDED
+                continue
+            if key is not None and verified(key, signature, request.body):
+                return Verdict.AUTHENTIC
+            verdict = verdict if verdict is Verdict.UNDECIDED else Verdict.WRONG
+        return verdict
+
+    def handshake(self, request: Request, source: Source) -> Reply | None:
+        """The challenge, echoed; and a validation URL, which an operator may open: a URL that anybody could have sent
+        is never followed from here.
+        """
+        if "client_id" not in source.options:
+            return None
+        if request.method == "GET" and _CHALLENGE.fullmatch(challenge := request.query.get("challenge", "")):
+            headers = {"content-type": "application/json", "x-content-type-options": "nosniff"}
+            return Reply(status=200, body=f'{{"challenge":"{challenge}"}}', headers=headers)
+        if request.method == "POST" and not _is_io_event(request) and (url := _validation_url(request)):
+            return Reply(status=200, note={"where": url})
+        return None
+
+    def read(self, request: Request, source: Source) -> list[Change]:
+        """The events of the delivery, each by itself."""
+        if not _is_io_event(request):
+            return [_hook(request, source)]
+        body = json_value(request.body)
+        if not isinstance(body, list):
+            return [_event(body, request.body, source)]
+        return [_one_of_many(event, position, request.body, source) for position, event in enumerate(body)]
+
+    def accepted(self, request: Request) -> Reply:
+        """A Commerce webhook is told that the shopper may go on."""
+        if _is_io_event(request):
+            return Reply(status=200)
+        return Reply(status=200, body='{"op":"success"}', headers={"content-type": "application/json"})
+
+
+def _is_io_event(request: Request) -> bool:
+    return any(request.header(header) for header, _ in _SIGNATURES)
+
+
+def _addressed(request: Request, source: Source) -> bool:
+    """Whether every event is for this connection's client, by both names that the member may have."""
+    client = source.options.get("client_id")
+    try:
+        body = json_value(request.body)
+    except Untranslatable:
+        return False
+    events = body if isinstance(body, list) else [body]
+    return isinstance(client, str) and bool(client) and bool(events) and all(_for(client, event) for event in events)
+
+
+def _for(client: str, event: Any) -> bool:
+    told = [event[name] for name in _RECIPIENT if name in event] if isinstance(event, dict) else []
+    return bool(told) and all(recipient == client for recipient in told)
+
+
+def _decoded(text: str | None) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True) if text and len(text) <= MAX_SIGNATURE else None
+    except ValueError:
+        return None
+
+
+def _unusable(pem: Any) -> str | None:
+    """Why a text is no public key that proves anything; None when it is one."""
+    try:
+        public_key(pem if isinstance(pem, str) else "")
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _validation_url(request: Request) -> str | None:
+    """The URL of Adobe's own in a validation request; None for everything else."""
+    try:
+        url = json_object(request.body).get("validationUrl") if len(request.body) <= MAX_SIGNATURE else None
+        parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
+    except (Untranslatable, ValueError):
+        return None
+    if parts is None or parts.scheme != "https" or not (parts.hostname or "").endswith(".adobe.io"):
+        return None
+    return url
+
+
+# -- I/O Events ---------------------------------------------------------------------------------------------------
+
+
+def _event(event: Any, raw: bytes, source: Source) -> Change:
+    if not isinstance(event, dict):
+        raise Untranslatable("not_an_object")
+    kind = text_or_none(event.get("type"))
+    if kind is None:
+        raise Untranslatable("no_topic")
+    provider = (text_or_none(event.get("source")) or "").removeprefix("urn:uuid:")
+    told = next((event[name] for name in ("eventid", "event_id", "id") if event.get(name)), None)
+    value, scope = member(event, "data", "value"), text_or_none(member(event, "data", "_metadata", "storeId"))
+    delivery = Delivery(
+        topic=_topic(kind.removeprefix(EVENT_PREFIX)),
+        value=value if isinstance(value, dict) else {},
+        id=body_digest(raw) if told is None else text_id(told),
+        raw=raw,
+        time=moment(event.get("time")) or "",
+        provider=provider,
+        scope=scope if scope != ADMIN else None,
+        stores=source.stores,
+    )
+    reader = READERS.get(delivery.topic)
+    if reader is None:
+        return NothingToDo(event=delivery.event(""), reason="topic_not_used")
+    if provider != source.options.get("provider", provider):
+        return NothingToDo(event=delivery.event(""), reason="store_not_connected")
+    return reader(delivery)
+
+
+def _one_of_many(event: Any, position: int, raw: bytes, source: Source) -> Change:
+    """One event of a batch: what is wrong with it is no reason to hold up the others."""
+    try:
+        return _event(event, raw, source)
+    except Untranslatable as problem:
+        topic = text_or_none(member(event, "type")) or ""
+        named = Event(source=PLATFORM, topic=topic, id=body_digest(str(position), raw), entity_id="")
+        return Unreadable(event=named, problem=problem)
+
+
+# -- Commerce webhooks --------------------------------------------------------------------------------------------
+
+
+def _hook(request: Request, source: Source) -> Change:
+    if request.topic is None:
+        raise Untranslatable("no_topic")
+    body = json_object(request.body)
+    delivery = Delivery(topic=_topic(request.topic), value=body, id="", raw=request.body, stores=source.stores)
+    reader = READERS.get(delivery.topic)
+    if reader is None:
+        return NothingToDo(event=delivery.event(""), reason="topic_not_used")
+    if (".delete" in delivery.topic or "_delete_" in delivery.topic) != _is_id_alone(body):
+        raise Untranslatable("topic_mismatch", "a deletion tells an id and nothing else, and only a deletion does")
+    return reader(delivery)
+
+
+def _is_id_alone(body: Any) -> bool:
+    """A saved entity cannot be replayed as a deletion, nor the other way round."""
+    return isinstance(body, dict) and len(body) == 1 and not isinstance(next(iter(body.values())), dict)
+
+
+def _topic(name: str) -> str:
+    """Cloud service installations leave out ``magento.``; one name will do for both."""
+    return (
+        name.replace("plugin.customer.", "plugin.magento.customer.", 1) if name.startswith("plugin.customer.") else name
+    )
+
+
+SOURCE = Adobe()
