@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from devkit.cli.output import CommandError
-from devkit.cli.services import services_of
+from devkit.cli.services import services_of, unlogged
 from devkit.cli.stack import Stack
 from loyalty_relay.connections import Connection
 from loyalty_relay.deadline import Deadline
@@ -24,7 +24,8 @@ def probe(stack: Stack, connection: Connection, *, seconds: float) -> list[dict[
     crm: Any = services_of(stack).crm(connection)
     deadline = Deadline(time.monotonic() + seconds, time.monotonic)
     try:
-        findings = crm.probe(deadline)
+        with unlogged():
+            findings = crm.probe(deadline)
     except RelayError as error:
         from devkit.cli.hints import meaning
 
@@ -50,7 +51,8 @@ def exchange(stack: Stack, connection: Connection, code: str) -> None:
     """Exchange a code for tokens and keep them where the functions look. Raises CommandError or RelayError."""
     _needs_authorization(connection)
     crm: Any = services_of(stack).crm(connection)
-    crm.authorize(code, Deadline(time.monotonic() + EXCHANGE_SECONDS, time.monotonic))
+    with unlogged():
+        crm.authorize(code, Deadline(time.monotonic() + EXCHANGE_SECONDS, time.monotonic))
 
 
 def _needs_authorization(connection: Connection) -> None:

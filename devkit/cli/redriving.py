@@ -7,7 +7,7 @@ import json
 from devkit.cli.hints import hint
 from devkit.cli.output import CommandError
 from devkit.cli.parked_queues import Parked, ParkedQueues
-from devkit.cli.services import services_of
+from devkit.cli.services import services_of, unlogged
 from devkit.cli.stack import Stack
 
 
@@ -30,7 +30,8 @@ def _translate_again(stack: Stack, parked: Parked) -> str:
 
     try:
         body = json.loads(parked.messages[0].body)
-        answer = Ingest(services_of(stack)).redrive(body)
+        with unlogged():
+            answer = Ingest(services_of(stack)).redrive(body)
     except (ValueError, KeyError, TypeError) as error:
         raise CommandError(f"it is not a parked delivery ({type(error).__name__})") from error
     if answer["outcome"] == "parked":

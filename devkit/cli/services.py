@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+
 from devkit.cli.stack import Stack
 from loyalty_relay.services import Services
 from loyalty_relay.settings import Settings
@@ -10,3 +14,10 @@ from loyalty_relay.settings import Settings
 def services_of(stack: Stack) -> Services:
     """The services of a stack, as its functions have them."""
     return Services(Settings(environment=stack.environment()), client=stack.client)
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """Keeps off standard output what layer code writes there for CloudWatch: log lines and metrics."""
+    with redirect_stdout(io.StringIO()):
+        yield

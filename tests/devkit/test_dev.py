@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("dev")]
@@ -37,11 +38,11 @@ class Dev:
         assert self.process.stdout is not None
         self.ready: dict[str, Any] = json.loads(self.process.stdout.readline())
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "devkit", *arguments, "--json"],
             cwd=CHECKOUT,
-            env=self.env,
+            env=env or self.env,
             capture_output=True,
             text=True,
             check=False,
@@ -123,6 +124,42 @@ def test_the_prerequisites_of_both_vendors_are_checked(dev: Dev) -> None:
         checked = dev.run("connections", "check", connection)
         assert checked.returncode == 0, checked.stdout
         assert json.loads(checked.stdout)["findings"]
+
+
+def test_a_business_is_authorized_by_the_code_of_its_page(dev: Dev, tmp_path: Path) -> None:
+    data = json.loads((CHECKOUT / "events" / "connections" / "shopify-kangaroo.json").read_text())
+    data["destination"]["credentials"] = {
+        "type": "authorization_code",
+        "application_key": "fake-application-key",
+        "client_id": "11",
+        "client_secret": "fake-code-client-secret",
+        "redirect_uri": "https://app.example.com/oauth/callback",
+        "account": "demo-business",
+    }
+    file = tmp_path / "authorized.json"
+    file.write_text(json.dumps(data))
+    assert dev.run("connections", "apply", str(file)).returncode == 0
+
+    before = dev.run("connections", "check", "authorized")
+    page = json.loads(dev.run("connections", "authorize", "authorized").stdout)["url"]
+    allowed = httpx.get(page)
+    code = allowed.next_request.url.params["code"] if allowed.next_request else ""
+    done = dev.run("connections", "authorize", "authorized", "--code", code)
+    after = dev.run("connections", "check", "authorized")
+
+    assert before.returncode == 1
+    assert not json.loads(before.stdout)["ok"]
+    assert done.returncode == 0, done.stderr
+    assert after.returncode == 0, after.stdout
+
+
+def test_the_endpoint_alone_is_enough_to_find_the_stack(dev: Dev, tmp_path: Path) -> None:
+    elsewhere = {**dev.env, "RELAY_LOCAL_STATE": str(tmp_path / "none.json"), "AWS_ENDPOINT_URL": dev.ready["aws"]}
+
+    sent = dev.run("send", "square", "customer.created", env=elsewhere)
+
+    assert sent.returncode == 0, sent.stderr
+    assert json.loads(sent.stdout)["url"].startswith(dev.ready["api"])
 
 
 def test_a_store_is_linked_by_hand(dev: Dev) -> None:
