@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from devkit.signing import signer
 from loyalty_relay.connections import Connection, Source
@@ -52,7 +53,12 @@ class Sample:
     query: dict[str, str] = field(default_factory=dict)
 
     def json(self) -> Any:
-        return json.loads(self.body)
+        """The body's JSON; of a form, that of its field ``payload``."""
+        return json.loads(self.form().get("payload", self.body))
+
+    def form(self) -> dict[str, str]:
+        """The body's fields, where it is a form that carries an entity."""
+        return dict(parse_qsl(self.body.decode())) if self.body.startswith(b"payload=") else {}
 
     def changed(self, **members: Any) -> Sample:
         """The same with top-level members of its body replaced; ``...`` removes one."""
@@ -60,7 +66,10 @@ class Sample:
         return self.with_body({name: value for name, value in data.items() if value is not ...})
 
     def with_body(self, data: Any) -> Sample:
-        return replace(self, body=json.dumps(data, ensure_ascii=False).encode())
+        """Another body, in a form where it was in one."""
+        text = json.dumps(data, ensure_ascii=False)
+        form = self.form()
+        return replace(self, body=urlencode({**form, "payload": text}).encode() if form else text.encode())
 
     def with_headers(self, **headers: str) -> Sample:
         """Further or other headers; underscores stand for hyphens."""

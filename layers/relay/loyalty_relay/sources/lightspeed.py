@@ -1,0 +1,312 @@
+"""Lightspeed Retail (X-Series), once Vend: customers come whole, as JSON in a form.
+
+Sources: X-Series API docs "Webhooks", "How to react to events", "Webhook example payloads"; the API reference (2026-07)
+and API 1.0 for the two shapes that a customer may have.
+
+- The request names no topic, so every webhook has a URL of its own with the topic after the connection. Nobody signs
+  it; the body's shape must fit.
+- Only webhooks of OAuth applications are signed. Those that somebody adds by hand are not: the connection must say so,
+  and its URL is then the only secret.
+- The documentation leaves open how the signature is written and what exactly it covers. Either of hex and base64 over
+  the form's own bytes is taken, unless the connection says it more exactly.
+- A customer's ``version`` only ever rises, and a deletion is a version too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from loyalty_relay.commands import Event, Version, revision
+from loyalty_relay.connections import Source
+from loyalty_relay.errors import NotAuthentic, Untranslatable
+from loyalty_relay.sources.base import (
+    Change,
+    CustomerChanged,
+    CustomerRetired,
+    NothingToDo,
+    Request,
+    SourceModule,
+    Topic,
+    Verdict,
+)
+from loyalty_relay.sources.wire import (
+    address_line,
+    base64_text,
+    body_digest,
+    hmac_sha256,
+    json_object,
+    matching,
+    member,
+    moment,
+    text_id,
+    text_or_none,
+)
+
+PLATFORM = "lightspeed"
+
+TOPICS = (
+    Topic(name="customer.update", becomes="register", fixture="customer-created"),
+    Topic(name="customer.update", becomes="update", fixture="customer-updated", note="registers whom it does not know"),
+    Topic(name="customer.update", becomes="update", fixture="customer-updated-1-0", note="as API 1.0 has it"),
+    Topic(name="customer.update", becomes="retire", fixture="customer-deleted", note="with deleted_at"),
+    Topic(name="sale.update", becomes="ignored", fixture="sale-updated"),
+    Topic(name="product.update", becomes="ignored", fixture="product-updated"),
+    Topic(name="inventory.update", becomes="ignored", fixture="inventory-updated"),
+    Topic(name="register_closure.create", becomes="ignored", fixture="register-closed"),
+    Topic(name="consignment.send", becomes="ignored", fixture="consignment-sent"),
+    Topic(name="consignment.receive", becomes="ignored", fixture="consignment-received"),
+)
+
+ENCODINGS: Mapping[str, Callable[[bytes], str]] = {"hex": bytes.hex, "base64": base64_text}
+COVERS = ("form", "payload")
+_OPTIONS = ("signature_encoding", "signature_covers", "retailers")
+_SIGNATURE = re.compile(r"\s*(signature|algorithm)\s*=\s*([^\s,]+)\s*", re.IGNORECASE)
+_PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
+
+
+class Lightspeed(SourceModule):
+    """HMAC-SHA256 over the raw form under the app's client secret, as ``signature=…,algorithm=HMAC-SHA256``. No time is
+    signed.
+    """
+
+    platform = PLATFORM
+    topics = TOPICS
+    may_be_unsigned = True
+
+    def check(self, source: Source) -> Iterable[tuple[str, str]]:
+        """Retailers by their domain prefix."""
+        if not source.stores:
+            yield "stores", "needs at least one retailer, by domain prefix"
+        for index, store in enumerate(source.stores):
+            if not _PREFIX.fullmatch(store):
+                yield f"stores.{index}", "must be a domain prefix: the first part of PREFIX.retail.lightspeed.app"
+        known = {store.casefold() for store in source.stores}
+        for name, value in source.options.items():
+            if name not in _OPTIONS:
+                yield f"options.{name}", f"is not a known name here; there are {', '.join(_OPTIONS)}"
+            elif name == "signature_encoding" and value not in ENCODINGS:
+                yield f"options.{name}", f"must be one of {', '.join(ENCODINGS)}"
+            elif name == "signature_covers" and value not in COVERS:
+                yield f"options.{name}", f"must be one of {', '.join(COVERS)}"
+            elif name == "retailers" and (
+                not isinstance(value, dict)
+                or not all(prefix.casefold() in known and isinstance(told, str) for prefix, told in value.items())
+            ):
+                yield f"options.{name}", "must be an object of domain prefix (one of stores) -> retailer id"
+
+    def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
+        """Any live secret will do."""
+        header = request.header("x-signature")
+        if header is None:
+            return Verdict.NO_SIGNATURE
+        given = _signature(header)
+        if given is None:
+            return Verdict.MALFORMED
+        signed = request.body
+        if source.options.get("signature_covers") == "payload":
+            signed = _form(request).get("payload", "").encode("utf-8", "surrogatepass")
+        chosen = source.options.get("signature_encoding")
+        encodings = [encode for name, encode in ENCODINGS.items() if chosen in (None, name)]
+        macs = [hmac_sha256(secret, signed) for secret in secrets]
+        text = given.lower() if re.fullmatch(r"[0-9A-Fa-f]{64}", given) else given
+        return matching(text, [encode(mac) for mac in macs for encode in encodings])
+
+    def store(self, request: Request, source: Source) -> str | None:
+        """The retailer, by the form's domain prefix, else by the payload's retailer id. Neither has to be there; where
+        a connection has several retailers it cannot do without.
+        """
+        told = text_or_none(_form(request).get("domain_prefix"))
+        if told is not None:
+            return told
+        retailer = _retailer_id(request)
+        known = next((prefix for prefix, found in _retailers(source).items() if found == retailer), None)
+        return known if known is not None or len(source.stores) == 1 else ""
+
+    def read(self, request: Request, source: Source) -> list[Change]:
+        """One delivery tells of one thing."""
+        if request.topic is None:
+            raise Untranslatable("no_topic")
+        payload = _form(request).get("payload")
+        if payload is None:
+            raise Untranslatable("no_payload", "the form has no field payload")
+        only = source.stores[0] if source.stores else None
+        delivery = _Delivery(
+            topic=request.topic, body=json_object(payload), raw=payload, store=self.store(request, source) or only
+        )
+        delivery.same_retailer(source)
+        reader = _READERS.get(request.topic)
+        if reader is None:
+            return [NothingToDo(event=delivery.event(""), reason="topic_not_used")]
+        return [reader(delivery)]
+
+
+def _signature(header: str) -> str | None:
+    """The signature in ``signature=…,algorithm=HMAC-SHA256``; None when the header says anything else."""
+    parts = [_SIGNATURE.fullmatch(part) for part in header.split(",")]
+    told = {found[1].lower(): found[2] for found in parts if found}
+    if len(parts) != 2 or len(told) != 2 or told["algorithm"].upper() != "HMAC-SHA256":
+        return None
+    return told["signature"]
+
+
+def _form(request: Request) -> dict[str, str]:
+    """The form's fields; empty when the body is no form. A field that comes twice counts once, as first told."""
+    try:
+        pairs = parse_qsl(request.body.decode(), keep_blank_values=True, errors="strict", max_num_fields=100)
+    except ValueError:
+        return {}
+    return dict(reversed(pairs))
+
+
+def _retailer_id(request: Request) -> str | None:
+    try:
+        return text_or_none(json_object(_form(request).get("payload", "")).get("retailer_id"))
+    except Untranslatable:
+        return None
+
+
+def _retailers(source: Source) -> dict[str, str]:
+    """Domain prefix -> retailer id, as far as the connection says."""
+    told = source.options.get("retailers")
+    return {prefix.casefold(): retailer for prefix, retailer in told.items()} if isinstance(told, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """An authentic delivery: the form's payload, and what the path and the form say about it."""
+
+    topic: str
+    body: Mapping[str, Any]
+    raw: str
+    store: str | None
+
+    def event(self, entity_id: str, time: str = "") -> Event:
+        """The event under the identity of its payload."""
+        return Event(
+            source=PLATFORM, topic=self.topic, id=body_digest(self.topic, self.raw), entity_id=entity_id, time=time
+        )
+
+    def same_retailer(self, source: Source) -> None:
+        """Raises NotAuthentic when the payload is of another retailer than the form says."""
+        told = text_or_none(self.body.get("retailer_id"))
+        expected = _retailers(source).get((self.store or "").casefold())
+        if told is not None and expected is not None and told != expected:
+            raise NotAuthentic("the payload is of another retailer")
+
+
+# -- customers ----------------------------------------------------------------------------------------------------
+
+_FIELDS = {
+    "first_name": ("first_name",),
+    "last_name": ("last_name",),
+    "email": ("email",),
+    "birthday": ("date_of_birth",),
+    "gender": ("gender", "sex"),
+    "notes": ("note",),
+    "postal_code": ("physical_postcode",),
+}
+_ADDRESS = (
+    ("physical_address_1", "physical_address1"),
+    ("physical_address_2", "physical_address2"),
+    ("physical_suburb",),
+    ("physical_city",),
+    ("physical_state",),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Customer:
+    """A customer in either shape: flat, or as API 1.0 has it with contact details in an object of their own."""
+
+    body: Mapping[str, Any]
+
+    def told(self, *names: str) -> tuple[bool, Any]:
+        """(whether it is told, value) of a member by any of its names; what is not empty before what is."""
+        contact = self.body.get("contact")
+        places = [self.body, contact] if isinstance(contact, dict) else [self.body]
+        found = [place[name] for name in names for place in places if name in place]
+        return bool(found), next((value for value in found if value not in (None, "")), None)
+
+    def text(self, *names: str) -> str | None:
+        """A member as text. Raises Untranslatable('bad_field') when it is none."""
+        value = self.told(*names)[1]
+        if isinstance(value, bool | dict | list):
+            raise Untranslatable("bad_field", f"{names[0]} is not a text")
+        return text_or_none(value)
+
+    def fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {ours: self.text(*names) for ours, names in _FIELDS.items() if self.told(*names)[0]}
+        if self.told("mobile", "phone")[0]:
+            fields["phone"] = self.text("mobile", "phone")
+        if any(self.told(*names)[0] for names in _ADDRESS):
+            fields["address"] = address_line(*(self.text(*names) for names in _ADDRESS))
+        if country := self.text("physical_country_id"):
+            fields["country"] = country
+        if self.told("do_not_email")[1] in (True, 1, "1"):
+            fields["subscriptions.email.bulk"] = False
+        sms = self.told("enable_promotional_sms")[1]
+        if isinstance(sms, bool):
+            fields["subscriptions.sms.bulk"] = sms
+        return fields
+
+
+def _customer(delivery: _Delivery) -> Change:
+    """A customer as they are now: new, changed or deleted."""
+    body = delivery.body
+    if "customer_code" not in body:
+        raise Untranslatable("topic_mismatch", f"the body is not that of {delivery.topic}")
+    source_id = text_id(body.get("id"))
+    time = moment(body.get("updated_at")) or ""
+    event = delivery.event(source_id, time)
+    if text_or_none(body.get("deleted_at")) is not None:
+        deleted = moment(body["deleted_at"]) or time
+        return CustomerRetired(
+            event=event,
+            source_id=source_id,
+            reason="deleted",
+            version=_version(body, event, max(time, deleted)),
+            store=delivery.store,
+        )
+    return CustomerChanged(
+        event=event,
+        source_id=source_id,
+        fields=_Customer(body).fields(),
+        payload=body,
+        version=_version(body, event, time),
+        created=bool(time) and moment(body.get("created_at")) == time,
+        store=delivery.store,
+    )
+
+
+def _version(body: Mapping[str, Any], event: Event, time: str) -> Version | None:
+    """The retailer's revision where it is told, else the time of the last change."""
+    number = body.get("version")
+    if number is None:
+        return Version(PLATFORM, time, event.time, event.id) if time else None
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**63:
+        raise Untranslatable("bad_revision", "version is not a whole number of 63 bits")
+    return Version(f"{PLATFORM}.revision", revision(number), event.time, event.id)
+
+
+# -- everything else ----------------------------------------------------------------------------------------------
+
+
+def _unused(delivery: _Delivery) -> Change:
+    return NothingToDo(event=delivery.event(text_or_none(member(delivery.body, "id")) or ""), reason="topic_not_used")
+
+
+_READERS: dict[str, Callable[[_Delivery], Change]] = {
+    "customer.update": _customer,
+    "sale.update": _unused,
+    "product.update": _unused,
+    "inventory.update": _unused,
+    "register_closure.create": _unused,
+    "consignment.send": _unused,
+    "consignment.receive": _unused,
+}
+
+SOURCE = Lightspeed()
