@@ -69,6 +69,9 @@ HINTS: Mapping[str, Hint] = {
     "bad_time": Hint("A time in the delivery is not one.", "Check what the platform sends for this topic."),
     "bad_revision": Hint("The revision in the delivery is not one.", "Check what the platform sends for this topic."),
     "bad_merge": Hint("The merge names no two customers.", "Check what the platform sends for this topic."),
+    "no_payload": Hint(
+        "The form has no field with the entity's JSON.", "Check what the platform sends for this topic."
+    ),
     "bad_update": Hint("An update in the delivery is not one.", "Check what the platform sends for this topic."),
     "error_object": Hint(
         "The platform sent an error in place of the entity.", "Check the rights of who registered the webhook."

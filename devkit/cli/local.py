@@ -12,6 +12,9 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The project's own folder; the devkit is never installed elsewhere."""
 
+SAMPLES = CHECKOUT / "events" / "connections"
+"""Sample connections with made-up credentials, one file each."""
+
 STATE_VARIABLE = "RELAY_LOCAL_STATE"
 """Environment variable that names another state file, so that several local stacks can run side by side."""
 

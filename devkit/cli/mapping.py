@@ -12,8 +12,8 @@ from devkit.cli.connection_store import read_file
 from devkit.cli.connections import store_of
 from devkit.cli.delivery import signed_headers
 from devkit.cli.fixtures import Sample
+from devkit.cli.local import SAMPLES
 from devkit.cli.output import CommandError
-from devkit.cli.running import SAMPLES
 from devkit.cli.stack import find_stack
 from loyalty_relay.commands import Command, CustomerRef, Event, plain
 from loyalty_relay.connections import Connection

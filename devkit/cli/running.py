@@ -10,14 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from devkit.cli.connection_store import ConnectionStore, read_file
-from devkit.cli.local import CHECKOUT, LocalState
+from devkit.cli.local import SAMPLES, LocalState
 from devkit.cli.output import CommandError
 from devkit.cli.stack import Stack, local_stack
 from devkit.localstack import LocalStack, LocalStackError
 from devkit.sandbox.server import SandboxServer
-
-SAMPLES = CHECKOUT / "events" / "connections"
-"""Sample connections with made-up credentials, one file each."""
 
 Say = Callable[[str], None]
 

@@ -20,7 +20,10 @@ CREATE = {"capillary": (Call("POST", r"/v2/customers"),), "kangaroo": (Call("POS
 CRM_FIELDS = Call("PATCH", r"/customers/[^/]+/crm-fields")
 UPDATE = {
     # What V2 cannot carry (subscriptions, for instance) travels by V1.1.
-    "capillary": (Call("PUT|POST", r"/v2/customers/\d+|/v1\.1/customer/update"),),
+    "capillary": (
+        Call("POST", r"/v1\.1/customer/update", perhaps=True),
+        Call("PUT", r"/v2/customers/\d+", perhaps=True),
+    ),
     "kangaroo": (CRM_FIELDS,),
 }
 CONSENT = {"capillary": (Call("POST", r"/v1\.1/customer/update"),), "kangaroo": (CRM_FIELDS,)}

@@ -34,6 +34,8 @@ class Call:
     path: str
     body: Mapping[str, Any] = field(default_factory=dict)
     contains: tuple[str, ...] = ()
+    perhaps: bool = False
+    """Whether it is made depends on what has changed."""
 
     def differs(self, request: RecordedRequest) -> str:
         """What is other than expected; empty when nothing is."""
@@ -120,12 +122,23 @@ def writes(requests: Sequence[RecordedRequest]) -> list[RecordedRequest]:
 
 
 def upstream_problem(step: Step, requests: Sequence[RecordedRequest]) -> str:
-    """How the requests of a step differ from what it may send; empty when they do not."""
+    """How the requests of a step differ from what it may send; empty when they do not.
+
+    A call that is ``perhaps`` may be left out, but where calls are expected, some request must have been made.
+    """
     made = writes(requests)
-    if len(made) != len(step.calls):
+    needed = sum(not call.perhaps for call in step.calls)
+    if not max(needed, bool(step.calls)) <= len(made) <= len(step.calls):
         said = ", ".join(f"{r.method} {r.path}" for r in made) or "none"
         return f"expected {len(step.calls)} changing request(s) upstream, made: {said}"
-    return next((problem for call, r in zip(step.calls, made, strict=True) if (problem := call.differs(r))), "")
+    waiting = list(made)
+    for call in step.calls:
+        problem = call.differs(waiting[0]) if waiting else "was not made"
+        if not problem:
+            waiting.pop(0)
+        elif not call.perhaps:
+            return problem
+    return f"unexpected {waiting[0].method} {waiting[0].path}" if waiting else ""
 
 
 def in_short(requests: Sequence[RecordedRequest]) -> str:
