@@ -1,0 +1,269 @@
+"""What it costs to run, from what was measured: a model in the open, to argue with.
+
+Measured: write units, requests, log bytes and processor time per event. Listed: prices (``benchmarks/prices.py``).
+Assumed, and named as such: everything in ``Assumptions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import prod
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import prices
+from benchmarks.prices import tiered
+from loyalty_relay.directory import CACHE_SECONDS, MAX_CONNECTIONS
+from loyalty_relay.observability import METRICS
+
+DAYS = 30.4
+GB = 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a run measured, per event; milliseconds are of a whole processor."""
+
+    ingest_cpu_ms: float
+    operation_cpu_ms: float
+    ingest_cold_ms: float
+    operation_cold_ms: float
+    write_units: Mapping[str, float]
+    """Per kind of event, pacing left out."""
+    ingest_log_bytes: float
+    operation_log_bytes: float
+    stored_bytes: Mapping[str, float]
+    """Bytes of the items of one event, by table."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Measured:
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumptions:
+    """What nobody has measured. Change them for your own shop."""
+
+    mix: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "register": 0.10,
+            "update": 0.55,
+            "unchanged": 0.15,
+            "stale": 0.02,
+            "duplicate": 0.08,
+            "ignored": 0.10,
+        }
+    )
+    """What events turn out to be."""
+    upstream_ms: float = 200.0
+    dynamodb_ms: float = 5.0
+    sqs_ms: float = 8.0
+    cold_share: float = 0.005
+    """Of invocations."""
+    memory_mb: int = 512
+    customers_per_connection: int = 10_000
+    kangaroo_share: float = 0.5
+    """Of connections; each has a second secret, for the vendor's token."""
+    topics: int = 4
+    outcomes: int = 4
+    reasons: int = 2
+    """Of one connection, in a month."""
+    alarms: int = 31
+    connection_metrics_up_to: int = 300
+    """Connections from which on the stack's ConnectionMetrics is set to false."""
+
+    def records_per_invocation(self, per_second: float) -> float:
+        """How full batches are: Lambda polls with five executions at first, so that few events make small batches."""
+        return min(10.0, max(1.0, per_second / 10))
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much there is."""
+
+    events_per_day: float
+    connections: int
+
+    @property
+    def per_second(self) -> float:
+        return self.events_per_day / 86_400
+
+    @property
+    def per_month(self) -> float:
+        return self.events_per_day * DAYS
+
+
+SCALES = (
+    Scale(10_000, 10),
+    Scale(1_000_000, 100),
+    Scale(10_000_000, 1_000),
+    Scale(100_000_000, 1_000),
+    Scale(100_000_000, 10_000),
+)
+DEFAULT = Assumptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Dollars a month, by item, and how many executions run side by side on average."""
+
+    items: dict[str, float]
+    ingest_executions: float
+    operation_executions: float
+    scale: Scale
+
+    @property
+    def total(self) -> float:
+        return sum(self.items.values())
+
+    def per_million(self, item: str | None = None) -> float:
+        """Dollars per million events: of one item, or of all."""
+        return (self.total if item is None else self.items[item]) / (self.scale.per_month / prices.MILLION)
+
+
+def bill(measured: Measured, scale: Scale, assumed: Assumptions = DEFAULT) -> Bill:
+    """A month at this scale."""
+    per_month = scale.per_month
+    commands = 1 - assumed.mix["ignored"]
+    batch = assumed.records_per_invocation(scale.per_second * commands)
+    ingest_ms, operation_ms = _durations(measured, assumed, batch)
+    ingest_running = scale.per_second * ingest_ms / 1000
+    operation_running = scale.per_second * commands / batch * operation_ms / 1000
+    invocations = per_month * (1 + commands / batch)
+    gigabyte_seconds = (
+        per_month * (ingest_ms + assumed.cold_share * measured.ingest_cold_ms)
+        + per_month * commands / batch * (operation_ms + assumed.cold_share * measured.operation_cold_ms)
+    ) * (assumed.memory_mb / 1024 / 1000)
+    return Bill(
+        {
+            "API Gateway": tiered(per_month, prices.HTTP_API_REQUEST),
+            "Lambda": invocations * prices.LAMBDA_REQUEST + tiered(gigabyte_seconds, prices.LAMBDA_GB_SECOND_ARM),
+            "SQS": _queues(per_month * commands, batch),
+            "DynamoDB requests": _tables(measured, assumed, per_month, batch),
+            "DynamoDB storage": _storage(measured, scale, assumed),
+            "Secrets kept": scale.connections * (1 + assumed.kangaroo_share) * prices.SECRET_MONTH,
+            "Secrets read": _secret_reads(scale, commands, batch, ingest_running, operation_running),
+            "Logs": _logs(measured, per_month, commands),
+            "Metrics": tiered(metrics(scale.connections, assumed), prices.METRIC_MONTH),
+            "Alarms, dashboard, idle polling": _fixed(assumed),
+        },
+        ingest_running,
+        operation_running,
+        scale,
+    )
+
+
+def _durations(measured: Measured, assumed: Assumptions, batch: float) -> tuple[float, float]:
+    """Billed milliseconds of one invocation of ingest, and of an operation's batch: waits run side by side, work for
+    the processor does not, and there is only a part of a processor.
+    """
+    share = min(1.0, assumed.memory_mb / prices.LAMBDA_VCPU_MB)
+    ingest = assumed.sqs_ms + measured.ingest_cpu_ms / share
+    waits = assumed.upstream_ms + 5 * assumed.dynamodb_ms
+    return ingest, waits + batch * measured.operation_cpu_ms / share
+
+
+def _queues(commands: float, batch: float) -> float:
+    """Sent one by one, received and deleted in batches; the group makes queues fair and costs extra."""
+    requests = commands * (1 + 2 / batch)
+    return tiered(requests, prices.SQS_REQUEST) + requests * prices.SQS_FAIR_REQUEST
+
+
+def _tables(measured: Measured, assumed: Assumptions, per_month: float, batch: float) -> float:
+    units = sum(share * measured.write_units[kind] for kind, share in assumed.mix.items())
+    asked = assumed.mix["register"] + assumed.mix["update"]
+    return per_month * (units + asked / batch) * prices.DYNAMODB_WRITE_UNIT
+
+
+def _storage(measured: Measured, scale: Scale, assumed: Assumptions) -> float:
+    """The journal stands three times, in the table and both indexes, for 90 days; keys are kept for 30."""
+    journal = measured.stored_bytes["Journal"] * 3 * 90 * scale.events_per_day
+    keys = measured.stored_bytes["Idempotency"] * 30 * scale.events_per_day
+    state = measured.stored_bytes["State"] * assumed.customers_per_connection * scale.connections
+    return (journal + keys + state) / GB * (prices.DYNAMODB_GB_MONTH + prices.DYNAMODB_BACKUP_GB_MONTH)
+
+
+def miss_ratio(per_second: float, connections: int) -> float:
+    """How often a connection is not in the cache of the execution that needs it, at this rate per execution.
+
+    For events spread evenly: the cache is a clock of five minutes per connection, or shorter where so many
+    connections pass that the least recently used ones are pushed out. Both act like a time to live that begins with a
+    read, so a share of 1 / (1 + rate x time) is missed.
+    """
+    if per_second <= 0:
+        return 1.0
+    lives = min(CACHE_SECONDS, MAX_CONNECTIONS / per_second) if connections > MAX_CONNECTIONS else CACHE_SECONDS
+    return 1 / (1 + per_second / connections * lives)
+
+
+def _secret_reads(
+    scale: Scale, commands: float, batch: float, ingest_running: float, operation_running: float
+) -> float:
+    reads = 0.0
+    for rate, running in ((scale.per_second, ingest_running), (scale.per_second * commands, operation_running)):
+        executions = max(1.0, running)
+        reads += rate * miss_ratio(rate / executions, scale.connections)
+    return reads * 86_400 * DAYS * prices.SECRET_REQUEST
+
+
+def _logs(measured: Measured, per_month: float, commands: float) -> float:
+    gigabytes = per_month * (measured.ingest_log_bytes + commands * measured.operation_log_bytes) / GB
+    # Compressed to about a seventh, kept for a month.
+    return tiered(gigabytes, prices.LAMBDA_LOG_GB) + gigabytes * 0.15 * prices.LOG_GB_MONTH
+
+
+def metrics(connections: int, assumed: Assumptions = DEFAULT) -> float:
+    """How many metrics CloudWatch makes of our lines: one for each combination of dimensions that occurs."""
+    by_connection = connections <= assumed.connection_metrics_up_to
+    values = {
+        "outcome": assumed.outcomes,
+        "reason": assumed.reasons,
+        "topic": assumed.topics,
+        "source": 5,
+        "operation": 4,
+        "destination": 2,
+    }
+    found = 0.0
+    for sets in METRICS.values():
+        for dimensions in sets:
+            if "connection" not in dimensions:
+                found += prod(values[name] for name in dimensions)
+            elif by_connection:
+                # A connection has one source.
+                found += connections * prod(values[name] for name in dimensions if name not in ("connection", "source"))
+    return found
+
+
+def _fixed(assumed: Assumptions) -> float:
+    """Lambda's pollers ask every queue about once in 20 seconds, five side by side, also when nothing happens."""
+    polls = 5 * 5 * 86_400 / 20 * DAYS
+    return assumed.alarms * prices.ALARM_MONTH + prices.DASHBOARD_MONTH + tiered(polls, prices.SQS_REQUEST)
+
+
+def show(measured: Measured, console: Console, assumed: Assumptions = DEFAULT) -> None:
+    """Print what a million events cost at several scales."""
+    bills = [bill(measured, scale, assumed) for scale in SCALES]
+    table = Table(
+        title=f"Dollars per million events ({prices.REGION}, list prices of {prices.AS_OF})", title_justify="left"
+    )
+    table.add_column("")
+    for one in bills:
+        table.add_column(f"{_short(one.scale.events_per_day)}/day\n{one.scale.connections:,} conn.", justify="right")
+    for item in bills[0].items:
+        table.add_row(item, *(f"{one.per_million(item):,.2f}" for one in bills))
+    table.add_section()
+    table.add_row("per million events", *(f"{one.per_million():,.2f}" for one in bills))
+    table.add_row("a month", *(f"{one.total:,.0f}" for one in bills))
+    table.add_row("ingest executions, average", *(f"{one.ingest_executions:,.1f}" for one in bills))
+    table.add_row("operation executions, average", *(f"{one.operation_executions:,.1f}" for one in bills))
+    console.print(table)
+
+
+def _short(events: float) -> str:
+    return f"{events / 1e6:g} M" if events >= 1e6 else f"{events / 1e3:g} k"

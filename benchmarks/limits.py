@@ -1,0 +1,118 @@
+"""How much of a destination's published limit is used while work waits: the real pacing, the real retry policy, and a
+clock of our own.
+
+Several executions take batches of ten from one queue, each reserving slots for its batch by the table; a record
+without a slot comes back after the wait that ``policy`` gives it, in whole seconds as SQS counts them.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from loyalty_relay import policy
+from loyalty_relay.errors import RateLimited
+from loyalty_relay.state.pacing import Pacing
+
+BATCH = 10
+UPSTREAM_SECONDS = 0.2
+START = 1_790_000_000.0
+_destinations = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a backlog did with a limit."""
+
+    per_minute: float
+    sent: tuple[float, ...]
+    """When the requests left, ascending."""
+    seconds: float
+    receives: int
+    """How often messages were received in all: each beyond the first is a wasted one."""
+    writes: int
+    """Reservations written."""
+
+    @property
+    def share(self) -> float:
+        """Requests sent after the first minute, over what the limit allows in that time. The first minute is left out:
+        a limit that nobody has used yet may be used at once.
+        """
+        begin = self.sent[0] + 60
+        after = len(self.sent) - bisect_left(self.sent, begin)
+        return after / (self.per_minute * (self.seconds - 60) / 60)
+
+    @property
+    def over(self) -> int:
+        """Requests beyond the limit in the worst 60 seconds, wherever they begin."""
+        worst = max(bisect_left(self.sent, at + 60) - i for i, at in enumerate(self.sent))
+        return max(0, worst - int(self.per_minute))
+
+
+def backlog(dynamodb: Any, table: str, per_minute: float, *, executions: int, seconds: float, seed: int = 7) -> Use:
+    """Work off a queue that never runs empty for some (simulated) seconds, with so many executions side by side."""
+    return _Backlog(dynamodb, table, per_minute, seed).run(executions, seconds)
+
+
+class _Backlog:
+    def __init__(self, dynamodb: Any, table: str, per_minute: float, seed: int) -> None:
+        self.now = START
+        self.per_minute = per_minute
+        self.random = random.Random(seed)
+        self.destination = f"simulated-{next(_destinations)}"
+        self.receives = self.writes = 0
+        self.sent: list[float] = []
+        self._dynamodb, self._table = dynamodb, table
+        self.waiting: list[tuple[float, int, int]] = []
+        """Messages by the moment they are visible: (moment, id, receives so far)."""
+        self.fresh = count(1)
+
+    def run(self, executions: int, seconds: float) -> Use:
+        processes = [
+            Pacing(self._dynamodb, self._table, clock=lambda: self.now, sleep=self._never) for _ in range(executions)
+        ]
+        idle = [(START, number) for number in range(executions)]
+        while idle[0][0] < START + seconds:
+            self.now, number = heapq.heappop(idle)
+            until = self._batch(processes[number], self._receive(more=self.now == START))
+            heapq.heappush(idle, (until, number))
+        sent = tuple(sorted(at for at in self.sent if at < START + seconds))
+        return Use(self.per_minute, sent, seconds, self.receives, self.writes)
+
+    def _receive(self, *, more: bool) -> list[tuple[int, int]]:
+        """Up to ten visible messages, those that came back first; a backlog always has new ones to go with them."""
+        taken: list[tuple[int, int]] = []
+        while self.waiting and len(taken) < BATCH and self.waiting[0][0] <= self.now:
+            _, message, receives = heapq.heappop(self.waiting)
+            taken.append((message, receives))
+        while len(taken) < BATCH and (more or len(self.waiting) < 2 * self.per_minute):
+            taken.append((next(self.fresh), 0))
+        return taken
+
+    def _batch(self, pacing: Pacing, messages: Sequence[tuple[int, int]]) -> float:
+        """One batch; when its execution is free again."""
+        if not messages:
+            # Lambda's pollers ask again at once; the queue answers when something becomes visible.
+            return max(self.now + 0.1, min(self.waiting)[0])
+        self.receives += len(messages)
+        try:
+            granted = pacing.reserve(self.destination, "any", self.per_minute, len(messages))
+            slots, waits = granted.slots, granted.waits
+        except RateLimited as crowded:
+            slots, waits = (), (crowded.retry_after or 1.0,) * len(messages)
+        self.writes += 1
+        self.sent += slots
+        end = max((slot + UPSTREAM_SECONDS for slot in slots), default=self.now + 0.02)
+        for (message, receives), wait in zip(messages[len(slots) :], waits, strict=True):
+            delay = policy.delay(RateLimited(retry_after=wait), receives + 1, self.random.random())
+            heapq.heappush(self.waiting, (end + max(1, round(delay)), message, receives + 1))
+        return end
+
+    @staticmethod
+    def _never(seconds: float) -> None:
+        raise AssertionError("reserving does not sleep")

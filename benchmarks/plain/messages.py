@@ -1,0 +1,30 @@
+"""The plain function's queue records, made without loading the function."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_numbers = itertools.count(1)
+
+
+def batch(customers: Iterable[Mapping[str, Any]], connection: str) -> dict[str, Any]:
+    """An SQS event with one message per customer."""
+    return {"Records": [_record(customer, connection) for customer in customers]}
+
+
+def _record(customer: Mapping[str, Any], connection: str) -> dict[str, Any]:
+    number = next(_numbers)
+    event_id = hashlib.sha256(json.dumps(customer).encode()).hexdigest()
+    return {
+        "messageId": f"00000000-0000-4000-9000-{number:012d}",
+        "receiptHandle": f"receipt-{number}",
+        "body": json.dumps({"event_id": event_id, "connection": connection, "customer": dict(customer)}),
+        "attributes": {"ApproximateReceiveCount": "1"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "awsRegion": "us-east-1",
+    }

@@ -1,0 +1,170 @@
+"""Functions as processes: start-up, processor time and memory under Lambda's own runtime.
+
+Everything that is compared is run in turns, so that a busy moment of this machine falls on all of it, and medians
+are taken. Processor time and memory are read from /proc, of the function's process alone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.stage import CHECKOUT, Stage
+from devkit.localstack.artifacts import digest
+from devkit.runtime import Built, Emulator, emulator_binary
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One thing to measure: where it is, what it is built with, and what it is invoked with.
+
+    ``events``: makes the events of n invocations. ``operation``: whose environment it gets.
+    """
+
+    name: str
+    folder: Path
+    handler: str
+    layer: Path
+    python: Path
+    operation: str
+    events: Callable[[int], Sequence[dict[str, Any]]]
+
+
+@dataclass
+class Start:
+    """Start-ups of one function, in milliseconds; ``memory`` is the process's peak in MB after its first event."""
+
+    init: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    """The first invocation without the initialisation."""
+    memory: list[float] = field(default_factory=list)
+
+    @property
+    def whole(self) -> float:
+        """Initialisation and first invocation together, the median."""
+        return median(init + first for init, first in zip(self.init, self.first, strict=True))
+
+
+class Process(Emulator):
+    """An emulator that can be asked about the function's own process."""
+
+    @property
+    def function_pid(self) -> int:
+        """The process of the function: the emulator's child, once it was invoked."""
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and (fields := _stat(int(entry.name))) and int(fields[1]) == self._process.pid:
+                return int(entry.name)
+        raise RuntimeError("the function's process is gone")
+
+    def cpu_milliseconds(self) -> float:
+        """Processor time that the function has taken so far, user and system."""
+        fields = _stat(self.function_pid)
+        return (int(fields[11]) + int(fields[12])) * 1000 / TICK
+
+    def peak_megabytes(self) -> float:
+        """The most memory that the function's process has held."""
+        status = Path(f"/proc/{self.function_pid}/status").read_text()
+        kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(kilobytes) / 1024
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on (proc(5)); empty when the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+@contextmanager
+def running(function: Function, stage: Stage) -> Iterator[Process]:
+    """The function's process on the stage; it is initialised by its first invocation."""
+    with Process(
+        binary=emulator_binary(CHECKOUT),
+        python=function.python,
+        folder=function.folder,
+        layer=function.layer,
+        handler=function.handler,
+        environment=stage.function_environment(function.operation),
+    ) as process:
+        yield process
+
+
+def starts(functions: Sequence[Function], stage: Stage, rounds: int) -> dict[str, Start]:
+    """Start every function ``rounds`` times, in turns."""
+    found = {function.name: Start() for function in functions}
+    for _ in range(rounds):
+        for function in functions:
+            (event,) = function.events(1)
+            with running(function, stage) as process:
+                took = invoke(process, event)
+                init = process.init_milliseconds[0]
+                start = found[function.name]
+                start.init.append(init)
+                start.first.append(took - init)
+                start.memory.append(process.peak_megabytes())
+    return found
+
+
+@dataclass
+class Work:
+    """What events take of a warm process."""
+
+    cpu: list[float] = field(default_factory=list)
+    """Milliseconds of processor time per event, one figure per turn."""
+    memory: float = 0.0
+    """The process's peak, in MB."""
+
+
+def work(functions: Sequence[Function], stage: Stage, *, turns: int, invocations: int, events: int) -> dict[str, Work]:
+    """Processor time per event: ``turns`` of ``invocations`` with ``events`` each, in turns, after a warm-up."""
+    found = {function.name: Work() for function in functions}
+    with ExitStack() as stack:
+        processes = [stack.enter_context(running(function, stage)) for function in functions]
+        for function, process in zip(functions, processes, strict=True):
+            for event in function.events(3):
+                invoke(process, event)
+        for _ in range(turns):
+            for function, process in zip(functions, processes, strict=True):
+                made = function.events(invocations)
+                before = process.cpu_milliseconds()
+                for event in made:
+                    invoke(process, event)
+                done = found[function.name]
+                done.cpu.append((process.cpu_milliseconds() - before) / invocations / events)
+                done.memory = process.peak_megabytes()
+    return found
+
+
+def invoke(process: Emulator, event: dict[str, Any]) -> float:
+    """One invocation; its milliseconds. Raises RuntimeError when it did not succeed: its time would mean nothing."""
+    done = process.invoke(event)
+    payload = done.payload
+    refused = isinstance(payload, dict) and (payload.get("batchItemFailures") or payload.get("statusCode", 200) != 200)
+    if done.error or refused:
+        raise RuntimeError(f"an invocation failed: {done.error or ''} {payload} {process.log[-2000:]}")
+    return done.milliseconds
+
+
+def plain_layer(built: Built, log: Callable[[str], None]) -> Path:
+    """The same packages as SAM's own builder would ship them: whole, and without bytecode. Made once."""
+    pinned = CHECKOUT / "requirements/layer.txt"
+    made = CHECKOUT / ".local/bench" / f"plain-{digest(pinned)}"
+    if not made.exists():
+        log("installing the packages of the plain way (about 15 s the first time)")
+        part = made.with_suffix(".part")
+        command: list[str | Path] = [
+            *(built.python, "-m", "pip", "--disable-pip-version-check", "install", "-qq", "--no-compile", "--upgrade"),
+            *("--only-binary", ":all:", "--no-deps", "--require-hashes", "--target", part / "python", "-r", pinned),
+        ]
+        subprocess.run(command, check=True)
+        part.rename(made)
+    return made
