@@ -1,8 +1,8 @@
 """The HTTP API as an OpenAPI 3.1 document, made from the code that serves it.
 
-Request bodies are the models of ``loyalty_relay.triggers.bodies``; answers are described by the models below, which
-tests hold against what the functions really answer. ``python -m devkit.openapi`` writes docs/openapi.json;
-``--check`` fails when the file is not what the code says.
+Request bodies are the models of ``loyalty_relay.triggers.bodies``; answers are described by the models of
+``devkit.openapi_answers``, which tests hold against what the functions really answer. ``python -m devkit.openapi``
+writes docs/openapi.json; ``--check`` fails when the file is not what the code says.
 """
 
 from __future__ import annotations
@@ -12,144 +12,27 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from devkit.openapi_answers import (
+    AcceptedAnswer,
+    CrmFieldsAnswer,
+    GatewayMessage,
+    OutcomeAnswer,
+    Problem,
+    StoreLinkAnswer,
+    StoreLinkOutcome,
+    StoreLinksAnswer,
+    TagsAnswer,
+    WebhookRefusal,
+)
+from loyalty_relay.connections import CONNECTION_ID
 from loyalty_relay.triggers import bodies
 from loyalty_relay.triggers.http import ENDPOINTS
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
 REFERENCE = "#/components/schemas/{model}"
-
-
-class Answer(BaseModel):
-    """Base of answers: vendors may add to what is listed."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class NoticeAnswer(Answer):
-    """A warning of the vendor or of the relay."""
-
-    code: str = Field(examples=["8107", "name_too_long", "identifier_not_updated"])
-    message: str | None = None
-    field: str | None = None
-
-
-class OutcomeAnswer(Answer):
-    """What came of the command. A replay shows the ids, result and codes that were kept."""
-
-    delivery_id: str
-    result: str = Field(examples=["applied", "unchanged", "stale", "ignored"])
-    replayed: bool
-    created: bool
-    fields: list[str]
-    notices: list[NoticeAnswer]
-    reason: str | None = None
-    loyalty_id: str | None = None
-    request_id: str | None = Field(None, description="The vendor's id of the request, for their support.")
-    details: dict[str, Any] | None = Field(
-        None, description="The vendor's answer in our words: side effects, points, CRM fields, the store link."
-    )
-
-
-class AcceptedAnswer(Answer):
-    """The command is on the queue."""
-
-    delivery_id: str
-    result: str = Field(examples=["accepted"])
-
-
-class CrmField(Answer):
-    """A CRM field as the business has configured it."""
-
-    name: str
-    label: str | None = None
-    value: Any = None
-    is_hidden: bool | None = None
-    is_required: bool | None = None
-    field_type: str | None = None
-    is_custom_field: bool | None = None
-    display_order: int | None = None
-
-
-class CrmFieldsAnswer(Answer):
-    """The customer's CRM fields."""
-
-    fields: list[CrmField]
-
-
-class Tag(Answer):
-    """A tag of the business."""
-
-    id: int
-    name: str | None = None
-    abbreviation: str | None = None
-    color: str | None = None
-    created_at: str | None = None
-
-
-class TagsAnswer(Answer):
-    """All tags of the business."""
-
-    tags: list[Tag]
-
-
-class StoreLinkAnswer(Answer):
-    """A shop joined to a branch. Later sales calls need ``branch_link_id``."""
-
-    branch_link_id: int
-    shop_id: str
-    account_id: str
-    branch_id: str
-    integration_id: int
-    store_name: str | None = None
-    store_domain: str | None = None
-    enabled: bool
-    created_at: str | None = None
-
-
-class StoreLinksAnswer(Answer):
-    """The store links of a connection."""
-
-    store_links: list[StoreLinkAnswer]
-
-
-class StoreLinkOutcome(OutcomeAnswer):
-    """What came of linking a shop."""
-
-    branch_link_id: int
-    integration_id: int
-    branch_id: str
-
-
-class ProblemError(Answer):
-    """One wrong field."""
-
-    field: str
-    message: str
-
-
-class Problem(Answer):
-    """RFC 9457 problem details."""
-
-    type: str = Field(examples=["urn:loyalty-relay:problem:customer_exists"])
-    title: str
-    status: int
-    detail: str
-    delivery_id: str
-    code: str | None = Field(None, description="The vendor's own error code.")
-    request_id: str | None = None
-    errors: list[ProblemError] | None = None
-    loyalty_id: str | None = Field(None, description="The existing member, where one stands in the way.")
-    existing: dict[str, Any] | None = Field(None, description="The existing store link, where one stands in the way.")
-
-
-class GatewayMessage(Answer):
-    """What the gateway answers by itself."""
-
-    message: str
-
 
 PROBLEMS = {
     400: "The request is not of the form this API takes.",
@@ -165,6 +48,11 @@ PROBLEMS = {
     503: "The destination or one of the relay's own stores is not available.",
     504: "No answer of the vendor in time; look up the delivery id.",
 }
+
+GATEWAY_TOO = (400, 404, 413, 429, 500, 502, 503, 504)
+"""Statuses that the gateway answers as well, in its own form and before any function is asked: an unreadable request,
+no such route, too large, throttled, a function that failed or is not there, and one that took too long.
+"""
 
 OUTCOME_EXAMPLE = {
     "delivery_id": "0198c0de-0000-7000-8000-000000000001",
@@ -261,10 +149,23 @@ ROUTES: dict[str, dict[str, Any]] = {
     },
 }
 
+WEBHOOK_METHODS = {
+    "post": ("deliver", "Deliver an event"),
+    "get": ("handshake", "Answer a platform's challenge"),
+    "options": ("preflight", "Answer the validation request of CloudEvents webhooks"),
+}
+WEBHOOK_REFUSALS = {
+    401: "Not authentic: the same answer for a bad signature, another store, an unknown connection and an old time.",
+    413: "The body has more than 2 MB, or the delivery cannot be kept.",
+    415: "Authentic, in a format that is not spoken here (CloudEvents).",
+    503: "Something of the relay's own is not available; deliver again.",
+}
+
 PARAMETERS = {
     "connection": "The connection's id.",
     "customer_id": "The customer's loyalty id.",
     "shop_id": "The shop's id at the platform.",
+    "topic": "The topic, for sources that name it nowhere else.",
 }
 
 
@@ -277,13 +178,15 @@ def document() -> dict[str, Any]:
     for route, described in ROUTES.items():
         method, path = route.split(" ", 1)
         paths.setdefault(path, {})[method.lower()] = _operation(path, described)
+    for path, suffix in (("/webhooks/{connection}", ""), ("/webhooks/{connection}/{topic}", "OfTopic")):
+        paths[path] = {m: _webhook(path, name + suffix, text) for m, (name, text) in WEBHOOK_METHODS.items()}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Loyalty Relay",
             "version": "1",
             "description": "Register and update customers, patch CRM fields, link stores. Keys are made with "
-            "`relay connections new-key` and sent as x-api-key.",
+            "`relay connections new-key` and sent as x-api-key. Platforms deliver their webhooks to /webhooks.",
         },
         "security": [{"apiKey": []}],
         "paths": paths,
@@ -295,7 +198,9 @@ def document() -> dict[str, Any]:
 
 
 def _models() -> list[type[BaseModel]]:
-    models: dict[str, type[BaseModel]] = {m.__name__: m for m in (Problem, GatewayMessage, AcceptedAnswer)}
+    models: dict[str, type[BaseModel]] = {
+        m.__name__: m for m in (Problem, GatewayMessage, WebhookRefusal, AcceptedAnswer)
+    }
     for described in ROUTES.values():
         if "body" in described:
             models[described["body"].__name__] = described["body"]
@@ -332,6 +237,10 @@ def _operation(path: str, described: dict[str, Any]) -> dict[str, Any]:
         if model is OutcomeAnswer:
             content["example"] = {**OUTCOME_EXAMPLE, "created": status == 201}
         responses[str(status)] = {"description": text, "content": {"application/json": content}}
+        if described.get("command"):
+            responses[str(status)]["headers"] = _answer_header(
+                "Idempotent-Replayed", "true: this is what was kept of the first answer."
+            )
     if described.get("command"):
         responses["202"] = {
             "description": "On the queue (Prefer: respond-async).",
@@ -340,14 +249,45 @@ def _operation(path: str, described: dict[str, Any]) -> dict[str, Any]:
     for status, text in PROBLEMS.items():
         content = {"schema": _ref(Problem), "example": _problem_example(status, text)}
         responses[str(status)] = {"description": text, "content": {"application/problem+json": content}}
+        if status in GATEWAY_TOO:
+            responses[str(status)]["content"] |= _gateway()
+        if status in (429, 503, 504):
+            responses[str(status)]["headers"] = _answer_header("Retry-After", "Seconds to wait, where that is known.")
     for status, text in (("401", "No API key was sent."), ("403", "The API key is not one of this connection's.")):
-        responses[status] = {
-            "description": f"{text} Answered by the gateway.",
-            "content": {"application/json": {"schema": _ref(GatewayMessage)}},
-        }
-    responses["404"]["content"]["application/json"] = {"schema": _ref(GatewayMessage)}
+        responses[status] = {"description": f"{text} Answered by the gateway.", "content": _gateway()}
     operation["responses"] = dict(sorted(responses.items()))
     return operation
+
+
+def _webhook(path: str, name: str, summary: str) -> dict[str, Any]:
+    """A route that platforms call. What they send is theirs to say, so the body is anything."""
+    responses: dict[str, Any] = {
+        "2XX": {"description": "Taken, or a handshake's answer: status and body are those that this platform expects."}
+    }
+    for status, text in WEBHOOK_REFUSALS.items():
+        schema = {"anyOf": [_ref(WebhookRefusal), _ref(GatewayMessage)]} if status != 401 else _ref(WebhookRefusal)
+        responses[str(status)] = {"description": text, "content": {"application/json": {"schema": schema}}}
+    for status in (400, 404, 429, 500, 502, 504):
+        responses.setdefault(str(status), {"description": "Answered by the gateway.", "content": _gateway()})
+    responses["503"]["headers"] = _answer_header("Retry-After", "Seconds to wait.")
+    operation: dict[str, Any] = {
+        "operationId": name,
+        "summary": summary,
+        "security": [],
+        "parameters": [_path_parameter(p) for p in PARAMETERS if f"{{{p}}}" in path],
+        "responses": dict(sorted(responses.items())),
+    }
+    if name.startswith("deliver"):
+        operation["requestBody"] = {"content": {"application/json": {"schema": {}}}}
+    return operation
+
+
+def _gateway() -> dict[str, Any]:
+    return {"application/json": {"schema": _ref(GatewayMessage)}}
+
+
+def _answer_header(name: str, text: str) -> dict[str, Any]:
+    return {name: {"description": text, "required": False, "schema": {"type": "string"}}}
 
 
 def _problem_example(status: int, text: str) -> dict[str, Any]:
@@ -366,13 +306,10 @@ def _problem_example(status: int, text: str) -> dict[str, Any]:
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "description": PARAMETERS[name],
-        "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-    }
+    schema: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": 200}
+    if name == "connection":
+        schema = {"type": "string", "pattern": f"^{CONNECTION_ID.pattern}$"}
+    return {"name": name, "in": "path", "required": True, "description": PARAMETERS[name], "schema": schema}
 
 
 def _header(name: str, text: str, *, max_length: int = 100) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+"""What the HTTP API answers, as models for its OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """Base of answers: vendors may add to what is listed."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class NoticeAnswer(Answer):
+    """A warning of the vendor or of the relay."""
+
+    code: str = Field(examples=["8107", "name_too_long", "identifier_not_updated"])
+    message: str | None = None
+    field: str | None = None
+
+
+class OutcomeAnswer(Answer):
+    """What came of the command. A replay shows the ids, result and codes that were kept."""
+
+    delivery_id: str
+    result: str = Field(examples=["applied", "unchanged", "stale", "ignored"])
+    replayed: bool
+    created: bool
+    fields: list[str]
+    notices: list[NoticeAnswer]
+    reason: str | None = None
+    loyalty_id: str | None = None
+    request_id: str | None = Field(None, description="The vendor's id of the request, for their support.")
+    details: dict[str, Any] | None = Field(
+        None, description="The vendor's answer in our words: side effects, points, CRM fields, the store link."
+    )
+
+
+class AcceptedAnswer(Answer):
+    """The command is on the queue."""
+
+    delivery_id: str
+    result: str = Field(examples=["accepted"])
+
+
+class CrmField(Answer):
+    """A CRM field as the business has configured it."""
+
+    name: str
+    label: str | None = None
+    value: Any = None
+    is_hidden: bool | None = None
+    is_required: bool | None = None
+    field_type: str | None = None
+    is_custom_field: bool | None = None
+    display_order: int | None = None
+
+
+class CrmFieldsAnswer(Answer):
+    """The customer's CRM fields."""
+
+    fields: list[CrmField]
+
+
+class Tag(Answer):
+    """A tag of the business."""
+
+    id: int
+    name: str | None = None
+    abbreviation: str | None = None
+    color: str | None = None
+    created_at: str | None = None
+
+
+class TagsAnswer(Answer):
+    """All tags of the business."""
+
+    tags: list[Tag]
+
+
+class StoreLinkAnswer(Answer):
+    """A shop joined to a branch. Later sales calls need ``branch_link_id``."""
+
+    branch_link_id: int
+    shop_id: str
+    account_id: str
+    branch_id: str
+    integration_id: int
+    store_name: str | None = None
+    store_domain: str | None = None
+    enabled: bool
+    created_at: str | None = None
+
+
+class StoreLinksAnswer(Answer):
+    """The store links of a connection."""
+
+    store_links: list[StoreLinkAnswer]
+
+
+class StoreLinkOutcome(OutcomeAnswer):
+    """What came of linking a shop."""
+
+    branch_link_id: int
+    integration_id: int
+    branch_id: str
+
+
+class ProblemError(Answer):
+    """One wrong field."""
+
+    field: str
+    message: str
+
+
+class Problem(Answer):
+    """RFC 9457 problem details."""
+
+    type: str = Field(examples=["urn:loyalty-relay:problem:customer_exists"])
+    title: str
+    status: int
+    detail: str
+    delivery_id: str
+    code: str | None = Field(None, description="The vendor's own error code.")
+    request_id: str | None = None
+    errors: list[ProblemError] | None = None
+    loyalty_id: str | None = Field(None, description="The existing member, where one stands in the way.")
+    existing: dict[str, Any] | None = Field(None, description="The existing store link, where one stands in the way.")
+
+
+class GatewayMessage(Answer):
+    """What the gateway answers by itself."""
+
+    message: str
+
+
+class WebhookRefusal(Answer):
+    """A delivery that was not taken; why is nobody's business but the operator's, who finds it in the log."""
+
+    title: str = Field(examples=["Unauthorized"])
+    status: int
