@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loyalty_relay.commands import Command, CustomerCommand, Hydrate, LinkStore, RetireCustomer
+from loyalty_relay.commands import Command, CustomerCommand, EraseStore, Hydrate, LinkStore, RetireCustomer
 from loyalty_relay.connections import Connection
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Change, Fetch, HydratingSource, ThinChange
@@ -74,6 +74,8 @@ def _plain(command: Command) -> Told:
             return command.kind, command.customer.source_id, command.reason, command.survivor
         case LinkStore():
             return command.kind, command.shop_id, command.account_id, command.store_name, command.store_domain
+        case EraseStore():
+            return command.kind, command.shop_id
         case Hydrate():
             return command.kind, command.resource, dict(command.data)
     raise AssertionError(command.kind)
