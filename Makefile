@@ -86,6 +86,25 @@ deploy: build $(DEV) ## deploy to AWS; guided the first time (ENV=dev|prod PARAM
 runtime: $(DEV) $(STACK) $(SAM) $(CLIENT) ## run every built function under Lambda's runtime, with its sample events
 	@$(PY) -m pytest tests/runtime $(TEST_ARGS)
 
+# For containers on this machine, whatever the stack is deployed on; the usual build stays as it is.
+SAM_LOCAL := .local/samlocal
+
+$(SAM_LOCAL)/build/template.yaml: $(DEV) $(SAM) $(BUILD) FORCE
+	@$(PY) -m devkit.samlocal template
+	@PATH="$(CURDIR)/.local/build/bin:$$PATH" PYTHON_RUNTIME=$(RUNTIME) ARCHITECTURE=$$(uname -m | sed 's/aarch64/arm64/') \
+	    $(SAM_CLI) build --template-file $(SAM_LOCAL)/template.json --base-dir . --build-dir $(SAM_LOCAL)/build >/dev/null
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: sam-local
+sam-local: $(STACK) $(SAM_LOCAL)/build/template.yaml ## what `sam local` needs around the functions, until Ctrl-C (containers)
+	@$(PY) -m devkit.samlocal
+
+.PHONY: test-sam-local
+test-sam-local: $(STACK) $(SAM_LOCAL)/build/template.yaml ## test `sam local` (needs a container engine)
+	@$(PY) -m pytest tests/samlocal $(TEST_ARGS)
+
 .PHONY: bench
 bench: $(DEV) $(STACK) $(SAM) $(CLIENT) ## measure the budgets and print one table
 	@$(PY) -m benchmarks
