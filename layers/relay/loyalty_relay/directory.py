@@ -27,7 +27,10 @@ REFETCH_SECONDS = 60.0
 PREVIOUS_HOURS = 24
 FAILING_SECONDS = 5.0
 """While Secrets Manager fails, an outdated value is served this long before it is asked again."""
-MAX_CONNECTIONS = 512
+MAX_CONNECTIONS = 5_000
+"""About 2.5 KB each. A connection that is pushed out is read again, and reading costs 5 dollars a million times: with a
+tenth of this, a thousand busy connections would make it the dearest part of an event.
+"""
 MAX_REFUSALS = 2048
 """Apart from the connections, so that invented ids cannot push real ones out."""
 
