@@ -6,7 +6,7 @@ Adobe Commerce docs "Events reference", "Webhooks signature verification", "Webh
 - I/O Events are signed by Adobe for all of its customers alike, so that the signature says "Adobe" and only
   ``recipientclientid`` says "for this client": both belong to the proof. Everything used stands in the signed body.
 - Commerce webhooks are signed by the shop. The body is what the merchant has selected, and the topic is in the path,
-  where nobody signs it: both topics with a customer are read by their body's shape.
+  where nobody signs it, so the body's shape must fit it.
 - Only subscribed fields are present. Absent says nothing, and a phone number is known from addresses only.
 - I/O Events drops what is answered with 4xx. A key that cannot be fetched is therefore a 503.
 """
@@ -119,8 +119,9 @@ class Adobe(SourceModule):
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """One of the mechanisms must be able to prove itself, with keys that prove something."""
         options = source.options
-        yield from ((f"options.{name}", f"is not a known name here; there are {', '.join(_OPTIONS)}")
-                    for name in options if name not in _OPTIONS)  # fmt: skip
+        for name in options:
+            if name not in _OPTIONS:
+                yield f"options.{name}", f"is not a known name here; there are {', '.join(_OPTIONS)}"
         for name in ("client_id", "provider"):
             if name in options and text_or_none(options[name]) != options[name]:
                 yield f"options.{name}", "must be a text"
