@@ -119,6 +119,7 @@ openapi: $(DEV) ## write docs/openapi.json
 
 .PHONY: docs
 docs: openapi ## everything under docs/ that is generated
+	@$(RELAY) catalogue --markdown > docs/catalogue.md
 
 .PHONY: requirements
 requirements: $(BUILD) ## compile requirements/*.in to pinned, hashed files (UPGRADE=--upgrade for newer versions)

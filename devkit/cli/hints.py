@@ -72,6 +72,7 @@ HINTS: Mapping[str, Hint] = {
     "no_payload": Hint(
         "The form has no field with the entity's JSON.", "Check what the platform sends for this topic."
     ),
+    "bad_envelope": Hint("The event's envelope lacks what its specification requires.", "Mend the sender."),
     "bad_update": Hint("An update in the delivery is not one.", "Check what the platform sends for this topic."),
     "error_object": Hint(
         "The platform sent an error in place of the entity.", "Check the rights of who registered the webhook."

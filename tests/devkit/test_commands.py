@@ -260,3 +260,10 @@ def test_what_is_parked_is_listed_shown_exported_and_redriven(relay: Relay, tmp_
     assert relay.json("parked", "list") == []
     sent = sqs.receive_message(QueueUrl=relay.env["RELAY_QUEUE_REGISTER"])["Messages"]
     assert json.loads(sent[0]["Body"])["attempt"] == 1
+
+
+def test_the_catalogues_page_is_what_the_code_says(relay: Relay) -> None:
+    page = Path(__file__).parents[2] / "docs" / "catalogue.md"
+
+    # Else: make docs
+    assert page.read_text() == relay("catalogue", "--markdown").stdout
