@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -52,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     if options.json:
         options.json.write_text(table.as_json(rows))
     table.show(rows, console)
+    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    busy = ": others were at work, so look at the ratios" if load > processors else ""
+    console.print(f"load {load:.1f} on {processors} processors at the end{busy}", highlight=False)
     cost.show(found.measured, console)
     missed = table.missed(rows)
     console.print(f"{len(missed)} of {sum(r.budget is not None for r in rows)} budgets missed", highlight=False)

@@ -182,11 +182,14 @@ def _tables(measured: Measured, assumed: Assumptions, per_month: float, batch: f
 
 
 def _storage(measured: Measured, scale: Scale, assumed: Assumptions) -> float:
-    """The journal stands three times, in the table and both indexes, for 90 days; keys are kept for 30."""
-    journal = measured.stored_bytes["Journal"] * 3 * 90 * scale.events_per_day
+    """Journal entries are kept for 90 days and stand three times, in the table and both indexes; keys are kept for 30.
+    Backups are of tables only.
+    """
+    journal = measured.stored_bytes["Journal"] * 90 * scale.events_per_day
     keys = measured.stored_bytes["Idempotency"] * 30 * scale.events_per_day
     state = measured.stored_bytes["State"] * assumed.customers_per_connection * scale.connections
-    return (journal + keys + state) / GB * (prices.DYNAMODB_GB_MONTH + prices.DYNAMODB_BACKUP_GB_MONTH)
+    tables = (journal + keys + state) / GB
+    return (tables + 2 * journal / GB) * prices.DYNAMODB_GB_MONTH + tables * prices.DYNAMODB_BACKUP_GB_MONTH
 
 
 def miss_ratio(per_second: float, connections: int) -> float:
@@ -219,13 +222,15 @@ def _logs(measured: Measured, per_month: float, commands: float) -> float:
 
 
 def metrics(connections: int, assumed: Assumptions = DEFAULT) -> float:
-    """How many metrics CloudWatch makes of our lines: one for each combination of dimensions that occurs."""
+    """How many metrics CloudWatch makes of our lines at most: one for each combination of dimensions that can occur. It
+    charges by the hour, and a combination that does not occur in an hour costs nothing in it.
+    """
     by_connection = connections <= assumed.connection_metrics_up_to
     values = {
         "outcome": assumed.outcomes,
         "reason": assumed.reasons,
         "topic": assumed.topics,
-        "source": 5,
+        "source": min(5, connections),
         "operation": 4,
         "destination": 2,
     }

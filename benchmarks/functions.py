@@ -31,11 +31,11 @@ class Catalogue:
             self._yardstick("empty", nothing),
             self._yardstick("reference", nothing),
             self.ingest(),
+            self._yardstick("snapshot", _deliveries),
             self.operation("register", 1),
             self.operation("crm_patch", 1, connection=KANGAROO),
             self.plain("ingest", _deliveries, bare=False),
             self.plain("register", self._plain_batches(1), bare=False),
-            self.plain("ingest", _deliveries, bare=True),
             self.plain("register", self._plain_batches(1), bare=True),
         ]
 

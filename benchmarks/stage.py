@@ -11,7 +11,8 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -68,6 +69,26 @@ class Stage:
     def function_environment(self, operation: str) -> dict[str, str]:
         """The environment of one operation's function (or ``ingest``)."""
         return {**self.environment, "RELAY_PARKED": self.environment[f"PARKED_{operation}"]}
+
+    @contextmanager
+    def answering_tables(self, milliseconds: float) -> Iterator[None]:
+        """Within it, functions that start find tables that say yes to everything, after so long and side by side
+        (``benchmarks/answering.py``).
+        """
+        with subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.answering", str(milliseconds)],
+            cwd=CHECKOUT,
+            stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            self.environment["AWS_ENDPOINT_URL_DYNAMODB"] = process.stdout.readline().strip()
+            try:
+                yield
+            finally:
+                del self.environment["AWS_ENDPOINT_URL_DYNAMODB"]
+                process.terminate()
 
     def latency(self, milliseconds: float) -> None:
         """How long every vendor's answer takes from now on."""
