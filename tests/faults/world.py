@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -32,30 +32,41 @@ class MortalCrm(FakeCrm):
     """A programme, asked by processes that may die before or after the effect of a request."""
 
     fate: Fate = field(default_factory=Fate)
+    outage: Callable[[], BaseException | None] = lambda: None
+    """What every request fails with now, before it has an effect."""
+    asked: int = 0
+    """Requests, failed ones included."""
+
+    def _ask(self, make: Callable[[], Any], *, writes: bool = False) -> Any:
+        self.asked += 1
+        error = self.outage()
+        if error is not None:
+            raise error
+        return self.fate.request(make, writes=writes)
 
     def find(self, *args: Any) -> Any:
-        return self.fate.request(lambda: FakeCrm.find(self, *args))
+        return self._ask(lambda: FakeCrm.find(self, *args))
 
     def register(self, *args: Any) -> Any:
-        return self.fate.request(lambda: FakeCrm.register(self, *args), writes=True)
+        return self._ask(lambda: FakeCrm.register(self, *args), writes=True)
 
     def update(self, *args: Any, **more: Any) -> Any:
-        return self.fate.request(lambda: FakeCrm.update(self, *args, **more), writes=True)
+        return self._ask(lambda: FakeCrm.update(self, *args, **more), writes=True)
 
     def patch_crm_fields(self, *args: Any, **more: Any) -> Any:
-        return self.fate.request(lambda: FakeCrm.patch_crm_fields(self, *args, **more), writes=True)
+        return self._ask(lambda: FakeCrm.patch_crm_fields(self, *args, **more), writes=True)
 
     def find_integration(self, *args: Any) -> Any:
-        return self.fate.request(lambda: FakeCrm.find_integration(self, *args))
+        return self._ask(lambda: FakeCrm.find_integration(self, *args))
 
     def create_integration(self, *args: Any) -> Any:
-        return self.fate.request(lambda: FakeCrm.create_integration(self, *args), writes=True)
+        return self._ask(lambda: FakeCrm.create_integration(self, *args), writes=True)
 
     def links(self, *args: Any) -> Any:
-        return self.fate.request(lambda: FakeCrm.links(self, *args))
+        return self._ask(lambda: FakeCrm.links(self, *args))
 
     def create_link(self, *args: Any) -> Any:
-        return self.fate.request(lambda: FakeCrm.create_link(self, *args), writes=True)
+        return self._ask(lambda: FakeCrm.create_link(self, *args), writes=True)
 
 
 @dataclass
@@ -94,7 +105,8 @@ FINE = Misfortune()
 class World:
     """Everything that outlives a process, and processes that come and go. ``close`` it at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, random: Callable[[], float] = lambda: 0.5) -> None:
+        self._random = random
         self._resources = ExitStack()
         self.stack: Stack = self._resources.enter_context(stack_in_process())
         self.clock = self.stack.clock
@@ -112,7 +124,7 @@ class World:
         self._resources.close()
 
     def _process(self) -> Services:
-        services = self.stack.services("update")
+        services = self.stack.services("update", self._random)
         services.crm = lambda connection: self.crm  # type: ignore[method-assign]
         services.store_link_crm = lambda connection: self.crm  # type: ignore[method-assign]
         services.postpone = self._postpone  # type: ignore[method-assign]
@@ -189,10 +201,13 @@ class World:
                 if message.envelope.delivery_id == entry["ReceiptHandle"]:
                     message.visible_at = self.clock.now + entry["VisibilityTimeout"]
 
-    def drain(self, *, rounds: int = 10_000) -> None:
-        """Let time pass until the queue is empty, with nothing going wrong any more."""
+    def drain(self, *, until: float | None = None, rounds: int = 10_000) -> None:
+        """Let time pass until the queue is empty, or until a moment, with nothing further going wrong."""
         for _ in range(rounds):
             if not self.queue:
+                return
+            if until is not None and min(message.visible_at for message in self.queue) >= until:
+                self.clock.now = until
                 return
             self.wait_for_the_next()
             self.deliver(self.visible()[0])

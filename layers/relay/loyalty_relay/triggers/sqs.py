@@ -111,8 +111,10 @@ class _Batch:
         wait = policy.delay(error, received, services.random())
         failure = error if isinstance(error, RelayError) else TransientError()
         outcome, entry = failed(envelope, failure, Result.RETRYING, services.clock())
-        tried = services.journal.retrying(entry, waiting=wait if policy.counts(error) else 0.0)
-        if policy.give_up(error, tried=tried, age=_age(record, services.clock())):
+        waiting = wait if policy.counts(error) else 0.0
+        tried = services.journal.retrying(entry, waiting=waiting)
+        # The wait that is still to come has not been tried yet.
+        if policy.give_up(error, tried=tried - waiting, age=_age(record, services.clock())):
             self._park(envelope, failure, record)
             return False
         self._waits.append((record["receiptHandle"], wait))
