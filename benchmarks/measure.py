@@ -191,6 +191,14 @@ def _request_rows(ours: dict[str, Counted], plain: dict[str, Counted]) -> list[R
             note=f"{ten.pacing} pacing write(s) for the batch",
         )
     )
+    waits = ours["waits"]
+    rows.append(
+        Row(
+            what="DynamoDB requests of an attempt that finds no slot under a limit",
+            measured=waits.dynamodb,
+            note=f"{waits.units.write} write units",
+        )
+    )
     skipped = [ours[name].upstream for name in ("unchanged", "stale", "duplicate")]
     rows.append(Row(what="upstream calls for unchanged, stale and duplicate", budget=0, measured=max(skipped)))
     return rows

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.counting import Meter, Requests, Units
 from benchmarks.deliveries import batch, delivery, later, new_customer
-from benchmarks.stage import CAPILLARY, CHECKOUT, KANGAROO, Stage
+from benchmarks.stage import CAPILLARY, CHECKOUT, KANGAROO, LIMITED, Stage
 from devkit.localstack.template import read
 from loyalty_relay.services import Services
 from loyalty_relay.settings import Settings
@@ -88,14 +88,17 @@ class Bench:
 
         return self._counted(run)
 
-    def consume(self, operation: str, deliveries: Iterable[dict[str, Any]]) -> Counted:
-        """One batch of an operation, as its queue would hand over what ingest makes of these deliveries."""
+    def consume(self, operation: str, deliveries: Iterable[dict[str, Any]], *, failing: int = 0) -> Counted:
+        """One batch of an operation, as its queue would hand over what ingest makes of these deliveries.
+
+        ``failing``: how many of them have to come back.
+        """
         with redirect_stdout(io.StringIO()):
             event = batch(self.stage, deliveries)
 
         def run() -> None:
             failed = consume(event, Context(), operation, self._services[operation])["batchItemFailures"]
-            if failed:
+            if len(failed) != failing:
                 raise RuntimeError(f"{len(failed)} records of {operation} did not succeed")
 
         return self._counted(run)
@@ -154,6 +157,10 @@ def scenarios(bench: Bench) -> dict[str, Counted]:
         found["crm-patch, first"] = bench.consume("crm-patch", [delivery(linked, connection=KANGAROO)])
         patched = later(linked, 5, first_name="Bea")
         found["crm-patch"] = bench.consume("crm-patch", [delivery(patched, "customers/update", connection=KANGAROO)])
+        first, second = (delivery(new_customer(), connection=LIMITED) for _ in range(2))
+        if "waits" not in found:
+            bench.consume("register", [first])
+        found["waits"] = bench.consume("register", [second], failing=1)
         many = [new_customer() for _ in range(10)]
         found["10 registers"] = bench.consume("register", [delivery(one) for one in many])
         changes = [later(one, 5, first_name="Bea") for one in many]
@@ -165,6 +172,7 @@ def scenarios(bench: Bench) -> dict[str, Counted]:
 def _expect(found: dict[str, Counted]) -> None:
     """A number of something else than what it is called would be worse than none."""
     wanted = {"delivery": "accepted", "delivery, ignored": "ignored"}
+    wanted["waits"] = "retrying"
     wanted |= {name: name for name in ("duplicate", "unchanged", "stale")}
     for name, counted in found.items():
         expected = wanted.get(name, "applied")

@@ -28,7 +28,7 @@ PREFIX = "bench"
 SHOP = "acme-test.myshopify.com"
 WEBHOOK_SECRET = "fake-shopify-app-secret"
 OPERATIONS = ("register", "update", "crm-patch", "link-store", "hydrate")
-CAPILLARY, KANGAROO = "bench-capillary", "bench-kangaroo"
+CAPILLARY, KANGAROO, LIMITED = "bench-capillary", "bench-kangaroo", "bench-limited"
 
 # Speed and limits are measured apart: here no limit of ours or the sandbox's holds anything up.
 _NO_LIMIT = 1_000_000
@@ -184,16 +184,21 @@ class Stage:
         self.stop()
 
 
+def _capillary(sandbox: str, till: str, per_minute: int) -> dict[str, Any]:
+    return {
+        "vendor": "capillary",
+        "region": "eu",
+        "host": f"{sandbox}/capillary",
+        "source": "ECOMMERCE",
+        "credentials": {"type": "basic", "username": till, "password": "fake-till-password"},
+        "requests_per_minute": dict.fromkeys(("v2-create", "v2-update", "v1-add", "v1-update"), per_minute),
+    }
+
+
 def _destinations(sandbox: str) -> dict[str, dict[str, Any]]:
     return {
-        CAPILLARY: {
-            "vendor": "capillary",
-            "region": "eu",
-            "host": f"{sandbox}/capillary",
-            "source": "ECOMMERCE",
-            "credentials": {"type": "basic", "username": "demo.till01", "password": "fake-till-password"},
-            "requests_per_minute": dict.fromkeys(("v2-create", "v2-update", "v1-add", "v1-update"), _NO_LIMIT),
-        },
+        CAPILLARY: _capillary(sandbox, "demo.till01", _NO_LIMIT),
+        LIMITED: _capillary(sandbox, "demo.till02", 1),
         KANGAROO: {
             "vendor": "kangaroo",
             "host": f"{sandbox}/kangaroo",
