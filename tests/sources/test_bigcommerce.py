@@ -112,6 +112,7 @@ def test_headers_of_hearsay_prove_nothing(header: str) -> None:
         ("stores/other", "other"),
         ("demohash1", ""),
         ("apps/demohash1", ""),
+        ("stores/demohash1/v3", "demohash1/v3"),
         ("stores/", ""),
         (None, ""),
         (..., ""),
@@ -410,6 +411,13 @@ def test_who_does_not_say_is_not_opted_in_or_out(subscriber: dict[str, Any]) -> 
 def test_abandoned_cart_mails_are_no_newsletter() -> None:
     told = {"id": 1001, "accepts_product_review_abandoned_cart_emails": True}
     assert shown("customer-updated", {"data": [told]}).fields == {}
+
+
+def test_a_withdrawn_consent_is_newer_than_the_one_before() -> None:
+    before = shown("subscriber-updated", {"data": {"id": 501, "consents": ["marketing_newsletter"]}})
+    withdrawn = read(fixture("subscriber-deleted"))
+    assert before.source_id == withdrawn.source_id
+    assert before.version.older_than(withdrawn.version)
 
 
 def test_a_subscriber_and_a_customer_of_one_number_are_two() -> None:

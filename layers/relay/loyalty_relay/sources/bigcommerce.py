@@ -160,14 +160,7 @@ class _Delivery:
 
     def thin(self, resource: str, number: str, entity_id: str) -> Change:
         """A request to read the entity."""
-        event = self.event(entity_id)
-        return ThinChange(
-            event=event,
-            resource=resource,
-            data={"id": number},
-            version=self.version(event),
-            store=self.store,
-        )
+        return ThinChange(event=self.event(entity_id), resource=resource, data={"id": number}, store=self.store)
 
 
 # -- customers ----------------------------------------------------------------------------------------------------
