@@ -39,8 +39,9 @@ class Dev:
         self.ready: dict[str, Any] = json.loads(self.process.stdout.readline())
 
     def run(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        patience = ("--wait", "90") if "send" in arguments or "link-store" in arguments else ()
         return subprocess.run(
-            [sys.executable, "-m", "devkit", *arguments, "--json"],
+            [sys.executable, "-m", "devkit", *arguments, *patience, "--json"],
             cwd=CHECKOUT,
             env=env or self.env,
             capture_output=True,
@@ -55,7 +56,7 @@ class Dev:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(30)
+        code = self.process.wait(90)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
