@@ -9,7 +9,7 @@ import pytest
 from loyalty_relay.commands import CustomerRef, Identifier, PatchCrmFields
 from loyalty_relay.errors import CustomerNotFound, UnsupportedByDestination
 from loyalty_relay.outcomes import Result
-from tests.operations.conftest import Relay, version
+from tests.operations.conftest import Relay, customer, version
 
 ANA = CustomerRef(source_id="7", identifiers=(Identifier("email", "ana@example.com"),))
 
@@ -52,3 +52,9 @@ def test_a_destination_without_crm_fields_says_so(relay: Relay) -> None:
     relay.crm.operations = frozenset({"register", "update"})
     with pytest.raises(UnsupportedByDestination):
         relay.run(patch({"first_name": "Ana"}))
+
+
+def test_a_destination_that_is_patched_takes_no_update_not_even_an_empty_one(relay: Relay) -> None:
+    relay.crm.operations = frozenset({"register", "crm-patch"})
+    with pytest.raises(UnsupportedByDestination):
+        relay.run(customer({}, None, source_id=None), source="api")

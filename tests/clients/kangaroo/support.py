@@ -37,9 +37,15 @@ CODE = {
     "client_id": "11",
     "client_secret": "fake-code-client-secret",
     "redirect_uri": "https://app.example.com/oauth/callback",
+    "account": "demo",
 }
 MACHINE = {"type": "client_credentials", "client_id": "12", "client_secret": "fake-machine-client-secret"}
-PLAIN = {"type": "token", "application_key": "fake-application-key", "access_token": "fake-access-token"}
+PLAIN = {
+    "type": "token",
+    "application_key": "fake-application-key",
+    "access_token": "fake-access-token",
+    "account": "demo",
+}
 
 
 def destination(

@@ -8,6 +8,7 @@ one destination.
 from __future__ import annotations
 
 import json as jsonlib
+import logging
 import re
 import threading
 import time
@@ -373,6 +374,9 @@ _built: httpx.Client | None = None
 
 
 def _client(upstream: httpx.BaseTransport) -> httpx.Client:
+    for library in ("httpx", "httpcore"):
+        # At INFO they write every URL, at DEBUG every header: customers' addresses and access tokens.
+        logging.getLogger(library).setLevel(logging.WARNING)
     return httpx.Client(transport=upstream, trust_env=False, follow_redirects=False, headers={})
 
 

@@ -30,6 +30,7 @@ from loyalty_relay.errors import (
     InvalidCommand,
     PermanentError,
     TransientError,
+    UnsupportedByDestination,
     UpstreamTimeout,
 )
 from loyalty_relay.operations.context import Context
@@ -47,8 +48,14 @@ def register(command: RegisterCustomer, context: Context) -> Outcome:
 
 
 def update(command: UpdateCustomer, context: Context) -> Outcome:
-    """Update a customer; one who is missing is registered, or is an error, as the command says."""
-    return Guarded(command, context, context.services.crm(context.connection)).run()
+    """Update a customer; one who is missing is registered, or is an error, as the command says.
+
+    Raises UnsupportedByDestination where customers are changed by patches only, also when there is nothing to change.
+    """
+    crm = context.services.crm(context.connection)
+    if "update" not in crm.operations:
+        raise UnsupportedByDestination(f"{context.connection.destination.vendor} changes customers by CRM patches")
+    return Guarded(command, context, crm).run()
 
 
 class Guarded:

@@ -18,6 +18,7 @@ from loyalty_relay.commands import (
     RetireCustomer,
     UpdateCustomer,
 )
+from loyalty_relay.concealing import conceal
 from loyalty_relay.deadline import Deadline
 from loyalty_relay.errors import CredentialsRefused, PermanentError, RelayError
 from loyalty_relay.operations.context import Context, journal_entry
@@ -74,6 +75,7 @@ def execute(
             payload_digest=payload_digest,
         )
     except RelayError as error:
+        conceal(error, envelope.command)
         if isinstance(error, CredentialsRefused):
             services.directory.refetch(connection.id)
         if destination is not None:

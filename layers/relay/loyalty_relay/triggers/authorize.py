@@ -40,6 +40,9 @@ def authorize(event: dict[str, Any], directory: ConnectionDirectory) -> dict[str
     except RelayError as error:
         observability.error("authorizer failed", reason=error.reason, connection=connection_id)
         raise
+    except Exception as error:  # noqa: BLE001 - the runtime would log its text, which may hold anything that was sent
+        observability.unexpected("authorizer failed", error)
+        raise RelayError("an unforeseen error; see the line before") from None
     if key_id is None:
         observability.warning("api key refused", reason="not_authentic")
         return {"isAuthorized": False}

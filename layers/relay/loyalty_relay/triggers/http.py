@@ -243,7 +243,7 @@ def _carry_out(call: Call, command: Command) -> Answer:
     envelope = Envelope(
         delivery_id=call.delivery_id,
         connection=call.path["connection"],
-        event=Event(source=API, topic=call.route, id=f"key:{key}" if key else call.delivery_id, entity_id=""),
+        event=Event(source=API, topic=call.route, id=_event_id(call, key), entity_id=""),
         command=command,
         received_at=call.services.clock(),
     )
@@ -266,6 +266,13 @@ def _carry_out(call: Call, command: Command) -> Answer:
         outcome=executed.outcome.result.value,
     )
     return _reply(call, executed)
+
+
+def _event_id(call: Call, key: str) -> str:
+    """A caller's key may well be a customer's e-mail or a receipt's number, and the journal keeps event ids."""
+    if not key:
+        return call.delivery_id
+    return "key:" + call.services.digests.identity(call.path["connection"], "idempotency_key", key)
 
 
 def _enqueue(call: Call, envelope: Envelope) -> Answer:

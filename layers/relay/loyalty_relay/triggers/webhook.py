@@ -112,6 +112,10 @@ class Ingest:
             observability.warning("delivery refused", reason=refusal.reason, connection=known)
             observability.count("Unavailable" if refusal.reply.status >= 500 else "Refused", reason=refusal.reason)
             reply = refusal.reply
+        except Exception as error:  # noqa: BLE001 - the runtime would log its text, which may hold anything that was sent
+            observability.unexpected("delivery failed", error)
+            observability.count("Unavailable", reason="crashed")
+            reply = UNAVAILABLE
         return {"statusCode": reply.status, "headers": dict(reply.headers), "body": reply.body}
 
     # -- who sends, and whether it is true ------------------------------------------------------------------------

@@ -7,12 +7,12 @@ samples use either. Without ``Accept: application/json`` the endpoint may answer
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from loyalty_relay.clients.kangaroo.refusals import credentials_refused, unreadable
-from loyalty_relay.clients.kangaroo.shapes import complaint, excerpt
+from loyalty_relay.clients.kangaroo.shapes import complaint, excerpt, texts_in
 from loyalty_relay.clients.transport import Answer, Call, NotJson, raise_for_transient
 from loyalty_relay.connections import Destination
 from loyalty_relay.deadline import Deadline
@@ -152,15 +152,17 @@ class Grants:
             ) from None
 
     def _ask(self, call: Call, deadline: Deadline, *, keep: str | None = None) -> TokenSet:
-        return parse_tokens(self._send(call, deadline), self._clock(), keep=keep)
+        sent = (*texts_in(call.form), *texts_in(call.json), *self._given.values())
+        return parse_tokens(self._send(call, deadline), self._clock(), keep=keep, sent=sent)
 
 
-def parse_tokens(answer: Answer, now: float, *, keep: str | None = None) -> TokenSet:
-    """The tokens of an answer, JSON or form. ``keep``: the refresh token to go on with when none is sent.
+def parse_tokens(answer: Answer, now: float, *, keep: str | None = None, sent: Iterable[str] = ()) -> TokenSet:
+    """The tokens of an answer, JSON or form. ``keep``: the refresh token to go on with when none is sent. ``sent``:
+    what must not come back in an error's text, credentials above all.
 
     Raises CredentialsRefused for a refusal in any shape, RateLimited and UpstreamUnavailable for what passes.
     """
-    said = complaint(answer)
+    said = complaint(answer, sent)
     if said is not None:
         raise_for_transient(answer, code=said.code)
         raise credentials_refused(f"the token endpoint answered {answer.status}: {said.message}", code=said.code)

@@ -1,0 +1,212 @@
+"""What tests of guarantees do to the relay, and everything that can be seen of it afterwards."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+
+from devkit.sandbox.server import SandboxServer
+from loyalty_relay.commands import Envelope
+from loyalty_relay.services import Services
+from loyalty_relay.sources.base import Request
+from loyalty_relay.state.journal import JournalEntry
+from loyalty_relay.state.table import unpack_item
+from loyalty_relay.triggers.http import answer
+from loyalty_relay.triggers.hydrate import hydrate
+from loyalty_relay.triggers.sqs import consume, consume_with
+from loyalty_relay.triggers.webhook import Ingest
+from tests.sources.samples import PLATFORMS, document
+from tests.support.stack import OPERATIONS, Context, Stack
+
+API_KEY = "fake-guarantees-api-key"
+READ_APIS = ("bigcommerce", "clover", "square")
+"""Platforms with thin events, whose own API the sandbox plays too."""
+
+CAPILLARY_SECRETS = {"type": "basic", "username": "demo.till01", "password": "fake-till-password"}
+KANGAROO_SECRETS = {
+    "type": "password",
+    "application_key": "fake-application-key",
+    "client_id": "10",
+    "client_secret": "fake-password-client-secret",
+    "username": "demo@example.com",
+    "password": "fake-password",
+}
+
+
+@dataclass
+class World:
+    """A stack in process and the vendors. Processes are warm: each function keeps its services until ``restart``."""
+
+    stack: Stack
+    vendors: SandboxServer
+    control: httpx.Client
+    later: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """(operation, record) of what was reported as failed and comes back."""
+
+    def __post_init__(self) -> None:
+        self.stack.environment["RELAY_SANDBOX_HOSTS"] = self.vendors.url.removeprefix("http://")
+        self.restart()
+
+    def restart(self) -> None:
+        """New processes: nothing is cached."""
+        self.functions: dict[str, Services] = {name: self.stack.services(name) for name in (*OPERATIONS, "ingest")}
+        self.ingest = Ingest(self.functions["ingest"])
+
+    # -- set-up ---------------------------------------------------------------------------------------------------
+
+    def destination(self, vendor: str) -> dict[str, Any]:
+        """A destination at the sandbox, its limits out of the way."""
+        url = self.vendors.url
+        if vendor == "capillary":
+            limits = dict.fromkeys(("v2-create", "v2-update", "v1-add", "v1-update"), 100_000)
+            place = {"region": "eu", "source": "ECOMMERCE", "host": f"{url}/capillary"}
+            return {"vendor": vendor, **place, "credentials": CAPILLARY_SECRETS, "requests_per_minute": limits}
+        return {
+            "vendor": vendor,
+            "host": f"{url}/kangaroo",
+            "integrations_host": f"{url}/kangaroo-integrations",
+            "credentials": KANGAROO_SECRETS,
+            "requests_per_minute": {"api": 100_000, "integrations": 100_000},
+        }
+
+    def connect(
+        self, platform: str = "shopify", vendor: str = "capillary", id: str = "shop", **more: Any
+    ) -> dict[str, Any]:
+        """A connection whose source and destination the sandbox plays; its document, for changes."""
+        data = document(platform, vendor)
+        data["destination"] = self.destination(vendor) | more.pop("destination", {})
+        if platform in READ_APIS:
+            data["source"]["api_host"] = f"{self.vendors.url}/{platform}"
+        data["default_country"] = "GB"
+        data["api_keys"] = [{"id": "test", "sha256": hashlib.sha256(API_KEY.encode()).hexdigest()}]
+        data |= more
+        self.stack.put_connection(id, data)
+        return data
+
+    def fault(self, *rules: Mapping[str, Any]) -> None:
+        """Rules of the sandbox in place of the present ones."""
+        self.control.put("/_sandbox/faults", json=list(rules)).raise_for_status()
+
+    # -- what happens ---------------------------------------------------------------------------------------------
+
+    def deliver(self, request: Request, to: str = "shop") -> dict[str, Any]:
+        """A webhook as the gateway hands it to ingest -> the answer."""
+        parameters = {"connection": to, **({"topic": request.topic} if request.topic else {})}
+        return self.ingest.answer(
+            {
+                "version": "2.0",
+                "rawPath": f"/webhooks/{to}",
+                "headers": dict(request.headers),
+                "queryStringParameters": dict(request.query),
+                "pathParameters": parameters,
+                "requestContext": {"http": {"method": request.method}},
+                "body": base64.b64encode(request.body).decode(),
+                "isBase64Encoded": True,
+            }
+        )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        raw: str | None = None,
+        to: str = "shop",
+        **parameters: str,
+    ) -> tuple[int, dict[str, Any]]:
+        """An API request that the gateway has authorized -> status and body. ``path`` is the route's, after the
+        connection.
+        """
+        event = {
+            "version": "2.0",
+            "routeKey": f"{method} /connections/{{connection}}{path}",
+            "headers": {"content-type": "application/json", "x-api-key": API_KEY, **(headers or {})},
+            "pathParameters": {"connection": to, **parameters},
+            "isBase64Encoded": False,
+            "body": raw if raw is not None else json.dumps(body),
+        }
+        operation = {"store-links": "link-store", "crm-fields": "crm-patch", "tags": "crm-patch"}.get(
+            path.rpartition("/")[2], "register" if method == "POST" else "update"
+        )
+        reply = answer(event, Context(30), operation, self.functions[operation])
+        return reply["statusCode"], json.loads(reply["body"])
+
+    def work(self, operation: str, records: list[dict[str, Any]], *, context: Context | None = None) -> int:
+        """Hand records to a function; how many it reported as failed. Those are kept in ``later``."""
+        services = self.functions[operation]
+        event = {"Records": records}
+        if operation == "hydrate":
+            reply = consume_with(
+                lambda envelope, deadline, attempts: hydrate(envelope, services, deadline),
+                event,
+                context or Context(30),
+                operation,
+                services,
+            )
+        else:
+            reply = consume(event, context or Context(30), operation, services)
+        failed = {item["itemIdentifier"] for item in reply["batchItemFailures"]}
+        for record in records:
+            services.sqs.delete_message(
+                QueueUrl=services.settings.queue(operation), ReceiptHandle=record["receiptHandle"]
+            )
+            if record["messageId"] in failed:
+                self.later.append((operation, record))
+        return len(failed)
+
+    def settle(self) -> None:
+        """Work off every queue, hydrate first; what fails waits for ``again``."""
+        for operation in ("hydrate", *(name for name in OPERATIONS if name != "hydrate")):
+            while records := self.stack.receive(operation)["Records"]:
+                self.work(operation, records)
+
+    def again(self, *, after: float = 60.0) -> None:
+        """What was postponed comes back, a while later; then whatever follows from it."""
+        self.stack.clock.now += after
+        waiting, self.later = self.later, []
+        for operation, record in waiting:
+            count = str(int(record["attributes"]["ApproximateReceiveCount"]) + 1)
+            self.work(operation, [{**record, "attributes": {**record["attributes"], "ApproximateReceiveCount": count}}])
+        self.settle()
+
+    # -- what can be seen -----------------------------------------------------------------------------------------
+
+    def journal(self) -> list[JournalEntry]:
+        return [JournalEntry.from_item(unpack_item(item) or {}) for item in self.stack.items("journal")]
+
+    def outcomes(self) -> list[str]:
+        """Results of the journal in the order of finishing."""
+        return [entry.result.value for entry in sorted(self.journal(), key=lambda e: (e.finished_at, e.position))]
+
+    def parked(self, operation: str) -> list[dict[str, Any]]:
+        """What was parked, taken out of the queue."""
+        return self.stack.messages(f"parked:{operation}")
+
+    def upstream(self, *, writes: bool = False, vendor: str | None = None) -> list[Any]:
+        """The requests that reached the vendors, those for tokens left out."""
+        found = [r for r in self.vendors.sandbox.recorder.select(vendor=vendor) if "oauth" not in r.path]
+        return [r for r in found if r.method in ("POST", "PUT", "PATCH")] if writes else found
+
+    def members(self, vendor: str = "capillary") -> list[dict[str, Any]]:
+        """The customers that the vendor has."""
+        state = self.control.get(f"/_sandbox/state/{vendor}").json()
+        found = state["customers"]
+        return list(found.values()) if isinstance(found, dict) else found
+
+
+def secret_of(platform: str) -> str:
+    return str(PLATFORMS[platform]["secret"])
+
+
+def redriven(message: dict[str, Any]) -> Envelope:
+    """A parked command as ``relay redrive`` sends it again."""
+    envelope = Envelope.from_json(message["Body"])
+    return replace(envelope, attempt=envelope.attempt + 1)
