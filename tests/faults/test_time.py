@@ -83,7 +83,7 @@ def tried_for(world: World, seconds: float) -> None:
     from loyalty_relay.operations.execute import failed
 
     (message,) = world.queue
-    _, entry = failed(message.envelope, UpstreamUnavailable(), Result.RETRYING, world.clock.now)
+    _, entry = failed(message.envelope, UpstreamUnavailable(), Result.RETRYING, world.services)
     world.services.journal.retrying(entry, waiting=seconds)
 
 

@@ -157,7 +157,7 @@ def test_the_horizon_parks_what_was_tried_for_three_days(functions: Functions) -
     services = functions.services("update")
     tried = 0.0
     while tried < policy.HORIZON - policy.MAX_BACKOFF:
-        _, entry = failed(envelope(), UpstreamUnavailable(), Result.RETRYING, services.clock())
+        _, entry = failed(envelope(), UpstreamUnavailable(), Result.RETRYING, services)
         tried = services.journal.retrying(entry, waiting=policy.MAX_BACKOFF)
     services.journal.retrying(entry, waiting=policy.MAX_BACKOFF)
     functions.crm.before = [UpstreamUnavailable()]
@@ -172,7 +172,7 @@ def test_waiting_for_a_limit_does_not_use_up_the_horizon(functions: Functions) -
     functions.consume("update")
     entry = functions.services("update").journal.show("delivery-1")[0]
     services = functions.services("update")
-    _, counted = failed(envelope(), ConnectionFailed(), Result.RETRYING, services.clock())
+    _, counted = failed(envelope(), ConnectionFailed(), Result.RETRYING, services)
     assert services.journal.retrying(counted, waiting=10) == 10
     assert entry.reason == "rate_limited"
 
@@ -188,3 +188,19 @@ def test_a_tombstone_makes_older_events_stale(functions: Functions) -> None:
     assert journal(functions, 9) == [("applied", "customer_deleted")]
     assert journal(functions, 1) == [("stale", "customer_deleted")]
     assert functions.crm.calls == []
+
+
+def test_every_entry_about_a_customer_is_found_by_that_customer(functions: Functions) -> None:
+    """Also those of executions that never took the guard: copies, waits and parked commands."""
+    send(functions, envelope())
+    functions.consume("update")
+    send(functions, replace(envelope(), delivery_id="delivery-2"))
+    functions.consume("update")
+    functions.crm.before = [UpstreamUnavailable()]
+    other = Event(source="shopify", topic="customers/update", id="e2", entity_id="1")
+    later = replace(envelope().command, version=version("2"), fields={"first_name": "Eva"})  # type: ignore[call-arg]
+    send(functions, replace(envelope(), delivery_id="delivery-3", event=other, command=later))
+    functions.consume("update")
+    services = functions.services("update")
+    known = services.customers.customer_hash("shop-1", "source_id", "1")
+    assert {e.result.value for e in services.journal.by_customer(known)} == {"applied", "duplicate", "retrying"}

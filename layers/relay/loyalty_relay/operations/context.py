@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from loyalty_relay.commands import Envelope
 from loyalty_relay.connections import Connection
 from loyalty_relay.deadline import Deadline
+from loyalty_relay.errors import StoreUnavailable
 from loyalty_relay.outcomes import Outcome
 from loyalty_relay.state.journal import JournalEntry
 
@@ -36,8 +37,19 @@ class Context:
 
     def entry(self, outcome: Outcome, *, customer: str = "") -> JournalEntry:
         """The journal's entry of this execution."""
+        customer = customer or named_customer(self.envelope, self.services)
         entry = journal_entry(self.envelope, outcome, now=self.services.clock(), customer=customer)
         return replace(entry, attempts=self.attempts)
+
+
+def named_customer(envelope: Envelope, services: Services) -> str:
+    """The keyed hash of whom a command names, for entries of executions that never took the guard."""
+    customer = getattr(envelope.command, "customer", None)
+    try:
+        return services.customers.known_as(envelope.connection, customer) if customer is not None else ""
+    except StoreUnavailable:
+        # The key of the digests cannot be had. The entry matters more than finding it by customer.
+        return ""
 
 
 def journal_entry(
@@ -64,4 +76,5 @@ def journal_entry(
         finished_at=now,
         attempt=envelope.attempt,
         code=code,
+        details={name: str(value) for name, value in outcome.ids.items()},
     )

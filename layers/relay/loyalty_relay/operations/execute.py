@@ -21,7 +21,7 @@ from loyalty_relay.commands import (
 from loyalty_relay.concealing import conceal
 from loyalty_relay.deadline import Deadline
 from loyalty_relay.errors import CredentialsRefused, PermanentError, RelayError
-from loyalty_relay.operations.context import Context, journal_entry
+from loyalty_relay.operations.context import Context, journal_entry, named_customer
 from loyalty_relay.operations.crm_patch import crm_patch
 from loyalty_relay.operations.customers import register, update
 from loyalty_relay.operations.link_store import link_store
@@ -105,7 +105,8 @@ def _tell(circuit: Circuit, destination: str, error: RelayError) -> None:
         circuit.failure(destination, error)
 
 
-def failed(envelope: Envelope, error: RelayError, result: Result, now: float) -> tuple[Outcome, JournalEntry]:
+def failed(envelope: Envelope, error: RelayError, result: Result, services: Services) -> tuple[Outcome, JournalEntry]:
     """A failure as an outcome and as the journal's entry."""
     outcome = Outcome(result=result, reason=error.reason, request_id=error.request_id)
-    return outcome, journal_entry(envelope, outcome, now=now, code=error.code)
+    customer = named_customer(envelope, services)
+    return outcome, journal_entry(envelope, outcome, now=services.clock(), customer=customer, code=error.code)

@@ -253,7 +253,7 @@ def _carry_out(call: Call, command: Command) -> Answer:
     try:
         executed = execute(envelope, call.services, call.deadline, payload_digest=digest)
     except RelayError as error:
-        _, entry = failed(envelope, error, Result.IGNORED, call.services.clock())
+        _, entry = failed(envelope, error, Result.IGNORED, call.services)
         call.services.journal.write(entry)
         raise
     observability.count(

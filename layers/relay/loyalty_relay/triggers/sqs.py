@@ -110,7 +110,7 @@ class _Batch:
         received = _receives(record)
         wait = policy.delay(error, received, services.random())
         failure = error if isinstance(error, RelayError) else TransientError()
-        outcome, entry = failed(envelope, failure, Result.RETRYING, services.clock())
+        outcome, entry = failed(envelope, failure, Result.RETRYING, services)
         waiting = wait if policy.counts(error) else 0.0
         tried = services.journal.retrying(entry, waiting=waiting)
         # The wait that is still to come has not been tried yet.
@@ -123,7 +123,7 @@ class _Batch:
 
     def _park(self, envelope: Envelope, error: RelayError, record: dict[str, Any]) -> None:
         attempts = _receives(record)
-        outcome, entry = failed(envelope, error, Result.PARKED, self.services.clock())
+        outcome, entry = failed(envelope, error, Result.PARKED, self.services)
         self.services.parking.park(envelope, error, attempts=attempts)
         self.services.journal.write(replace(entry, attempts=attempts))
         self._report(envelope, outcome, 0.0, code=error.code)
