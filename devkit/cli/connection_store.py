@@ -88,6 +88,10 @@ def _fill(value: Any, variables: Mapping[str, str], path: str, missing: list[dic
     return PLACEHOLDER.sub(put, value)
 
 
+PROMISE = timedelta(hours=24)
+"""How long the webhook secrets of the version before go on being accepted after a change."""
+
+
 class ConnectionStore:
     """The connections of one stack: one secret each, ``PREFIX/connections/ID``."""
 
@@ -174,8 +178,39 @@ class ConnectionStore:
         changed = list(changes(before, data))
         if not changed:
             return "unchanged", []
+        late = self._still_promised(id, before, data)
+        if late:
+            source = {**data["source"], "secrets": [*(data["source"].get("secrets") or ()), *late]}
+            text = json.dumps({**data, "source": source}, ensure_ascii=False, sort_keys=True, indent=1)
+            changed.append("source.secrets (kept: replaced within the last 24 hours)")
         self._client.put_secret_value(SecretId=self.name(id), SecretString=text)
         return "changed", changed
+
+    def _still_promised(self, id: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Webhook secrets that were replaced less than 24 hours ago and that this write would push out of reach,
+        because only one version before the current one is kept; each with the end it was promised.
+        """
+        current = self._client.get_secret_value(SecretId=self.name(id))
+        end = current["CreatedDate"] + PROMISE
+        try:
+            answer = self._client.get_secret_value(SecretId=self.name(id), VersionStage="AWSPREVIOUS")
+            previous = json.loads(answer["SecretString"])
+        except (self._client.exceptions.ResourceNotFoundException, ValueError):
+            return []
+        if end <= datetime.now(UTC):
+            return []
+        named = {secret["value"] for data in (before, after) for secret in _webhook_secrets(data)}
+        return [
+            {"not_after": end.isoformat(timespec="seconds"), **secret}
+            for secret in _webhook_secrets(previous)
+            if secret["value"] not in named
+        ]
+
+
+def _webhook_secrets(data: Any) -> list[dict[str, Any]]:
+    source = data.get("source") if isinstance(data, Mapping) else None
+    listed = source.get("secrets") if isinstance(source, Mapping) else None
+    return [secret for secret in listed or () if isinstance(secret, dict) and "value" in secret]
 
 
 def invalid(id: str, problems: list[dict[str, str]]) -> CommandError:

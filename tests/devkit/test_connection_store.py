@@ -259,3 +259,16 @@ def test_changes_name_paths_and_no_values() -> None:
     del after["default_country"]
 
     assert list(changes(before, after)) == ["default_country", "destination.credentials.password"]
+
+
+def test_a_second_change_within_a_day_keeps_the_secret_that_the_first_one_replaced(store: ConnectionStore) -> None:
+    first, second, third = plain(), plain(), plain()
+    second["source"]["secrets"] = [{"value": "fake-next-secret"}]
+    third["source"]["secrets"] = [{"value": "fake-next-secret"}]
+    third["default_country"] = "FR"
+    for data in (first, second, third):
+        store.write("shop", data)
+    secrets = store.read("shop").source.secrets
+    assert [secret.value for secret in secrets] == ["fake-next-secret", "fake-webhook-secret"]
+    assert secrets[0].not_after is None
+    assert secrets[1].not_after is not None
