@@ -48,6 +48,7 @@ class Server:
         """
         if not python.exists():
             raise LocalStackError(f"{python} does not exist: run `make run` or `make demo` once, which set it up")
+        self._persist = persist
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._refuse_taken_port()
@@ -129,13 +130,14 @@ class Server:
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """End the process and its workers, in order first, and remove its temporary files. May be called again."""
+        """End the process and its workers, and remove its temporary files. May be called again."""
         if self._process.stdin and not self._process.stdin.closed:
             self._process.stdin.close()
-        if self.running:
-            self._process.terminate()
         try:
-            self._process.wait(_STOPPED_WITHIN_S)
+            # In order only where there is state to save: otherwise it spends half a minute tidying up what goes anyway.
+            if self._persist and self.running:
+                self._process.terminate()
+                self._process.wait(_STOPPED_WITHIN_S)
         except subprocess.TimeoutExpired:
             pass
         finally:
