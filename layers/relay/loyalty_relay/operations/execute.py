@@ -31,6 +31,7 @@ from loyalty_relay.outcomes import Outcome, Result
 if TYPE_CHECKING:
     from loyalty_relay.services import Services
     from loyalty_relay.state.circuit import Circuit
+    from loyalty_relay.state.idempotency import Ran
     from loyalty_relay.state.journal import JournalEntry
 
 OPERATION_OF: dict[type[Command], Callable[[Any, Context], Outcome]] = {
@@ -63,21 +64,35 @@ def execute(
     """
     connection = services.directory.get(envelope.connection)
     destination = None if isinstance(envelope.command, OURS_ALONE) else connection.destination.key
-    context = Context(envelope=envelope, connection=connection, services=services, deadline=deadline, attempts=attempts)
     if destination is not None:
         services.circuit.check(destination)
-    operation = OPERATION_OF[type(envelope.command)]
-    try:
-        ran = services.idempotency.run(
+
+    def run() -> tuple[Context, Ran]:
+        context = Context(
+            envelope=envelope,
+            connection=services.directory.get(envelope.connection),
+            services=services,
+            deadline=deadline,
+            attempts=attempts,
+        )
+        operation = OPERATION_OF[type(envelope.command)]
+        return context, services.idempotency.run(
             envelope.key,
             envelope.command.operation,
             lambda: operation(envelope.command, context),
             payload_digest=payload_digest,
         )
+
+    try:
+        try:
+            context, ran = run()
+        except CredentialsRefused:
+            if not services.directory.refetch(connection.id):
+                raise
+            # They were rotated a moment ago. What is refused has no effect, so it is asked again with the new ones.
+            context, ran = run()
     except RelayError as error:
         conceal(error, envelope.command)
-        if isinstance(error, CredentialsRefused):
-            services.directory.refetch(connection.id)
         if destination is not None:
             _tell(services.circuit, destination, error)
         raise

@@ -18,6 +18,7 @@ from loyalty_relay.commands import Command, Envelope, Event
 from loyalty_relay.deadline import Deadline
 from loyalty_relay.delivery_ids import new_delivery_id
 from loyalty_relay.errors import (
+    CredentialsRefused,
     CustomerExists,
     FieldProblem,
     InvalidCommand,
@@ -161,11 +162,12 @@ def _link_store(call: Call) -> Answer:
 
 
 def _crm_fields(call: Call) -> Answer:
-    return reply_json(200, {"fields": _crm(call).crm_fields(call.path["customer_id"], call.deadline)})
+    fields = _read(call, lambda crm: crm.crm_fields(call.path["customer_id"], call.deadline))
+    return reply_json(200, {"fields": fields})
 
 
 def _tags(call: Call) -> Answer:
-    return reply_json(200, {"tags": _crm(call).tags(call.deadline)})
+    return reply_json(200, {"tags": _read(call, lambda crm: crm.tags(call.deadline))})
 
 
 def _store_links(call: Call) -> Answer:
@@ -203,6 +205,16 @@ def _crm(call: Call) -> CrmFieldsCrm:
         raise UnsupportedByDestination(f"{connection.destination.vendor} has no CRM fields")
     call.services.circuit.check(connection.destination.key)
     return cast("CrmFieldsCrm", crm)
+
+
+def _read(call: Call, ask: Callable[[CrmFieldsCrm], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Ask the destination; once more where its credentials turn out to have been rotated a moment ago."""
+    try:
+        return ask(_crm(call))
+    except CredentialsRefused:
+        if not call.services.directory.refetch(call.path["connection"]):
+            raise
+    return ask(_crm(call))
 
 
 # -- from body to answer ------------------------------------------------------------------------------------------

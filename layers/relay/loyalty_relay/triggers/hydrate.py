@@ -86,6 +86,8 @@ def _get(fetch: Fetch, connection: Connection, services: Services, deadline: Dea
             raise CredentialsRefused("the platform refuses the connection's api_credentials")
         raise_for_transient(answer)
     except (TransientError, CredentialsRefused) as error:
+        if isinstance(error, CredentialsRefused):
+            services.directory.refetch(connection.id)
         services.circuit.failure(account, error)
         raise
     services.circuit.success(account)
