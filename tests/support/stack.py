@@ -172,25 +172,26 @@ def stack_in_process() -> Iterator[Stack]:
             )
             for name in ("dynamodb", "sqs", "secretsmanager")
         }
-        environment = {
-            "RELAY_SECRETS_PREFIX": "test",
-            "RELAY_DIGEST_SECRET": "test/digest",
-            "RELAY_SANDBOX_HOSTS": "127.0.0.1:9",
-        }
-        resources = _resources()
-        number = next(_numbers)
-        for table in ("Idempotency", "State", "Journal"):
-            name = f"{table}{number}"
-            _create_table(clients["dynamodb"], name, resources[f"{table}Table"]["Properties"])
-            environment[f"RELAY_{table.upper()}_TABLE"] = name
-        for operation in (*OPERATIONS, "ingest"):
-            parked = clients["sqs"].create_queue(QueueName=f"{operation}-parked-{number}")["QueueUrl"]
-            environment[f"PARKED_{operation}"] = parked
-            if operation != "ingest":
-                queue = clients["sqs"].create_queue(QueueName=f"{operation}-{number}")["QueueUrl"]
-                environment[_variable(operation)] = queue
-        clients["secretsmanager"].create_secret(Name="test/digest", SecretString="a digest key for tests only")
+        environment = {"RELAY_SANDBOX_HOSTS": "127.0.0.1:9", **create_resources(clients, str(next(_numbers)))}
         yield Stack(Clock(), environment, clients)
+
+
+def create_resources(clients: dict[str, Any], suffix: str) -> dict[str, str]:
+    """The template's tables and queues, and the secret that keys digests; the environment that names them."""
+    environment = {"RELAY_SECRETS_PREFIX": "test", "RELAY_DIGEST_SECRET": "test/digest"}
+    resources = _resources()
+    for table in ("Idempotency", "State", "Journal"):
+        name = f"{table}{suffix}"
+        _create_table(clients["dynamodb"], name, resources[f"{table}Table"]["Properties"])
+        environment[f"RELAY_{table.upper()}_TABLE"] = name
+    for operation in (*OPERATIONS, "ingest"):
+        parked = clients["sqs"].create_queue(QueueName=f"{operation}-parked-{suffix}")["QueueUrl"]
+        environment[f"PARKED_{operation}"] = parked
+        if operation != "ingest":
+            queue = clients["sqs"].create_queue(QueueName=f"{operation}-{suffix}")["QueueUrl"]
+            environment[_variable(operation)] = queue
+    clients["secretsmanager"].create_secret(Name="test/digest", SecretString="a digest key for tests only")
+    return environment
 
 
 def _create_table(dynamodb: Any, name: str, properties: dict[str, Any]) -> None:
