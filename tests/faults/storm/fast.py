@@ -2,8 +2,9 @@
 
 Everything that the relay waits for by the clock (back-off, leases, circuits, keys, deadlines, windows of limits), and
 the sandbox's windows and tokens, run by ``FastClock``; a second of theirs is then ``1 / speed`` of a real one. What
-depends on the machine and not on the clock stays as long as it really is: ``slow_machine`` stretches pacing's slack, its
-buckets and its longest sleep by the same factor, because a request takes as long from its slot to the vendor as ever.
+depends on the machine and not on the clock stays as long as it really is: ``slow_machine`` stretches pacing's
+slack, its buckets and its longest sleep by the same factor, because a request takes as long from its slot to the
+vendor as ever.
 
 Two things cannot be made faster. SQS hides a message for whole seconds, so shorter waits are rounded up to a real
 second; and a request upstream takes real time, so its limit is what the fast deadline leaves, in real seconds.
