@@ -309,7 +309,7 @@ def test_a_packed_answer_is_unpacked_and_its_header_names_are_in_lower_case() ->
 
 def test_an_answer_that_cannot_be_unpacked_is_unavailable() -> None:
     with pytest.raises(UpstreamUnavailable) as caught:
-        transport(lambda _: httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=b"nope")).send(
+        transport(lambda _: httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=iter([b"nope"]))).send(
             post(), in_seconds(25)
         )
     assert caught.value.reached is True

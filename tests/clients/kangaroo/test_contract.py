@@ -147,7 +147,7 @@ def test_patching_the_crm_fields(path: str) -> None:
         "custom_field_4": "Value 4",
         "tags": [{"tag_name": "Green tag"}, {"tag_name": "White tag"}],
     }
-    assert receipt.sent == tuple(fields)
+    assert receipt.sent == (*fields, "tags")
     assert [f["name"] for f in receipt.details["fields"]] == [f["name"] for f in FIELDS]
     assert receipt.notices == ()
 

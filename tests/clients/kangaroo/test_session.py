@@ -210,7 +210,7 @@ def test_two_businesses_with_plain_tokens_do_not_share_definitions() -> None:
         fields = answer(200, {"data": [{"name": "tags", "field_type": "multi_select"}]})
         vendor.answers["GET /customers/c/crm-fields"] = fields
         vendor.answers["PATCH /customers/c/crm-fields"] = fields
-        client = crm(vendor, destination({**plain, "access_token": token}), cache=cache, clock=clock)
+        client = crm(vendor, destination({**plain, "access_token": token, "account": token}), cache=cache, clock=clock)
         who = CustomerRef(identifiers=(Identifier("email", "a@example.com"),))
         tag = "Ours" if vendor is ours else "Theirs"
         client.patch_crm_fields("c", PatchCrmFields(customer=who), {}, (tag,), deadline())
