@@ -12,17 +12,18 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 import httpcore
 import httpx
 
 from loyalty_relay.clients.sockets import BoundedBackend, ending_in
+from loyalty_relay.clients.unpacking import CannotUnpack, unpacker
 from loyalty_relay.deadline import Deadline
 from loyalty_relay.errors import (
     ConnectionFailed,
@@ -272,7 +273,7 @@ class Transport:
             if answering:
                 raise UpstreamUnavailable("the answer broke off", reached=call.writes) from None
             raise _DeadConnection from None
-        except httpx.DecodingError:
+        except CannotUnpack:
             raise UpstreamUnavailable("the answer cannot be unpacked", reached=call.writes) from None
         except httpx.TransportError as error:
             raise ConnectionFailed(f"no connection to the destination ({type(error).__name__})") from None
@@ -303,11 +304,15 @@ def _content(call: Call) -> tuple[bytes, str]:
 
 
 def _read(response: httpx.Response, wrote: bool) -> bytes:
+    """The unpacked body, read as it came: httpx would unpack all of a chunk at once."""
+    unpack = unpacker(response.headers.get("content-encoding", ""))
     body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
+    for chunk in cast("Iterable[bytes]", response.stream):
+        body += unpack(chunk, MAX_ANSWER + 1 - len(body)) if unpack else chunk
         if len(body) > MAX_ANSWER:
             raise UpstreamUnavailable(f"the answer is larger than {MAX_ANSWER} bytes", reached=wrote)
+    if unpack and not unpack.ended:
+        raise CannotUnpack("cut off")
     return bytes(body)
 
 
