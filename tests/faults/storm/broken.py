@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 PARTS = ("guard", "limiter", "key", "verifier")
 
 
-def break_it(part: str) -> None:
-    """Break a part of this process for good; nothing for an empty name. Raises KeyError for an unknown one."""
+def break_it(part: str, put: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Break a part; nothing for an empty name. ``put`` sets an attribute: for good, or as long as a test's monkeypatch
+    says. Raises KeyError for an unknown part.
+    """
     if part:
-        {"guard": _guard, "limiter": _limiter, "key": _key, "verifier": _verifier}[part]()
+        {"guard": _guard, "limiter": _limiter, "key": _key, "verifier": _verifier}[part](put)
 
 
-def _guard() -> None:
+def _guard(put: Callable[[Any, str, Any], None]) -> None:
     """Versions are not compared: whatever comes last wins."""
     from loyalty_relay.commands import Version
 
-    Version.older_than = lambda self, other: False  # type: ignore[method-assign]
+    put(Version, "older_than", lambda self, other: False)
 
 
-def _limiter() -> None:
+def _limiter(put: Callable[[Any, str, Any], None]) -> None:
     """Twice the limit."""
     from loyalty_relay.state.slots import Rate
 
     really = Rate.of
-    Rate.of = lambda per_minute: really(per_minute * 2)  # type: ignore[method-assign]
+    put(Rate, "of", lambda per_minute: really(per_minute * 2))
 
 
-def _key() -> None:
+def _key(put: Callable[[Any, str, Any], None]) -> None:
     """Copies of an event have keys of their own, as if the delivery's id were the event's."""
     from loyalty_relay.commands import Envelope
 
-    Envelope.key = property(lambda self: f"{self.delivery_id}#{self.position}")  # type: ignore[method-assign,assignment]
+    put(Envelope, "key", property(lambda self: f"{self.delivery_id}#{self.position}"))
 
 
-def _verifier() -> None:
+def _verifier(put: Callable[[Any, str, Any], None]) -> None:
     """Every signature is right."""
     from loyalty_relay.sources import source_module
     from loyalty_relay.sources.base import Verdict
 
-    def verify(*args: Any) -> Verdict:
-        return Verdict.AUTHENTIC
-
     for platform in ("shopify", "standard"):
-        setattr(type(source_module(platform)), "verify", verify)  # noqa: B010 - a method of a class
+        put(type(source_module(platform)), "verify", lambda *args: Verdict.AUTHENTIC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 FINAL = frozenset({"applied", "unchanged", "stale", "duplicate", "ignored", "parked"})
 WINDOW = 60.0
+PERSONAL = re.compile(r"storm\d+@|First\d+|Last\d+|fake-[a-z]+-(?:secret|password|key)|whsec_\w+")
 
 
 def judge(storm: Storm) -> None:
@@ -23,6 +25,7 @@ def judge(storm: Storm) -> None:
     problems += _parked(storm)
     problems += _limits(storm)
     problems += _left_behind(storm)
+    problems += _told(storm)
     _count_faults(storm)
 
 
@@ -187,6 +190,15 @@ def _left_behind(storm: Storm) -> list[str]:
     if len(in_progress) > expired:
         problems.append(f"{len(in_progress) - expired} keys are in progress")
     return problems
+
+
+def _told(storm: Storm) -> list[str]:
+    """Names, addresses and secrets in what the functions logged or keep in tables."""
+    kept = [storm.log.read_text(errors="replace")]
+    for table in ("RELAY_STATE_TABLE", "RELAY_JOURNAL_TABLE", "RELAY_IDEMPOTENCY_TABLE"):
+        kept += [str(item) for item in _scan(storm, table)]
+    found = {match for text in kept for match in PERSONAL.findall(text)}
+    return [f"logged or kept: {', '.join(sorted(found)[:5])}"] if found else []
 
 
 def _scan(storm: Storm, table: str) -> list[dict[str, Any]]:

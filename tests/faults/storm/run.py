@@ -28,9 +28,10 @@ from tests.faults.storm.worker import Job, main
 from tests.support.stack import create_resources, record
 
 PYTHON = Path(__file__).resolve().parents[3] / ".local/stack/bin/python"
-VISIBILITY = 120.0
+VISIBILITY = 60.0
 """Seconds by the fast clock until a message of a killed function is received again: longer than its lease."""
-LIMITS = {"v2-create": 60, "v2-update": 60, "api": 240}
+LIMITS = {"v2-create": 12, "v2-update": 20, "api": 120}
+"""Requests per minute of the fast clock: low, so that they are what everything waits for."""
 FUNCTIONS = (("ingest", 2), ("register", 1), ("update", 2), ("crm-patch", 2))
 ANSWERS_WITHIN = 60.0
 
@@ -45,15 +46,19 @@ class Weather:
     events: int = 500
     customers: int = 60
     speed: float = 10.0
-    kills: float = 0.03
+    kills: float = 0.02
     suicide: float = 0.001
     faults: float = 1.0
-    outage: float = 60.0
+    outage: float = 50.0
     broken: str = ""
 
     def command(self) -> str:
         """How to repeat it."""
-        return f"python -m tests.faults.storm --seed {self.seed} --events {self.events} --customers {self.customers}"
+        more = f" --broken {self.broken}" if self.broken else ""
+        return (
+            f"PYTHONPATH=layers/relay:. .venv/bin/python -m tests.faults.storm --seed {self.seed}"
+            f" --events {self.events} --customers {self.customers}{more}"
+        )
 
 
 @dataclass
@@ -349,7 +354,7 @@ class Storm:
                 continue
             webhook += 1
             headers = happening.signed(webhook=id(worker) + webhook, now=self.clock(), wrong=forged)
-            answer = worker.ask(_request(happening, headers))
+            answer = worker.ask(webhook_event(happening, headers))
             with self._lock:
                 self._answered(happening, forged, answer)
 
@@ -410,7 +415,7 @@ class Storm:
         judge(self)
 
 
-def _request(happening: Happening, headers: dict[str, str]) -> dict[str, Any]:
+def webhook_event(happening: Happening, headers: dict[str, str]) -> dict[str, Any]:
     """An event of API Gateway, payload 2.0."""
     path = f"/webhooks/{happening.shop.connection}"
     return {
