@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -46,6 +48,9 @@ LONGEST = 25.0
 
 MAX_BODY = 256 * 1024
 MAX_IDEMPOTENCY_KEY = 200
+_MAY_BE_UNSENDABLE = re.compile(r"\\u(?:[dD][89a-fA-F]|[fF]{3}[eEfF])|[\ufffe\uffff]")
+_UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
+"""Halves of letters and non-characters: no queue takes them (SQS API reference: SendMessage)."""
 Answer = dict[str, Any]
 M = TypeVar("M", bound="BaseModel")
 
@@ -229,9 +234,12 @@ def _parse(call: Call, model: type[M]) -> M:
         error.status = 415
         raise error
     try:
-        data = json.loads(call.body or b"null")
+        text = (call.body or b"null").decode()
+        data = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON") from None
+    if _MAY_BE_UNSENDABLE.search(text) and _UNSENDABLE.search(json.dumps(data, ensure_ascii=False)):
+        raise BadRequest("the body has code points that are no characters")
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -240,6 +248,14 @@ def _parse(call: Call, model: type[M]) -> M:
             for item in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         raise InvalidCommand("the body is not valid", problems=problems) from None
+
+
+def _finite(text: str) -> float:
+    """NaN and infinities are not JSON, although Python reads them, and a number may be too large to be one."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("not a number")
+    return value
 
 
 def _sentence(item: Mapping[str, Any]) -> str:
