@@ -138,6 +138,7 @@ def test_threads_that_start_together_ask_for_one_token() -> None:
         (answer(b"<html>", 403, kind="text/html"), CredentialsRefused),
         (answer(b"<html>", 200, kind="text/html"), UpstreamUnavailable),
         (answer(b"", 503), UpstreamUnavailable),
+        (answer({"error": "try later"}, 500), UpstreamUnavailable),
         (answer({"errors": [{"code": 4001, "message": "down"}]}, 503), UpstreamUnavailable),
     ],
 )

@@ -215,6 +215,12 @@ def test_a_500_in_a_500_without_an_item_is_an_outage(code: Any) -> None:
     assert isinstance(refused(envelope({}, **{**FAILED, "code": code}), 500), UpstreamUnavailable)
 
 
+@pytest.mark.parametrize("status", [500, 502, 503])
+@pytest.mark.parametrize("body", [{"error": "try later"}, {"errors": ["try later"]}, {"success": False}])
+def test_an_error_without_a_code_is_what_the_status_says(status: int, body: dict[str, Any]) -> None:
+    assert isinstance(refused(body, status), UpstreamUnavailable)
+
+
 @pytest.mark.parametrize("body", [b"", b"<html></html>", b'{"response": {"sta'])
 def test_an_unreadable_answer_passes(body: bytes) -> None:
     error = refused(body)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from loyalty_relay.clients.capillary.failures import Said, complaints, error_for, unknown, unreadable, worst
+from loyalty_relay.clients.capillary.failures import Said, complaints, decided, unknown, unreadable
 from loyalty_relay.clients.capillary.v2 import number
 from loyalty_relay.clients.transport import Call, NotJson, Transport
 from loyalty_relay.connections import Destination
@@ -114,7 +114,7 @@ class Credentials:
         if isinstance(body, NotJson):
             raise _refused(unreadable(said, body))
         if found := complaints(body):
-            raise _refused(worst(found, said) if found[0][0] else error_for("320001", found[0][1], said))
+            raise _refused(decided(found, said))
         data: Any = body.get("data") if isinstance(body, dict) else None
         token = data.get("accessToken") if isinstance(data, dict) else None
         if not isinstance(token, str) or not token:

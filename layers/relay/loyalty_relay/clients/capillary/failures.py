@@ -253,13 +253,16 @@ def read_v2(said: Said, *needs: str) -> dict[str, Any]:
     if not found and status is not None and status[0] not in ("200", "201"):
         found = [status]
     if found:
-        error = worst(found, said)
-        if not error.code:
-            raise _by_status(said, error)
-        raise error
+        raise decided(found, said)
     if isinstance(body, dict) and any(body.get(name) is not None for name in needs):
         return body
     raise unknown(said, body)
+
+
+def decided(found: Iterable[tuple[str, object]], said: Said) -> RelayError:
+    """The error that decides over the request; where the body names no code, the HTTP status does."""
+    error = worst(found, said)
+    return error if error.code else _by_status(said, error)
 
 
 def _by_status(said: Said, error: RelayError) -> RelayError:

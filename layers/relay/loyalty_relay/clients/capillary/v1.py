@@ -16,11 +16,11 @@ from typing import Any
 from loyalty_relay.clients.capillary.failures import (
     Said,
     complaints,
+    decided,
     error_for,
     refusal_status,
     unknown,
     unreadable,
-    worst,
 )
 from loyalty_relay.clients.capillary.v2 import member_id, number, side_effect, snake
 from loyalty_relay.clients.capillary.words import PRIORITIES, V1_IDENTIFIERS, scalar, v1_moment
@@ -143,7 +143,7 @@ def read(said: Said) -> Item:
             else error_for(code, status.get("message"), said)
         )
     if found := complaints(body):
-        raise worst(found, said)
+        raise decided(found, said)
     told = refusal_status(body)
     if told is None:
         raise unknown(said, body)
