@@ -234,7 +234,9 @@ def test_an_unreadable_answer_to_a_lookup_had_no_effect() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"), [(502, UpstreamUnavailable), (429, RateLimited), (408, UpstreamUnavailable)]
 )
-@pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"", b'{"unheard": "of"}', b"[]", b'{"error": "try later"}'])
+@pytest.mark.parametrize(
+    "body", [b"<html>Bad Gateway</html>", b"", b'{"unheard": "of"}', b"[]", b'{"error": "try later"}']
+)
 def test_passing_statuses_pass_whatever_the_body_is(status: int, kind: type[RelayError], body: bytes) -> None:
     assert type(refused(answer(body, status, kind=""))) is kind
 
