@@ -49,8 +49,8 @@ def consume_with(work: Work, event: dict[str, Any], context: Any, operation: str
     deadline = Deadline(services.monotonic() + left - MARGIN, services.monotonic)
     services.begin_batch(len(records))
     batch = _Batch(work, operation, services, deadline)
-    if len(records) == 1:
-        again = [batch.handle(records[0])]
+    if len(records) <= 1:
+        again = [batch.handle(record) for record in records]
     else:
         with ThreadPoolExecutor(min(len(records), MAX_THREADS), thread_name_prefix="record") as pool:
             again = list(pool.map(batch.handle, records))
