@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from loyalty_relay.clients import transport
 from loyalty_relay.clients.transport import Transport
 from loyalty_relay.connections import Connection
 from loyalty_relay.errors import ConnectionInvalid
@@ -455,3 +456,14 @@ def test_a_callback_that_a_handshake_names_is_not_called(world: World) -> None:
     request = type(sample.signed())(method="OPTIONS", headers=headers, query={}, body=b"")
     assert world.deliver(request)["statusCode"] in (200, 401)
     assert world.vendors.sandbox.recorder.requests == []
+
+
+def test_a_proxy_in_the_environment_is_not_used(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setattr(transport, "_built", None)
+    world.connect()
+    world.deliver(load("shopify", "customers-create").signed())
+    world.settle()
+    assert world.outcomes() == ["applied"]
+    transport._shared().close()
