@@ -17,11 +17,8 @@ WINDOW = 300.0
 MAX_SIGNATURES = 16
 """More signatures than any roll of secrets needs are not looked at."""
 
-_BETWEEN = re.compile(r"[\s,]+(?=v\d+[a-z]?,)|\s+")
-"""Blanks, or the comma with which a gateway joins two headers; a signature itself may begin with ``v1``."""
-
-_BETWEEN = re.compile(r"\s+|,(?=v\d+[a-z]?,)")
-"""Blanks, or the comma with which a gateway joins two headers of one name. A signature itself may begin with ``v8``."""
+_BETWEEN = re.compile(r"\s*,\s*(?=v\d+[a-z]?,)|\s+")
+"""Blanks, or the comma with which two headers of one name are joined. A signature itself may begin with ``v8``."""
 
 _WHOLE = re.compile(r"[0-9]{1,12}")
 _ORDER = (Verdict.MALFORMED, Verdict.WRONG, Verdict.AUTHENTIC)
