@@ -35,6 +35,7 @@ PARAMS ?=
 # Tests run side by side; a file's tests stay together, so that a file may share one local stack.
 TEST_JOBS ?= auto
 TEST_ARGS ?=
+SEEDS ?= 1 2 3
 
 .PHONY: help
 help: ## list the targets
@@ -110,8 +111,8 @@ bench: $(DEV) $(STACK) $(SAM) $(CLIENT) ## measure the budgets and print one tab
 	@$(PY) -m benchmarks
 
 .PHONY: soak
-soak: $(DEV) $(STACK) ## the fault tests for a longer time
-	@$(PY) -m pytest tests/faults -m soak $(TEST_ARGS)
+soak: $(DEV) $(STACK) ## storms of 5000 events with faults and kills (SEEDS="1 2 3", docs/soak.md)
+	@SEEDS="$(SEEDS)" $(PY) -m pytest tests/faults -m soak $(TEST_ARGS)
 
 .PHONY: openapi
 openapi: $(DEV) ## write docs/openapi.json

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -245,3 +246,11 @@ TestRelay.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+class RelayForLong(Relay):
+    """The same with more of everything."""
+
+
+TestRelayForLong = pytest.mark.soak(RelayForLong.TestCase)
+TestRelayForLong.settings = settings(TestRelay.settings, max_examples=200, stateful_step_count=30)
