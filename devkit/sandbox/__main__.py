@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from devkit.sandbox.server import HOST, SandboxServer
@@ -13,6 +14,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m devkit.sandbox", description="Serve the vendor sandbox.")
     parser.add_argument("--port", type=int, default=8400, help="0 takes a free one (default 8400)")
     options = parser.parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Said aloud: a process that a shell started in the background inherits an ignored SIGINT.
+        signal.signal(number, signal.default_int_handler)
     server = SandboxServer()
     try:
         server.start(options.port)
