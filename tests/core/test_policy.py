@@ -19,6 +19,8 @@ TRANSIENT = [
     errors.DeadlineTooShort(),
     errors.StoreUnavailable(),
     errors.CredentialsRefused(),
+    errors.UnknownConnection(),
+    errors.ConnectionInvalid("shop-1", ()),
     ValueError("a bug of ours"),
 ]
 PERMANENT = [

@@ -20,8 +20,6 @@ from loyalty_relay.errors import (
     LeaseBusy,
     PermanentError,
     RateLimited,
-    RelayError,
-    TransientError,
 )
 
 HORIZON = 72 * 3600.0
@@ -40,10 +38,10 @@ WAITING = (RateLimited, LeaseBusy, KeyInProgress, CustomerUnknown, CircuitOpen, 
 
 
 def retryable(error: BaseException) -> bool:
-    """Whether the same command may succeed later. An exception we did not foresee counts: nothing is lost to a bug."""
-    return not isinstance(error, PermanentError) and (
-        isinstance(error, TransientError | CredentialsRefused) or not isinstance(error, RelayError)
-    )
+    """Whether the same command may succeed later: everything but what the command itself can never pass. A connection
+    that is missing or wrong can be applied again, and nothing is lost to an exception nobody foresaw.
+    """
+    return not isinstance(error, PermanentError)
 
 
 def counts(error: BaseException) -> bool:

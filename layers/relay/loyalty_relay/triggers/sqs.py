@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from loyalty_relay import observability, policy
 from loyalty_relay.commands import Envelope
 from loyalty_relay.deadline import Deadline
-from loyalty_relay.errors import PermanentError, RelayError, TransientError
+from loyalty_relay.errors import RelayError, TransientError
 from loyalty_relay.operations.execute import execute, failed
 from loyalty_relay.outcomes import Outcome, Result
 
@@ -95,10 +95,10 @@ class _Batch:
         started = self.services.monotonic()
         try:
             outcome = self.work(envelope, self.deadline, _receives(record))
-        except PermanentError as error:
-            self._park(envelope, error, record)
-            return False
         except Exception as error:  # noqa: BLE001 - a bug is retried like an outage, so nothing is lost to it
+            if isinstance(error, RelayError) and not policy.retryable(error):
+                self._park(envelope, error, record)
+                return False
             if not isinstance(error, RelayError):
                 observability.unexpected("unforeseen", error, **_names(envelope))
             return self._later(envelope, error, record)
