@@ -41,7 +41,6 @@ def thin_of(sample: Sample, connection: Connection) -> tuple[HydratingSource, Th
         event=change.event,
         resource=command.resource,
         data=command.data,
-        version=command.version,
         store=command.store,
     )
 

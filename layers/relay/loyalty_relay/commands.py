@@ -40,8 +40,9 @@ MAX_ID = 200
 class Version:
     """When, or at which revision, something is true: comparable only with a version of the same clock.
 
-    ``value``, ``time`` and ``event_id`` are texts that sort as they should (see ``at`` and ``revision``). Equal
-    values are ordered by the source's event time, then by event id, never by arrival.
+    ``value``, ``time`` and ``event_id`` are texts that sort as they should (see ``instant`` and ``revision``). Equal
+    values are ordered by the source's event time (what was read from a platform: by when it was read), then by event
+    id, never by arrival.
     """
 
     clock: str
@@ -68,6 +69,11 @@ def instant(moment: datetime) -> str:
     """A moment as text that sorts: UTC, microseconds, always the same length. Naive moments are taken as UTC."""
     utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def instant_at(seconds: float) -> str:
+    """The same of epoch seconds. Raises ValueError, OverflowError or OSError for what is no year from 1 to 9999."""
+    return instant(datetime.fromtimestamp(seconds, UTC))
 
 
 def revision(number: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from loyalty_relay.commands import Version
-from loyalty_relay.sources._hydrating import answered, latest, only, unreadable, web_address
+from loyalty_relay.sources._hydrating import answered, only, unreadable, version_read, web_address
 from loyalty_relay.sources.base import Change, CustomerChanged, NothingToDo, StoreChanged, ThinChange
 from loyalty_relay.sources.wire import address_line, moment, text_or_none
 
@@ -42,8 +42,7 @@ class Resource:
 
 def _version(thin: ThinChange, *times: str | None) -> Version | None:
     """What is read is as new as the entity says, and at least as new as the event that led to the reading."""
-    value = latest(thin.event.time, *times)
-    return Version(CLOCK, value, thin.event.time, thin.event.id) if value else None
+    return version_read(CLOCK, max(filter(None, (thin.event.time, *times)), default=""), thin)
 
 
 def _listed(thin: ThinChange, status: int, body: Any) -> Mapping[str, Any] | None:

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from loyalty_relay.commands import Version
-from loyalty_relay.sources._hydrating import answered, unreadable, web_address
+from loyalty_relay.sources._hydrating import answered, unreadable, version_read, web_address
 from loyalty_relay.sources.base import Change, CustomerChanged, NothingToDo, StoreChanged, ThinChange
 from loyalty_relay.sources.wire import address_line, epoch, member, text_or_none
 
@@ -48,8 +48,7 @@ class Resource:
 
 def _version(thin: ThinChange, told: str | None) -> Version | None:
     """As new as Clover's own API says; the time in the delivery, which nothing proves, only where it says nothing."""
-    value = told or thin.event.time
-    return Version(CLOCK, value, thin.event.time, thin.event.id) if value else None
+    return version_read(CLOCK, told or thin.event.time, thin)
 
 
 def _elements(told: Any) -> list[Mapping[str, Any]] | None:

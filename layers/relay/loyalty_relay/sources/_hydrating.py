@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from loyalty_relay.commands import Version
 from loyalty_relay.connections import Source
 from loyalty_relay.errors import CredentialsRefused, UpstreamUnavailable, VendorRejected
+from loyalty_relay.sources.base import ThinChange
 
 TOKEN = "access_token"
 
@@ -70,12 +72,11 @@ def only(items: Any, id: str) -> Mapping[str, Any] | None:
     return next((item for item in items if isinstance(item, dict) and str(item.get("id")) == id), None)
 
 
-def latest(*times: str | None) -> str:
-    """The latest of several ``instant`` texts, empty ones aside.
-
-    What was fetched after an event is at least as new as the event, even where the entity's own time was not moved.
+def version_read(clock: str, value: str, thin: ThinChange) -> Version | None:
+    """The version of what was read; None for no ``value``. Platforms tell times in seconds: of two readings that are as
+    new as each other by them, the later one saw more, whichever event led to it.
     """
-    return max((time for time in times if time), default="")
+    return Version(clock, value, thin.read_at or thin.event.time, thin.event.id) if value else None
 
 
 def web_address(value: Any) -> str | None:

@@ -128,13 +128,15 @@ class StoreErased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThinChange:
-    """The delivery only names a resource; ``HydratingSource.fetch`` says how to read it."""
+    """The delivery only names a resource; ``HydratingSource.fetch`` says how to read it. ``read_at``: when the reading
+    began (``instant`` text), empty before it.
+    """
 
     event: Event
     resource: str
     data: Mapping[str, Any]
-    version: Version | None = None
     store: str | None = None
+    read_at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ from loyalty_relay.sources._hydrating import (
     needed_token,
     token_problems,
     unreadable,
+    version_read,
     web_address,
 )
 from loyalty_relay.sources.base import (
@@ -184,7 +185,7 @@ class Square(HydratingSource):
             name=text_or_none(location.get("name")),
             domain=web_address(location.get("website_url")),
             payload=location,
-            version=thin.version,
+            version=version_read(PLATFORM, thin.event.time, thin),
         )
 
 
@@ -323,7 +324,6 @@ def _location(delivery: _Delivery) -> Change:
         event=event,
         resource="location",
         data={"location_id": location_id},
-        version=delivery.as_of(delivery.time, event),
         store=delivery.merchant,
     )
 

@@ -78,7 +78,7 @@ def translate(change: Change, connection: Connection) -> list[Command] | Skip:
                 )
             ]
         case _:
-            return [Hydrate(resource=change.resource, store=change.store, data=change.data, version=change.version)]
+            return [Hydrate(resource=change.resource, store=change.store, data=change.data)]
 
 
 def _changed(change: CustomerChanged, connection: Connection) -> list[Command] | Skip:

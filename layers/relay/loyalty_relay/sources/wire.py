@@ -8,10 +8,10 @@ import hmac
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from loyalty_relay.commands import MAX_ID, instant
+from loyalty_relay.commands import MAX_ID, instant, instant_at
 from loyalty_relay.errors import Untranslatable
 from loyalty_relay.sources.base import Verdict
 
@@ -218,6 +218,6 @@ def epoch(value: Any, *, unit: float = 1.0) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        return instant(datetime.fromtimestamp(value * unit, UTC))
+        return instant_at(value * unit)
     except (ValueError, OverflowError, OSError):
         return None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from loyalty_relay.commands import CustomerRef, Version, instant
+from loyalty_relay.commands import CustomerRef, Version, instant_at
 from loyalty_relay.digests import Digests
 from loyalty_relay.errors import FieldProblem, InvalidCommand
 from loyalty_relay.state.register import Register, Versions, newest
@@ -145,9 +145,7 @@ class Tombstone:
 def retired_at(version: Version | None, now: float) -> dict[str, Version]:
     """The floor of a retirement; one without a version is dated by when we carry it out."""
     if version is None:
-        from datetime import UTC, datetime
-
-        moment = instant(datetime.fromtimestamp(now, UTC))
+        moment = instant_at(now)
         version = Version("retired", moment, moment)
     return {version.clock: version}
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from loyalty_relay.commands import Envelope, Hydrate
+from loyalty_relay.commands import Envelope, Hydrate, instant_at
 from loyalty_relay.deadline import Deadline
 from loyalty_relay.errors import CredentialsRefused, InvalidCommand, TransientError, Untranslatable, UpstreamUnavailable
 from loyalty_relay.operations.context import journal_entry
@@ -48,7 +48,11 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
     connection = services.directory.get(envelope.connection)
     module = cast("HydratingSource", source_module(connection.source.platform))
     thin = ThinChange(
-        event=envelope.event, resource=command.resource, data=command.data, version=command.version, store=command.store
+        event=envelope.event,
+        resource=command.resource,
+        data=command.data,
+        store=command.store,
+        read_at=instant_at(services.clock()),
     )
     fetch = module.fetch(thin, connection.source)
     if not may_read_from(connection.source.api_host or fetch.default_host, module, services.settings.sandbox_hosts):
