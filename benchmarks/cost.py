@@ -74,7 +74,7 @@ class Assumptions:
     outcomes: int = 4
     reasons: int = 2
     """Of one connection, in a month."""
-    alarms: int = 31
+    alarms: int = 37
     connection_metrics_up_to: int = 300
     """Connections from which on the stack's ConnectionMetrics is set to false."""
 
@@ -233,6 +233,8 @@ def metrics(connections: int, assumed: Assumptions = DEFAULT) -> float:
         "source": min(5, connections),
         "operation": 4,
         "destination": 2,
+        # Nothing comes near a bound in a month like any other.
+        "bound": 0,
     }
     found = 0.0
     for sets in METRICS.values():

@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks.cost import SCALES, Assumptions, Measured, Scale, bill, metrics, miss_ratio
 from benchmarks.prices import DYNAMODB_WRITE_UNIT, tiered
+from devkit.localstack.template import read
+from tests.support.stack import TEMPLATE
 
 MEASURED = Measured(
     ingest_cpu_ms=2.5,
@@ -74,3 +76,8 @@ def test_a_million_events_cost_less_where_there_are_more_of_them() -> None:
 def test_a_bill_is_the_sum_of_its_items() -> None:
     whole = bill(MEASURED, SCALE)
     assert whole.per_million() == pytest.approx(sum(whole.per_million(item) for item in whole.items))
+
+
+def test_every_alarm_of_the_stack_is_paid_for() -> None:
+    resources = read(TEMPLATE.read_text())["Resources"].values()
+    assert Assumptions().alarms == sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in resources)

@@ -88,3 +88,29 @@ def test_whatever_it_waits_for_a_message_is_parked_before_the_queue_forgets_it(e
     assert not policy.give_up(error, tried=0, age=policy.OLDEST - 1)
     assert policy.give_up(error, tried=0, age=policy.OLDEST)
     assert policy.OLDEST + policy.MAX_RETRY_AFTER < 14 * 86_400
+
+
+@pytest.mark.parametrize("error", TRANSIENT, ids=lambda e: type(e).__name__)
+def test_whatever_it_waits_for_a_message_is_parked_before_the_queue_moves_it(error: Exception) -> None:
+    """What SQS moves has no reason and keeps its first date, so that it would be kept for less than 14 further days."""
+    assert not policy.give_up(error, tried=0, age=0, receives=policy.MAX_RECEIVES - 1)
+    assert policy.give_up(error, tried=0, age=0, receives=policy.MAX_RECEIVES)
+
+
+def test_the_horizon_is_reached_before_the_receives_run_out() -> None:
+    longest_mean_wait = policy.MAX_BACKOFF / 2
+    assert policy.HORIZON / longest_mean_wait < policy.MAX_RECEIVES * 0.7
+
+
+@pytest.mark.parametrize(
+    ("used", "bounds"),
+    [
+        ({"tried": policy.NEAR_TRIED - 1, "age": policy.NEAR_AGE - 1, "receives": policy.NEAR_RECEIVES - 1}, ()),
+        ({"tried": policy.NEAR_TRIED, "age": 0, "receives": 1}, ("tried",)),
+        ({"tried": 0, "age": policy.NEAR_AGE, "receives": 1}, ("age",)),
+        ({"tried": 0, "age": 0, "receives": policy.NEAR_RECEIVES}, ("receives",)),
+    ],
+)
+def test_a_bound_is_near_before_it_is_reached(used: dict[str, float], bounds: tuple[str, ...]) -> None:
+    assert policy.near(**used) == bounds  # type: ignore[arg-type]
+    assert not policy.give_up(errors.UpstreamUnavailable(), **used)  # type: ignore[arg-type]

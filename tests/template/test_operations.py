@@ -86,6 +86,17 @@ def test_a_queue_that_falls_behind_raises_an_alarm(template: Json, queue: str) -
     assert alarm["Threshold"] == {"Ref": "OldestMessageSeconds"}
 
 
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_queue_that_holds_nearly_all_it_can_raises_an_alarm(template: Json, queue: str) -> None:
+    """120 000 messages of a standard queue can be in flight (SQS developer guide: Message quotas)."""
+    alarm = alarms(template)[f"{queue}InFlightAlarm"]
+
+    dimensions = {"QueueName": {"Fn::GetAtt": [f"{queue}Queue", "QueueName"]}}
+    assert list(metrics(alarm)) == [("AWS/SQS", "ApproximateNumberOfMessagesNotVisible", dimensions)]
+    assert 60_000 <= alarm["Threshold"] < 120_000
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_failed_and_throttled_invocations_raise_an_alarm(template: Json, function: str) -> None:
     found = alarms(template)
@@ -107,6 +118,7 @@ def test_failed_and_throttled_invocations_raise_an_alarm(template: Json, functio
         ("TokenRefreshAlarm", "TokenRefreshFailed", None),
         ("IngestUnavailableAlarm", "Unavailable", None),
         ("UnforeseenAlarm", "Unforeseen", None),
+        ("NearBoundAlarm", "NearBound", None),
     ],
 )
 def test_what_the_code_reports_raises_an_alarm(template: Json, alarm: str, metric: str, reason: str | None) -> None:
@@ -208,7 +220,7 @@ def test_saved_queries_ask_every_function_for_fields_that_are_logged(template: J
     functions_of_insights = {"fields", "filter", "stats", "sort", "by", "as", "asc", "desc", "and", "or", "like"}
     functions_of_insights |= {"count", "count_distinct", "sum", "max", "pct", "latest", "ispresent"}
 
-    assert len(queries) == 7
+    assert len(queries) == 8
     for query in queries.values():
         assert {group["Ref"] for group in query["LogGroupNames"]} == groups
         text = re.sub(r'"[^"]*"', "", query["QueryString"])

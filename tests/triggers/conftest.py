@@ -56,9 +56,13 @@ class Functions:
         reply = answer(event, Context(seconds), operation, self.services(operation))
         return reply["statusCode"], json.loads(reply["body"]), reply["headers"]
 
-    def consume(self, operation: str, *, seconds: float = 30) -> dict[str, Any]:
-        """Receive up to ten messages and hand them to the operation's function; acknowledged ones are deleted."""
+    def consume(self, operation: str, *, seconds: float = 30, receives: int | None = None) -> dict[str, Any]:
+        """Receive up to ten messages, for the ``receives``-th time, and hand them to the operation's function;
+        acknowledged ones are deleted.
+        """
         event = self.stack.receive(operation)
+        for message in event["Records"] if receives else ():
+            message["attributes"]["ApproximateReceiveCount"] = str(receives)
         if not event["Records"]:
             return {"batchItemFailures": []}
         services = self.services(operation)

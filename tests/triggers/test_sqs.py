@@ -163,6 +163,32 @@ def test_the_horizon_parks_what_was_tried_for_three_days(functions: Functions) -
     assert journal(functions) == [("parked", "unavailable")]
 
 
+def test_what_is_on_its_way_to_being_parked_is_told(functions: Functions, capsys: pytest.CaptureFixture[str]) -> None:
+    send(functions, envelope())
+    functions.crm.before = [UpstreamUnavailable()]
+    capsys.readouterr()
+    functions.consume("update", receives=policy.NEAR_RECEIVES)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "NearBound" in line]
+    assert [(line["bound"], line["connection"], line["delivery_id"]) for line in lines] == [
+        ("receives", "shop-1", "delivery-1")
+    ]
+
+
+def test_the_last_receive_parks_with_the_reason(functions: Functions) -> None:
+    send(functions, envelope())
+    functions.crm.before = [CredentialsRefused()] * 2
+    assert functions.consume("update", receives=policy.MAX_RECEIVES) == {"batchItemFailures": []}
+    (parked,) = functions.stack.messages("parked:update")
+    said = {name: value["StringValue"] for name, value in parked["MessageAttributes"].items()}
+    assert (said["reason"], said["attempts"]) == ("credentials", str(policy.MAX_RECEIVES))
+
+
+def test_a_batch_that_ends_in_the_last_second_is_told(functions: Functions, capsys: pytest.CaptureFixture[str]) -> None:
+    send(functions, envelope())
+    functions.consume("update", seconds=0.5)
+    assert '"bound":"time"' in capsys.readouterr().out
+
+
 def test_waiting_for_a_limit_does_not_use_up_the_horizon(functions: Functions) -> None:
     functions.crm.before = [RateLimited(retry_after=5)]
     send(functions, envelope())

@@ -20,6 +20,7 @@ ALLOWED = frozenset(
         "age",
         "api",
         "attempt",
+        "bound",
         "code",
         "connection",
         "count",
@@ -55,6 +56,7 @@ METRICS: dict[str, tuple[tuple[str, ...], ...]] = {
     "Failures": (("reason",), ("operation", "reason"), ("connection", "reason")),
     "TokenRefreshFailed": ((),),
     "Unforeseen": ((),),
+    "NearBound": ((), ("bound",)),
 }
 """Every metric, and by what it is told apart; the stack (``service``) always is. What alarms and dashboard of the stack
 read stands here. Sets with a connection are left out where the stack's parameter ConnectionMetrics says so: each
@@ -65,6 +67,7 @@ Unavailable: what it could not take, so that the source must send it again. Outc
 from queues and API; one that is tried five times counts four times as retrying. Latency: milliseconds from a delivery's
 arrival to applied. Failures: attempts that did not succeed, of queue messages and API calls, by reason.
 TokenRefreshFailed: a vendor gave no access token. Unforeseen: an exception that no part of the code expected.
+NearBound: something comes near a bound of ours (``bounds``): tried, age, receives, time, memory.
 """
 
 _MAX_TEXT = 200

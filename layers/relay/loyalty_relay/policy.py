@@ -3,8 +3,8 @@
 Constraints that lead to the numbers:
 1. A destination may be down for a day and nothing may be parked for it, so trying goes on for 72 h.
 2. Waiting for our own pacing, for a lease or for an open circuit is not trying: it does not use up the horizon.
-3. A queue forgets a message 14 days after it was sent, so whatever still waits half a day before that is parked, which
-   gives it 14 further days and an alarm.
+3. A queue forgets a message 14 days after it was sent, and moves it after 1000 receives, so whatever still waits
+   shortly before that is parked, which gives it 14 further days and its reason.
 4. Many records fail at the same moment, so waits are spread evenly over the whole back-off (full jitter).
 5. A message can be hidden for at most 12 h per receive, and somebody may repair the destination at any time, so no wait
    is longer than 15 minutes unless the destination itself asked for it.
@@ -27,6 +27,16 @@ HORIZON = 72 * 3600.0
 
 OLDEST = 13.5 * 86_400.0
 """Age in seconds at which a message is parked whatever it waits for."""
+
+MAX_RECEIVES = 950
+"""Receives after which a message is parked whatever it waits for: some before the 1000 at which SQS moves it, without
+its reason, and with its first date, so that it would be kept for less than 14 further days.
+"""
+
+NEAR_TRIED = 24 * 3600.0
+NEAR_AGE = 7 * 86_400.0
+NEAR_RECEIVES = 500
+"""From here on somebody should know that work is on its way to being parked."""
 
 FIRST_BACKOFF = 2.0
 MAX_BACKOFF = 900.0
@@ -61,6 +71,12 @@ def delay(error: BaseException, attempt: int, jitter: float) -> float:
     return max(1.0, ceiling * jitter)
 
 
-def give_up(error: BaseException, *, tried: float, age: float) -> bool:
+def give_up(error: BaseException, *, tried: float, age: float, receives: int = 1) -> bool:
     """Whether to park now. ``tried``: seconds of counted waits so far; ``age``: seconds since the message was sent."""
-    return age >= OLDEST or (counts(error) and tried >= HORIZON)
+    return age >= OLDEST or receives >= MAX_RECEIVES or (counts(error) and tried >= HORIZON)
+
+
+def near(*, tried: float, age: float, receives: int) -> tuple[str, ...]:
+    """Which of the bounds of ``give_up`` come near, for a message that goes back to its queue."""
+    used = (("tried", tried, NEAR_TRIED), ("age", age, NEAR_AGE), ("receives", receives, NEAR_RECEIVES))
+    return tuple(name for name, value, threshold in used if value >= threshold)

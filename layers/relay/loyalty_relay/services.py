@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from loyalty_relay import aws, observability
+from loyalty_relay.bounds import Bounds
 from loyalty_relay.connections import Connection, Destination
 from loyalty_relay.digests import Digests
 from loyalty_relay.directory import ConnectionDirectory, digest_key
@@ -72,6 +73,10 @@ class Services:
         self._batch = 1
         if "pacing" in self.__dict__:
             self.pacing.give_back()
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        return Bounds(self.settings.memory)
 
     @cached_property
     def dynamodb(self) -> Any:

@@ -59,6 +59,12 @@ class Settings:
         return self._need("RELAY_QUEUE_" + operation.upper().replace("-", "_"))
 
     @property
+    def memory(self) -> int | None:
+        """Bytes that Lambda gives this function; None elsewhere."""
+        megabytes = self.environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+        return int(megabytes) * 2**20 if megabytes.isdecimal() else None
+
+    @property
     def sandbox_hosts(self) -> frozenset[str]:
         """``host:port`` texts that may stand for a vendor's host; empty in production."""
         given = self.environment.get("RELAY_SANDBOX_HOSTS", "")

@@ -56,6 +56,7 @@ def consume_with(work: Work, event: dict[str, Any], context: Any, operation: str
             again = list(pool.map(batch.handle, records))
     services.end_batch()
     batch.postpone_all()
+    services.bounds.invocation(left=context.get_remaining_time_in_millis() / 1000, operation=operation)
     failures = [{"itemIdentifier": r["messageId"]} for r, failed in zip(records, again, strict=True) if failed]
     return {"batchItemFailures": failures}
 
@@ -114,9 +115,11 @@ class _Batch:
         waiting = wait if policy.counts(error) else 0.0
         tried = services.journal.retrying(entry, waiting=waiting)
         # The wait that is still to come has not been tried yet.
-        if policy.give_up(error, tried=tried - waiting, age=_age(record, services.clock())):
+        age = _age(record, services.clock())
+        if policy.give_up(error, tried=tried - waiting, age=age, receives=received):
             self._park(envelope, failure, record)
             return False
+        services.bounds.waiting(tried=tried - waiting, age=age, receives=received, **_names(envelope))
         self._waits.append((record["receiptHandle"], wait))
         self._report(envelope, outcome, 0.0, delay=round(wait, 1), attempt=received, code=failure.code)
         return True
