@@ -92,7 +92,16 @@ def test_an_event_is_applied_once_and_is_a_duplicate_when_it_is_sent_again(dev: 
         assert delivery in [entry["delivery_id"] for entry in listed], who
 
 
-def test_a_delivery_that_cannot_be_translated_is_parked_and_redriven_after_it_can(dev: Dev, tmp_path: Path) -> None:
+def applied(dev: Dev, delivery: str) -> list[str]:
+    """What became of a delivery in the end."""
+    for _ in range(120):
+        outcomes = [e["outcome"] for e in json.loads(dev.run("events", "show", delivery).stdout)["outcomes"]]
+        if "applied" in outcomes:
+            return outcomes
+    return outcomes
+
+
+def test_a_delivery_that_never_names_a_customer_stays_parked(dev: Dev, tmp_path: Path) -> None:
     body = tmp_path / "body.json"
     body.write_text(json.dumps({"note": "signed, but no customer"}))
     connection = CHECKOUT / "events" / "connections" / "shopify-capillary.json"
@@ -108,6 +117,45 @@ def test_a_delivery_that_cannot_be_translated_is_parked_and_redriven_after_it_ca
     assert redriven.returncode == 1
     assert [failed["field"] for failed in json.loads(redriven.stdout)["failed"]] == [listed[0]["id"]]
     assert len(json.loads(dev.run("parked", "list", "--connection", "parking").stdout)) == 1
+
+
+def test_a_delivery_that_a_mapping_failed_on_is_applied_once_the_mapping_is_mended(dev: Dev, tmp_path: Path) -> None:
+    data = json.loads((CHECKOUT / "events" / "connections" / "shopify-capillary.json").read_text())
+    file = tmp_path / "mapped.json"
+    file.write_text(json.dumps(data | {"mapping": {"customers/create": {"custom_fields.note": "length(id)"}}}))
+    assert dev.run("connections", "apply", str(file)).returncode == 0
+    sent = json.loads(dev.run("send", "shopify", "customers/create", "--connection", "mapped").stdout)
+    assert [(o["outcome"], o["reason"]) for o in sent["outcomes"]] == [("parked", "mapping_failed")]
+
+    file.write_text(json.dumps(data))
+    assert dev.run("connections", "apply", str(file)).returncode == 0
+    redriven = dev.run("redrive", "--connection", "mapped")
+
+    assert redriven.returncode == 0, redriven.stdout
+    assert len(json.loads(redriven.stdout)["redriven"]) == 1
+    assert applied(dev, sent["delivery_id"])[-1] == "applied"
+    assert json.loads(dev.run("parked", "list", "--connection", "mapped").stdout) == []
+
+
+def test_a_command_that_the_vendor_refused_is_applied_once_the_vendor_takes_it(dev: Dev, tmp_path: Path) -> None:
+    connection = CHECKOUT / "events" / "connections" / "shopify-capillary.json"
+    assert dev.run("connections", "apply", str(connection), "--id", "refusing").returncode == 0
+    refusal = {"vendor": "capillary", "method": "POST", "status": 400, "body": {"errors": [{"code": 8014}]}}
+    httpx.put(f"{dev.ready['sandbox']}/_sandbox/faults", json=[refusal]).raise_for_status()
+    somebody = ("--set", "id=88001", "--set", "email=refused@example.com", "--set", "phone=+447700900555")
+    sent = json.loads(dev.run("send", "shopify", "customers/create", "--connection", "refusing", *somebody).stdout)
+    assert [(o["outcome"], o["code"]) for o in sent["outcomes"]] == [("parked", "8014")]
+
+    again = json.loads(dev.run("send", "shopify", "customers/create", "--connection", "refusing", *somebody).stdout)
+    httpx.put(f"{dev.ready['sandbox']}/_sandbox/faults", json=[]).raise_for_status()
+    listed = json.loads(dev.run("parked", "list", "--connection", "refusing").stdout)
+    redriven = dev.run("redrive", "--connection", "refusing", "--reason", listed[0]["reason"])
+
+    assert [o["outcome"] for o in again["outcomes"]] == ["parked"]
+    assert len(listed) == 1, "a copy of what is parked is not parked again"
+    assert redriven.returncode == 0, redriven.stdout
+    assert applied(dev, sent["delivery_id"])[-1] == "applied"
+    assert json.loads(dev.run("parked", "list", "--connection", "refusing").stdout) == []
 
 
 def test_a_wrong_signature_is_refused_and_reaches_nobody(dev: Dev) -> None:

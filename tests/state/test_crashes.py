@@ -151,7 +151,6 @@ def test_events_in_any_order_and_number_with_crashes_anywhere_end_in_the_newest_
     assert all(times == 1 for times in world.vendor.credits.values())
     for event in happened:
         assert not event.credits or event.key in world.vendor.credits or event.key in world.ambiguous
-    before = dict(world.vendor.fields)
     settled = [event for event in happened if event.key not in world.ambiguous]
     # What a crash left unknown may be sent once more; after that nothing is sent.
     for round_of_copies in range(2):
@@ -159,7 +158,9 @@ def test_events_in_any_order_and_number_with_crashes_anywhere_end_in_the_newest_
         for event in settled:
             world.deliver(event, delivery=f"again-{round_of_copies}")
     assert world.vendor.writes == writes
-    assert world.vendor.fields == before
+    # Beside an ambiguous event, which an operator decides about, what was known before it may be sent again.
+    if not world.ambiguous:
+        assert world.vendor.fields == newest(happened)
     for number in range(len(copies)):
         if copies[number].key not in world.ambiguous:
             assert world.journal.show(f"d-{number}")

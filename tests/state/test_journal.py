@@ -81,6 +81,19 @@ def test_a_redrive_writes_over_what_was_parked_and_an_old_copy_does_not_write_ov
     assert journal.show("0190-a") == [replace(ENTRY, attempt=1)]
 
 
+@pytest.mark.parametrize("became", [Result.APPLIED, Result.RETRYING, Result.PARKED, Result.IGNORED])
+def test_what_ingest_parked_raw_gives_way_to_the_command_that_it_became(journal: Journal, became: Result) -> None:
+    journal.write(replace(ENTRY, result=Result.PARKED, operation="ingest", reason="mapping_failed"))
+    assert journal.write(replace(ENTRY, result=became))
+    assert journal.show("0190-a") == [replace(ENTRY, result=became)]
+
+
+def test_a_command_that_ingest_parked_raw_before_is_final_when_it_is(journal: Journal) -> None:
+    journal.write(replace(ENTRY, result=Result.PARKED, operation="ingest"))
+    journal.write(replace(ENTRY, result=Result.PARKED))
+    assert not journal.write(replace(ENTRY, result=Result.APPLIED))
+
+
 def test_a_connections_entries_are_listed_newest_first_over_several_days(journal: Journal, clock: Clock) -> None:
     day = 86_400.0
     for age, delivery in ((9, "0190-a"), (2, "0190-b"), (0, "0190-c"), (0, "0190-d")):

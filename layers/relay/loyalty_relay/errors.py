@@ -292,7 +292,7 @@ class UnsupportedFormat(DeliveryRefused):
 
 
 class Untranslatable(DeliveryRefused):
-    """An authentic delivery whose body is not what its topic promises."""
+    """An authentic delivery whose body is not what its topic promises. ``position``: which of its entities is not."""
 
     reason = "untranslatable"
     status = 422
@@ -300,3 +300,4 @@ class Untranslatable(DeliveryRefused):
     def __init__(self, reason: str, message: str = "") -> None:
         super().__init__(message or reason)
         self.reason = reason
+        self.position = 0

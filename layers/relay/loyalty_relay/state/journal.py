@@ -15,6 +15,8 @@ from loyalty_relay.outcomes import Result
 from loyalty_relay.state.table import Item, Refused, Table
 
 KEPT_DAYS = 90
+INGEST = "ingest"
+"""The operation of entries about deliveries that led to no command."""
 BY_CONNECTION = "by_connection"
 BY_CUSTOMER = "by_customer"
 
@@ -95,7 +97,8 @@ class Journal:
         """Write an entry; False when a final one stands there.
 
         A retrying entry is replaced in place. The first final result stays, whatever a late copy of the message says;
-        only a redrive (a higher ``attempt``) writes over it.
+        only a redrive writes over it: that of a command by its higher ``attempt``, and that of a delivery that ingest
+        parked raw by being no command before.
         """
         try:
             self._table.put(entry.to_item(), **_unless_final(entry))
@@ -157,8 +160,14 @@ class Journal:
 def _unless_final(entry: JournalEntry) -> dict[str, Any]:
     return {
         "condition": (
-            "attribute_not_exists(delivery_id) OR #attempt < :attempt OR (#attempt = :attempt AND #result = :retrying)"
+            "attribute_not_exists(delivery_id) OR #attempt < :attempt OR (#attempt = :attempt AND (#result = :retrying"
+            " OR (#result = :parked AND #operation = :ingest)))"
         ),
-        "names": {"#attempt": "attempt", "#result": "result"},
-        "values": {":attempt": entry.attempt, ":retrying": Result.RETRYING.value},
+        "names": {"#attempt": "attempt", "#result": "result", "#operation": "operation"},
+        "values": {
+            ":attempt": entry.attempt,
+            ":retrying": Result.RETRYING.value,
+            ":parked": Result.PARKED.value,
+            ":ingest": INGEST,
+        },
     }

@@ -298,6 +298,7 @@ class _Delivery:
         problem: Untranslatable | None = None
         for position, (change, commands) in enumerate(zip(changes, translated, strict=True)):
             if isinstance(commands, Untranslatable):
+                commands.position = position
                 problem = problem or commands
             elif isinstance(commands, Skip):
                 skipped.setdefault(commands.reason, (position, change))
@@ -341,7 +342,7 @@ class _Delivery:
         observability.error("delivery parked", reason=problem.reason, delivery_id=self.id, **names)
         observability.count("Deliveries", outcome=Result.PARKED.value, reason=problem.reason, **names)
         try:
-            self._journal(Result.PARKED, problem.reason)
+            self._journal(Result.PARKED, problem.reason, position=problem.position)
         except StoreUnavailable:
             # The queue has it; refusing it now would only park it twice.
             observability.warning("journal not written", delivery_id=self.id, **names)
@@ -367,7 +368,7 @@ class _Delivery:
         }
 
     def _journal(self, result: Result, reason: str, *, position: int = 0, change: Change | None = None) -> None:
-        from loyalty_relay.state.journal import JournalEntry
+        from loyalty_relay.state.journal import INGEST, JournalEntry
 
         event = change.event if change is not None else None
         self._services.journal.write(
@@ -380,7 +381,7 @@ class _Delivery:
                 source=self._module.platform,
                 topic=event.topic if event else "",
                 event_id=event.id if event else "",
-                operation="ingest",
+                operation=INGEST,
                 occurred_at=event.time if event else "",
                 received_at=self.received_at,
                 finished_at=self._services.clock(),
