@@ -39,7 +39,7 @@ def test_a_broken_part_does_not_survive_the_storm(part: str) -> None:
     report = Storm(Weather(seed=3, events=300, customers=40, broken=part)).run()
     signs = {
         "guard": ", not ",
-        "limiter": "requests in one minute",
+        "limiter": "requests in 60 s",
         "key": "copies of events were not recognised",
         "verifier": "a forged delivery was answered",
     }

@@ -242,7 +242,7 @@ def test_each_resource_is_read_from_its_store(name: str, path: str) -> None:
     assert fetch.path == path
     assert dict(fetch.headers) == {"x-auth-token": "fake-bigcommerce-token", "accept": "application/json"}
     assert fetch.default_host == "https://api.bigcommerce.com"
-    assert fetch.requests_per_minute == 300
+    assert fetch.limit == (150, 30.0)
 
 
 def test_an_id_cannot_leave_its_place_in_the_path() -> None:

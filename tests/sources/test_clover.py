@@ -302,7 +302,7 @@ def test_each_resource_is_read_with_what_must_be_asked_for_and_no_cards(name: st
     fetch = fetch_of(fixture(name), connection("clover"))
     assert fetch.path == path
     assert dict(fetch.headers) == {"authorization": "Bearer fake-clover-token", "accept": "application/json"}
-    assert (fetch.default_host, fetch.requests_per_minute) == ("https://api.clover.com", 960)
+    assert (fetch.default_host, fetch.limit) == ("https://api.clover.com", (16, 1.0))
 
 
 def test_an_id_cannot_leave_its_place_in_the_path() -> None:

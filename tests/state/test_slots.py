@@ -14,19 +14,21 @@ def most_in_any_window(times: list[float], window: float = 60.0) -> int:
 
 
 limits = st.one_of(st.integers(1, 400).map(float), st.floats(0.2, 30.0))
+windows = st.builds(Rate, st.integers(1, 200), st.sampled_from([1.0, 10.0, 30.0, 3600.0]))
+rates = st.one_of(limits.map(Rate.of), windows)
 askings = st.lists(st.tuples(st.floats(0, 40), st.integers(1, 25)), min_size=1, max_size=30)
 
 
 @settings(max_examples=150, deadline=None)
-@given(limits, askings, st.data())
+@given(rates, askings, st.data())
 def test_no_window_ever_holds_more_than_the_limit_even_when_requests_leave_late(
-    limit: float, asked: list[tuple[float, int]], data: st.DataObject
+    rate: Rate, asked: list[tuple[float, int]], data: st.DataObject
 ) -> None:
     ledger, now = Ledger(), START
     left: list[float] = []
     for pause, count in asked:
         now += pause
-        ledger, granted = ledger.grant(Rate.of(limit), count, now)
+        ledger, granted = ledger.grant(rate, count, now)
         assert len(granted.slots) + len(granted.waits) == count
         assert list(granted.slots) == sorted(granted.slots)
         assert all(now <= slot <= now + HORIZON for slot in granted.slots)
@@ -35,9 +37,24 @@ def test_no_window_ever_holds_more_than_the_limit_even_when_requests_leave_late(
     if left:
         late = data.draw(st.lists(st.floats(0, SLACK), min_size=len(left), max_size=len(left)))
         sent = [slot + delay for slot, delay in zip(left, late, strict=True)]
-        assert most_in_any_window(sent) <= max(1, int(limit))
-        if limit < 1:
-            assert most_in_any_window(sent, 60.0 / limit) <= 1
+        assert most_in_any_window(sent, rate.window) <= rate.most
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "window"), [(50.0, 50, 60.0), (0.5, 1, 120.0), (1.0, 1, 60.0)], ids=["50", "half", "one"]
+)
+def test_a_limit_per_minute_is_so_many_requests_in_a_window(limit: float, most: int, window: float) -> None:
+    assert Rate.of(limit) == Rate(most, window)
+
+
+def test_a_limit_per_second_is_used_to_a_third_at_the_least() -> None:
+    """A second's slack and two buckets are much of a window of one second: the price of never exceeding it."""
+    ledger, now, sent = Ledger(), START, 0
+    while now < START + 60:
+        ledger, granted = ledger.grant(Rate(16, 1.0), 10, now)
+        sent += len(granted.slots)
+        now += 0.1
+    assert 16 * 60 / 3 <= sent <= 16 * 61
 
 
 @pytest.mark.parametrize("limit", [10.0, 50.0, 100.0, 240.0, 1000.0])

@@ -213,11 +213,14 @@ class Services:
         limiter = self.pacing.limiter(destination.key, destination.requests_per_minute, batch=lambda: self._batch)
         return Transport(limiter, clock=self.clock)
 
-    def platform_transport(self, account: str, requests_per_minute: float | None) -> Transport:
-        """The transport to a source platform's own API, paced like a destination's."""
+    def platform_transport(self, account: str, limit: tuple[int, float] | None) -> Transport:
+        """The transport to a source platform's own API, paced like a destination's. ``limit``: so many requests in so
+        many seconds.
+        """
         from loyalty_relay.clients.transport import Transport
+        from loyalty_relay.state.slots import Rate
 
-        limits = {"read": requests_per_minute} if requests_per_minute else {}
+        limits = {"read": Rate(*limit)} if limit else {}
         return Transport(self.pacing.limiter(account, limits, batch=lambda: self._batch), clock=self.clock)
 
     def postpone(self, operation: str, entries: Iterable[dict[str, Any]]) -> None:

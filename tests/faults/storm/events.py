@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from devkit.signing import shopify, standard
+from devkit.signing import bigcommerce, shopify, standard
 
+TILL = "till-k"
+BRANCHES = 12
 TAGS = ("VIP", "Wholesale", "Student")
 BEGAN = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 FORGED = "Mallory"
@@ -32,6 +34,7 @@ SHOPS = (
     Shop("shop-a", "shopify", "capillary", "fake-secret-a", "a-test.myshopify.com", "demo"),
     Shop("shop-b", "shopify", "capillary", "fake-secret-b", "b-test.myshopify.com", "second"),
     Shop("shop-k", "shopify", "kangaroo", "fake-secret-k", "k-test.myshopify.com", "kangaroo"),
+    Shop("thin-k", "bigcommerce", "kangaroo", "fake-secret-t", "thinhash1", "kangaroo"),
     Shop("till-k", "standard", "kangaroo", "whsec_ZmFrZS1zdG9ybS1zZWNyZXQtZm9yLXRpbGxz", "store-1", "kangaroo"),
 )
 
@@ -47,6 +50,12 @@ class Happening:
     body: bytes
     fields: dict[str, Any] = field(default_factory=dict)
     gone: bool = False
+    shown: dict[str, Any] | None = None
+    """What a platform with thin events shows of the customer from then on; None when there is nobody any more."""
+
+    @property
+    def thin(self) -> bool:
+        return self.shop.platform == "bigcommerce"
 
     def signed(self, *, webhook: int, now: float, wrong: bool = False) -> dict[str, str]:
         """The headers of one delivery of it."""
@@ -55,6 +64,8 @@ class Happening:
         if self.shop.platform == "shopify":
             headers["X-Shopify-Webhook-Id"] = f"webhook-{webhook}"
             made = shopify.sign(headers, self.body, secret="wrong" if wrong else secret, url="", now=now)
+        elif self.shop.platform == "bigcommerce":
+            made = bigcommerce.sign(headers, self.body, secret="wrong" if wrong else secret, url="", now=now)
         else:
             secret = "whsec_d3JvbmctYnV0LWxvbmctZW5vdWdoLXNlY3JldA==" if wrong else secret
             made = standard.sign(headers, self.body, secret=secret, url="", now=now)
@@ -100,7 +111,27 @@ def customers(seed: int, count: int, events: int) -> list[Customer]:
     for _ in range(events - count):
         customer = rng.choice(made)
         _happens(customer, len(customer.happenings), rng)
+    for customer in made:
+        # A number that is deleted there never comes back.
+        last = customer.happenings[-1]
+        if customer.shop.platform == "bigcommerce" and len(customer.happenings) > 1 and rng.random() < 0.15:
+            customer.happenings[-1] = _goes(customer, last.at)
     return made
+
+
+def branches(seed: int) -> list[Happening]:
+    """What the tills tell of their branches: each is opened, some are renamed."""
+    rng = random.Random(seed)
+    shop = next(shop for shop in SHOPS if shop.connection == TILL)
+    return [
+        _branch(shop, branch_id(number), BEGAN + timedelta(hours=again), opened=again == 0)
+        for number in range(BRANCHES)
+        for again in range(rng.choice((1, 2, 3)))
+    ]
+
+
+def branch_id(number: int) -> str:
+    return f"branch-{number:02d}"
 
 
 def forgeries(made: list[Customer]) -> Iterator[Happening]:
@@ -113,9 +144,10 @@ def forgeries(made: list[Customer]) -> Iterator[Happening]:
 def _happens(customer: Customer, number: int, rng: random.Random) -> None:
     at = BEGAN + timedelta(minutes=7 * number, seconds=customer.number % 60)
     kind = rng.random()
-    if number and kind < 0.03:
+    thin = customer.shop.platform == "bigcommerce"
+    if number and kind < 0.03 and not thin:
         happening = _goes(customer, at)
-    elif number and kind < 0.25:
+    elif number and kind < 0.25 and not thin:
         happening = _consents(customer, at, rng.random() < 0.5)
     else:
         names = {"first_name": f"First{rng.randrange(50)}", "last_name": f"Last{rng.randrange(50)}"}
@@ -138,6 +170,8 @@ def _tells(customer: Customer, at: datetime, fields: dict[str, Any], *, created:
             **fields,
         }
         return _shopify(customer, "customers/create" if created else "customers/update", body, at, fields)
+    if customer.shop.platform == "bigcommerce":
+        return _thin(customer, "created" if created else "updated", at, fields)
     told = {name: value for name, value in fields.items() if not name.startswith("tags.")}
     tags = {name.removeprefix("tags."): value for name, value in fields.items() if name.startswith("tags.")}
     who = {"id": customer.id, "email": customer.email, **told, "updated_at": time}
@@ -175,6 +209,8 @@ def _goes(customer: Customer, at: datetime) -> Happening:
             "addresses": [{"id": int(at.timestamp())}],
         }
         return _shopify(customer, "customers/delete", body, at, {}, gone=True)
+    if customer.shop.platform == "bigcommerce":
+        return _thin(customer, "deleted", at, {}, gone=True)
     return _standard(customer, "customer.deleted", {"id": customer.id}, at, {}, gone=True)
 
 
@@ -187,6 +223,28 @@ def _shopify(
         "X-Shopify-Triggered-At": _text(at),
     }
     return Happening(customer.shop, customer.id, at, headers, json.dumps(body).encode(), fields, gone)
+
+
+def _thin(customer: Customer, what: str, at: datetime, fields: dict[str, Any], *, gone: bool = False) -> Happening:
+    """Only that something happened; what, is read from the platform (``Happening.shown``)."""
+    body = {
+        "scope": f"store/customer/{what}",
+        "data": {"type": "customer", "id": int(customer.id)},
+        "created_at": int(at.timestamp()),
+        "producer": f"stores/{customer.shop.store}",
+    }
+    shown = {"id": int(customer.id), "email": customer.email, **fields, "date_modified": _text(at)}
+    headers = {"webhook-id": f"thin_{customer.id}_{int(at.timestamp())}"}
+    raw = json.dumps(body).encode()
+    return Happening(customer.shop, customer.id, at, headers, raw, fields, gone, None if gone else shown)
+
+
+def _branch(shop: Shop, id: str, at: datetime, *, opened: bool) -> Happening:
+    store = {"id": id, "account_id": "account", "name": f"{id} at {at:%H}", "domain": f"https://{id}.example.com"}
+    kind = "store.created" if opened else "store.updated"
+    body = {"type": kind, "timestamp": _text(at), "data": {"store_id": shop.store, "store": store}}
+    headers = {"webhook-id": f"msg_{id}_{int(at.timestamp())}"}
+    return Happening(shop, id, at, headers, json.dumps(body).encode())
 
 
 def _standard(

@@ -6,14 +6,16 @@ import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from loyalty_relay.sources._bigcommerce_resources import LIMIT
 from loyalty_relay.state.table import unpack_item
-from tests.faults.storm.events import FORGED, Customer
+from tests.faults.storm.events import BRANCHES, FORGED, Customer, branch_id
 
 if TYPE_CHECKING:
     from tests.faults.storm.run import Storm
 
 FINAL = frozenset({"applied", "unchanged", "stale", "duplicate", "ignored", "parked"})
-WINDOW = 60.0
+READS = LIMIT
+"""Of the platform with thin events: requests, and the seconds of the window."""
 PERSONAL = re.compile(r"storm\d+@|First\d+|Last\d+|fake-[a-z]+-(?:secret|password|key)|whsec_\w+")
 
 
@@ -21,6 +23,7 @@ def judge(storm: Storm) -> None:
     """Fill in the storm's report; ``problems`` stays empty when every promise was kept."""
     problems = storm.report.problems
     problems += _members(storm)
+    problems += _links(storm)
     problems += _journal(storm)
     problems += _parked(storm)
     problems += _limits(storm)
@@ -99,6 +102,16 @@ def _kangaroo(state: Any) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def _links(storm: Storm) -> list[str]:
+    """Every branch is linked once, in one integration of ours."""
+    state: Any = storm.sandbox.vendors["kangaroo"].state()
+    linked = Counter(link["shop_id"] for link in state["branch_links"])
+    expected = {branch_id(number): 1 for number in range(BRANCHES)}
+    problems = [] if linked == expected else [f"branches are linked {dict(linked)}"]
+    names = Counter(integration["name"] for integration in state["integrations"])
+    return problems + [f"the integration {name} was made {times} times" for name, times in names.items() if times > 1]
+
+
 # -- the journal knows the end of every delivery --------------------------------------------------------------------
 
 
@@ -142,6 +155,7 @@ def _parked(storm: Storm) -> list[str]:
 def _limits(storm: Storm) -> list[str]:
     from tests.faults.storm.run import LIMITS
 
+    limits = {api: (most, 60.0) for api, most in LIMITS.items()} | {"read": READS}
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for request in storm.sandbox.recorder.requests:
         storm.report.upstream += 1
@@ -150,12 +164,15 @@ def _limits(storm: Storm) -> list[str]:
             times[f"capillary {_organisation(request.headers)}", api].append(request.time)
         elif request.vendor == "kangaroo" and not request.path.startswith("/oauth"):
             times["kangaroo", "api"].append(request.time)
+        elif request.vendor == "bigcommerce":
+            times["bigcommerce", "read"].append(request.time)
     problems = []
     for (who, api), moments in times.items():
-        peak = _peak(sorted(moments))
-        storm.report.peaks[f"{who} {api}"] = f"{peak} of {LIMITS[api]} in the fullest minute"
-        if peak > LIMITS[api]:
-            problems.append(f"{who} {api}: {peak} requests in one minute, {LIMITS[api]} allowed")
+        most, window = limits[api]
+        peak = _peak(sorted(moments), window)
+        storm.report.peaks[f"{who} {api}"] = f"{peak} of {most} in the fullest {window:.0f} s"
+        if peak > most:
+            problems.append(f"{who} {api}: {peak} requests in {window:.0f} s, {most} allowed")
     refused = sum(vendor.rejections["rate_limit"] for vendor in storm.sandbox.vendors.values())
     if refused:
         problems.append(f"{refused} requests were refused for exceeding a limit")
@@ -166,10 +183,10 @@ def _organisation(headers: dict[str, str]) -> str:
     return "demo" if headers.get("authorization", "").startswith("Basic ") else "second"
 
 
-def _peak(moments: list[float]) -> int:
+def _peak(moments: list[float], window: float) -> int:
     peak = end = 0
     for begin, moment in enumerate(moments):
-        while end < len(moments) and moments[end] - moment < WINDOW:
+        while end < len(moments) and moments[end] - moment < window:
             end += 1
         peak = max(peak, end - begin)
     return peak

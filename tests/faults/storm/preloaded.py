@@ -12,6 +12,7 @@ import loyalty_relay.state.circuit
 import loyalty_relay.state.customers
 import loyalty_relay.state.idempotency
 import loyalty_relay.state.pacing
+import loyalty_relay.triggers.hydrate
 import loyalty_relay.triggers.sqs
 import loyalty_relay.triggers.webhook
 import tests.faults.storm.worker

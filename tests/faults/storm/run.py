@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from devkit.localstack.server import CREDENTIALS, REGION, Server
 from devkit.sandbox.capillary.config import md5_hex
 from devkit.sandbox.faults import parse_fault
 from devkit.sandbox.server import SandboxServer
-from tests.faults.storm.events import SHOPS, Customer, Happening, Shop, customers, forgeries
+from tests.faults.storm.events import BEGAN, SHOPS, Customer, Happening, Shop, branches, customers, forgeries
 from tests.faults.storm.fast import FastClock
 from tests.faults.storm.worker import Job, main
 from tests.support.stack import create_resources, record
@@ -32,7 +33,7 @@ VISIBILITY = 60.0
 """Seconds by the fast clock until a message of a killed function is received again: longer than its lease."""
 LIMITS = {"v2-create": 12, "v2-update": 20, "api": 120}
 """Requests per minute of the fast clock: low, so that they are what everything waits for."""
-FUNCTIONS = (("ingest", 2), ("register", 1), ("update", 2), ("crm-patch", 2))
+FUNCTIONS = (("ingest", 2), ("hydrate", 1), ("register", 1), ("update", 2), ("crm-patch", 2), ("link-store", 1))
 ANSWERS_WITHIN = 60.0
 
 
@@ -151,11 +152,12 @@ class Storm:
         self.unanswered = len(self.outbox)
         self.over = threading.Event()
         self._lock = threading.Lock()
+        self._shown: dict[str, datetime] = {}
 
     def _deliveries(self) -> list[tuple[Happening, bool]]:
         """Every event one to three times, and forged ones, in no order; with each whether it is forged."""
         rng = random.Random(self.weather.seed)
-        happenings = [h for customer in self.customers for h in customer.happenings]
+        happenings = [h for customer in self.customers for h in customer.happenings] + branches(self.weather.seed)
         deliveries = [(h, False) for h in happenings for _ in range(rng.choice((1, 1, 1, 2, 2, 3)))]
         deliveries += [(h, True) for h in forgeries(self.customers)]
         rng.shuffle(deliveries)
@@ -269,7 +271,14 @@ class Storm:
                 "credentials": basic if shop.programme == "demo" else oauth,
                 "requests_per_minute": {name: LIMITS[name] for name in ("v2-create", "v2-update")},
             }
-        source = {"platform": shop.platform, "stores": [shop.store], "secrets": [{"value": shop.secret}]}
+        source: dict[str, Any] = {
+            "platform": shop.platform,
+            "stores": [shop.store],
+            "secrets": [{"value": shop.secret}],
+        }
+        if shop.platform == "bigcommerce":
+            source["api_credentials"] = {"access_token": "fake-bigcommerce-token"}
+            source["api_host"] = f"{url}/bigcommerce"
         return {"source": source, "destination": destination, "default_country": "GB"}
 
     def _rules(self) -> list[Any]:
@@ -353,10 +362,21 @@ class Storm:
                 self.over.wait(0.1)
                 continue
             webhook += 1
+            if happening.thin and not forged:
+                self._happens(happening)
             headers = happening.signed(webhook=id(worker) + webhook, now=self.clock(), wrong=forged)
             answer = worker.ask(webhook_event(happening, headers))
             with self._lock:
                 self._answered(happening, forged, answer)
+
+    def _happens(self, happening: Happening) -> None:
+        """A platform with thin events shows what has happened so far, whoever is told of it when."""
+        with self._lock:
+            if happening.at <= self._shown.get(happening.customer, BEGAN - timedelta(1)):
+                return
+            self._shown[happening.customer] = happening.at
+            path = f"stores/{happening.shop.store}/v3/customers/{happening.customer}"
+            self.sandbox.vendors["bigcommerce"].configure({"entities": {path: happening.shown}})
 
     def _answered(self, happening: Happening, forged: bool, answer: dict[str, Any] | None) -> None:
         status = answer["statusCode"] if answer else 0

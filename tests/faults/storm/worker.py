@@ -69,7 +69,8 @@ def _function(job: Job) -> Callable[[dict[str, Any]], dict[str, Any]]:
     from loyalty_relay import aws
     from loyalty_relay.services import Services
     from loyalty_relay.settings import Settings
-    from loyalty_relay.triggers.sqs import consume
+    from loyalty_relay.triggers.hydrate import hydrate
+    from loyalty_relay.triggers.sqs import consume, consume_with
     from loyalty_relay.triggers.webhook import Ingest
 
     fate = random.Random(job.seed)
@@ -95,6 +96,10 @@ def _function(job: Job) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
     def handle(event: dict[str, Any]) -> dict[str, Any]:
         context = Context(job.clock, job.clock() + FUNCTION_SECONDS)
+        if job.operation == "hydrate":
+            return consume_with(
+                lambda e, deadline, _: hydrate(e, services, deadline), event, context, "hydrate", services
+            )
         return consume(event, context, job.operation, services)
 
     return handle

@@ -19,8 +19,8 @@ from loyalty_relay.sources.wire import address_line, moment, text_or_none
 PLATFORM = "bigcommerce"
 CLOCK = "bigcommerce"
 HOST = "https://api.bigcommerce.com"
-REQUESTS_PER_MINUTE = 300.0
-"""The smallest published quota: 150 requests in 30 seconds, of the plans Standard and Plus."""
+LIMIT = (150, 30.0)
+"""Requests and seconds: the smallest published quota, of the plans Standard and Plus."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ PLATFORM = "clover"
 CLOCK = "clover"
 MILLISECOND = 0.001
 HOST = "https://api.clover.com"
-REQUESTS_PER_MINUTE = 960.0
-"""16 requests a second for each token."""
+LIMIT = (16, 1.0)
+"""Requests and seconds, for each token."""
 
 
 @dataclass(frozen=True, slots=True)

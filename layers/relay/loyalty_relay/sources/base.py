@@ -244,13 +244,13 @@ def listed(store: str, source: Source) -> bool:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
     """A GET at the platform's own API: path with query below the source's ``api_host``, and headers with the
-    credentials.
+    credentials. ``limit``: at most so many requests in so many seconds, wherever these begin.
     """
 
     path: str
     headers: Mapping[str, str]
     default_host: str
-    requests_per_minute: float | None = None
+    limit: tuple[int, float] | None = None
 
 
 class HydratingSource(SourceModule):

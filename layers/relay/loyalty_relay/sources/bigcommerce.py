@@ -20,7 +20,7 @@ from typing import Any
 from loyalty_relay.commands import Event, Version
 from loyalty_relay.connections import Source
 from loyalty_relay.errors import Untranslatable
-from loyalty_relay.sources._bigcommerce_resources import CLOCK, HOST, PLATFORM, REQUESTS_PER_MINUTE, RESOURCES
+from loyalty_relay.sources._bigcommerce_resources import CLOCK, HOST, LIMIT, PLATFORM, RESOURCES
 from loyalty_relay.sources._hydrating import needed_token, token_problems
 from loyalty_relay.sources._standard_signature import verdict
 from loyalty_relay.sources.base import (
@@ -120,7 +120,7 @@ class BigCommerce(HydratingSource):
             path=RESOURCES[thin.resource].path(thin),
             headers={"x-auth-token": token, "accept": "application/json"},
             default_host=HOST,
-            requests_per_minute=REQUESTS_PER_MINUTE,
+            limit=LIMIT,
         )
 
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:

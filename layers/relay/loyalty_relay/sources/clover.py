@@ -23,7 +23,7 @@ from typing import Any
 from loyalty_relay.commands import Event
 from loyalty_relay.connections import Source
 from loyalty_relay.errors import Untranslatable
-from loyalty_relay.sources._clover_resources import HOST, MILLISECOND, PLATFORM, REQUESTS_PER_MINUTE, RESOURCES
+from loyalty_relay.sources._clover_resources import HOST, LIMIT, MILLISECOND, PLATFORM, RESOURCES
 from loyalty_relay.sources._hydrating import needed_token, token_problems
 from loyalty_relay.sources.base import (
     Change,
@@ -128,7 +128,7 @@ class Clover(HydratingSource):
             path=RESOURCES[thin.resource].path(thin),
             headers={"authorization": f"Bearer {token}", "accept": "application/json"},
             default_host=HOST,
-            requests_per_minute=REQUESTS_PER_MINUTE,
+            limit=LIMIT,
         )
 
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:

@@ -60,12 +60,14 @@ class Pacing:
         self._queues: dict[tuple[str, str], _Queue] = {}
 
     def limiter(
-        self, destination: str, requests_per_minute: Mapping[str, float], *, batch: Callable[[], int] = lambda: 1
+        self, destination: str, limits: Mapping[str, float | Rate], *, batch: Callable[[], int] = lambda: 1
     ) -> PacedLimiter:
-        """The limits of one destination, as clients ask for them. ``batch``: how many records run side by side."""
-        return PacedLimiter(self, destination, requests_per_minute, batch)
+        """The limits of one destination by API, as clients ask for them; a number is requests per minute.
+        ``batch``: how many records run side by side.
+        """
+        return PacedLimiter(self, destination, limits, batch)
 
-    def acquire(self, destination: str, api: str, per_minute: float | None, batch: int, deadline: Deadline) -> None:
+    def acquire(self, destination: str, api: str, rate: Rate | None, batch: int, deadline: Deadline) -> None:
         """Wait for a slot of ``api``, for two seconds at most.
 
         Raises RateLimited with the seconds to wait when there is none so soon, without using one up;
@@ -75,13 +77,13 @@ class Pacing:
         now = self._clock()
         if now < queue.blocked:
             raise RateLimited(retry_after=queue.blocked - now)
-        if per_minute is None:
+        if rate is None:
             return
         with queue.counting:
             queue.waiting += 1
         try:
             with queue.lock:
-                slot = self._slot(queue, _pk(destination, api), Rate.of(per_minute), batch)
+                slot = self._slot(queue, _pk(destination, api), rate, batch)
         finally:
             with queue.counting:
                 queue.waiting -= 1
@@ -219,11 +221,11 @@ class PacedLimiter:
     """Implements ``limits.Limiter`` for one destination."""
 
     def __init__(
-        self, pacing: Pacing, destination: str, requests_per_minute: Mapping[str, float], batch: Callable[[], int]
+        self, pacing: Pacing, destination: str, limits: Mapping[str, float | Rate], batch: Callable[[], int]
     ) -> None:
         self._pacing = pacing
         self._destination = destination
-        self._limits = dict(requests_per_minute)
+        self._limits = {api: it if isinstance(it, Rate) else Rate.of(it) for api, it in limits.items()}
         self._batch = batch
 
     def acquire(self, api: str, deadline: Deadline) -> None:

@@ -82,7 +82,7 @@ def _get(fetch: Fetch, connection: Connection, services: Services, deadline: Dea
     host = connection.source.api_host or fetch.default_host
     account = f"{connection.source.platform}:{urlsplit(host).netloc}:{connection.id}"
     services.circuit.check(account)
-    transport = services.platform_transport(account, fetch.requests_per_minute)
+    transport = services.platform_transport(account, fetch.limit)
     call = Call(api="read", method="GET", url=host + fetch.path, headers=dict(fetch.headers), idempotent=True)
     try:
         answer = transport.send(call, deadline)
