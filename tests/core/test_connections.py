@@ -172,3 +172,25 @@ def test_connections_to_one_account_share_a_key_and_others_do_not() -> None:
 @pytest.mark.parametrize("grant", ["authorization_code", "token"])
 def test_credentials_that_do_not_tell_businesses_apart_need_an_account(grant: str) -> None:
     assert "destination.credentials.account" in problems(changed(KANGAROO, "destination.credentials", {"type": grant}))
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "naïve", "tab\there"])
+@pytest.mark.parametrize(
+    ("base", "field"),
+    [
+        (CAPILLARY, "destination.credentials.attribution_type"),
+        (CAPILLARY, "destination.credentials.attribution_code"),
+        (CAPILLARY, "destination.options.user_context.id"),
+        (KANGAROO, "destination.credentials.application_key"),
+    ],
+)
+def test_what_travels_in_a_header_is_refused_before_any_request_is(
+    base: dict[str, Any], field: str, value: str
+) -> None:
+    assert "header" in problems(changed(base, field, value))[field]
+
+
+def test_an_access_token_with_a_line_break_is_refused() -> None:
+    token = {"type": "token", "application_key": "fake-key", "access_token": "fake\ntoken", "account": "acme"}
+    data = changed(KANGAROO, "destination.credentials", token)
+    assert "header" in problems(data)["destination.credentials.access_token"]

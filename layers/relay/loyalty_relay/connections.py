@@ -229,7 +229,7 @@ def _capillary(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
     names = ("username", "password") if grant == "basic" else ("key", "secret")
     taken = {"type": grant, **{name: credentials.text(name) for name in names}}
     for name in ("attribution_type", "attribution_code", "account"):
-        if (value := credentials.optional_text(name)) is not None:
+        if (value := credentials.optional_text(name, header=name != "account")) is not None:
             taken[name] = value
     credentials.done()
     options = read.object("options")
@@ -241,7 +241,9 @@ def _capillary(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
         values["use_async"] = options.flag("use_async")
     context = options.object("user_context")
     values["user_context"] = {
-        name: value for name in ("type", "id", "source", "source_id") if (value := context.optional_text(name))
+        name: value
+        for name in ("type", "id", "source", "source_id")
+        if (value := context.optional_text(name, header=True))
     }
     context.done()
     options.done()
@@ -266,12 +268,13 @@ def _kangaroo(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
         "client_credentials": ("client_id", "client_secret"),
         "token": ("application_key", "access_token"),
     }[grant]
-    taken = {"type": grant, **{name: credentials.text(name) for name in needed}}
+    in_headers = ("application_key", "access_token")
+    taken = {"type": grant, **{name: credentials.text(name, header=name in in_headers) for name in needed}}
     if grant in ("authorization_code", "token"):
         # Nothing else in these credentials tells two businesses apart, and they must not share limits and tokens.
         taken["account"] = credentials.text("account")
     for name in ("application_key", "account", "scope"):
-        if name not in taken and (value := credentials.optional_text(name)) is not None:
+        if name not in taken and (value := credentials.optional_text(name, header=name in in_headers)) is not None:
             taken[name] = value
     credentials.done()
     options = read.object("options")

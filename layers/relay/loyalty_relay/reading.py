@@ -48,19 +48,23 @@ class Reader:
             return default
         return value
 
-    def text(self, name: str, *, max_length: int = 4096) -> str:
-        """A required text that is not empty."""
+    def text(self, name: str, *, max_length: int = 4096, header: bool = False) -> str:
+        """A required text that is not empty. ``header``: it travels in one, so that it must be printable ASCII."""
         value = self._typed(name, str, "a text", None, True)
-        return self._sized(name, value, max_length) or ""
+        return self._sized(name, value, max_length, header) or ""
 
-    def optional_text(self, name: str, default: str | None = None, *, max_length: int = 4096) -> str | None:
-        return self._sized(name, self._typed(name, str, "a text", default, False), max_length)
+    def optional_text(
+        self, name: str, default: str | None = None, *, max_length: int = 4096, header: bool = False
+    ) -> str | None:
+        return self._sized(name, self._typed(name, str, "a text", default, False), max_length, header)
 
-    def _sized(self, name: str, value: str | None, max_length: int) -> str | None:
+    def _sized(self, name: str, value: str | None, max_length: int, header: bool) -> str | None:
         if value is not None and not value.strip():
             self.problem(name, "must not be empty")
         if value is not None and len(value) > max_length:
             self.problem(name, f"must have at most {max_length} characters")
+        if header and value is not None and not (value.isascii() and value.isprintable()):
+            self.problem(name, "must be a text of printable ASCII characters: it travels in a header")
         return value
 
     def choice(self, name: str, choices: Iterable[str], default: str | None = None) -> str:
