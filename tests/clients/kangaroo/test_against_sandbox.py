@@ -374,6 +374,21 @@ def test_refused_credentials_are_a_finding_not_a_crash(world: World) -> None:
     assert found["credentials"].who == "operator"
 
 
+def test_client_credentials_that_only_link_stores_are_no_failure(world: World) -> None:
+    found = {f.name: f for f in world.crm(MACHINE).probe(deadline())}
+
+    assert {name: f.ok for name, f in found.items()} == {
+        "credentials": None,
+        "integrations_host": True,
+        "virtual_branch": True,
+    }
+    assert "link stores" in found["credentials"].message
+
+
+def test_wrong_client_credentials_fail_where_they_are_for(world: World) -> None:
+    assert findings(world, {**MACHINE, "client_secret": "fake-wrong"})["integrations_host"] is False
+
+
 def test_a_business_without_customers_cannot_show_its_fields_yet(world: World) -> None:
     host: Any = world.sandbox.vendors["kangaroo"]
     host.business.customers.clear()

@@ -39,7 +39,16 @@ def _credentials(session: Session, deadline: Deadline) -> Finding:
         session.read(session.call("api", "GET", "/me"), deadline)
         return Finding(name="credentials", ok=True, message="application key and token are accepted", who=OPERATOR)
 
-    return _looked("credentials", OPERATOR, look)
+    try:
+        return look()
+    except CredentialsRefused as error:
+        if session.grants.type == "client_credentials":
+            # They are made for that host, which says below whether it takes them.
+            said = f"client credentials link stores; customers cannot be changed with them ({error})"
+            return Finding(name="credentials", ok=None, message=said, who=OPERATOR)
+        return Finding(name="credentials", ok=False, message=str(error), who=OPERATOR)
+    except RelayError as error:
+        return Finding(name="credentials", ok=False, message=str(error), who=OPERATOR)
 
 
 def _crm_fields(session: Session, deadline: Deadline) -> Finding:
