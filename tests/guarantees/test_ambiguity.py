@@ -34,6 +34,26 @@ def posts(world: World, path: str) -> int:
     return sum(request == ("POST", path) for request in requests(world))
 
 
+def impatient(world: World, operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that waits half a second for the vendor, not twenty."""
+    brief = Limits(connect=1.0, read=0.3, total=0.5, least=0.1, margin=0.0)
+    services = world.functions[operation]
+    monkeypatch.setattr(
+        services,
+        "_transport",
+        lambda d: Transport(
+            services.pacing.limiter(d.key, d.requests_per_minute, batch=lambda: 1), services.clock, limits=brief
+        ),
+    )
+
+
+def until_it_has_its_effect(world: World, method: str, path: str) -> None:
+    """The vendor is slow, not dead."""
+    arrived = threading.Event()
+    while not any(r.effect for r in world.upstream() if (r.method, r.path) == (method, path)):
+        arrived.wait(0.05)
+
+
 def test_a_registration_whose_answer_is_lost_is_looked_up(world: World) -> None:
     world.connect()
     world.fault(lost(REGISTER))
@@ -62,28 +82,31 @@ def test_while_a_timed_out_registration_may_still_run_nobody_touches_the_custome
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.connect()
-    brief = Limits(connect=1.0, read=0.3, total=0.5, least=0.1, margin=0.0)
-    services = world.functions["register"]
-    monkeypatch.setattr(
-        services,
-        "_transport",
-        lambda d: Transport(
-            services.pacing.limiter(d.key, d.requests_per_minute, batch=lambda: 1), services.clock, limits=brief
-        ),
-    )
+    impatient(world, "register", monkeypatch)
     world.fault({**REGISTER, "latency_ms": 600, "count": 1})
     world.deliver(load("shopify", "customers-create").signed())
     world.settle()
     assert [(e.result.value, e.reason) for e in world.journal()] == [("retrying", "timeout")]
-    arrived = threading.Event()
-    while not world.upstream()[0].effect:
-        arrived.wait(0.05)
+    until_it_has_its_effect(world, "POST", "/v2/customers")
     world.again(after=10)
     assert [(e.result.value, e.reason) for e in world.journal()] == [("retrying", "lease_busy")]
     assert len(requests(world)) == 1, "nothing is sent while the lease runs"
     world.again(after=LEASE_SECONDS)
     assert world.outcomes() == ["applied"]
     assert posts(world, "/v2/customers") == 1
+    assert len(world.members()) == 1
+
+
+def test_behind_a_gateways_time_out_the_vendor_may_still_be_at_work(world: World) -> None:
+    world.connect()
+    world.fault({**REGISTER, "status": 504, "body": {"message": "gateway"}, "count": 1})
+    world.deliver(load("shopify", "customers-create").signed())
+    world.settle()
+    assert [(e.result.value, e.reason) for e in world.journal()] == [("retrying", "timeout")]
+    world.again(after=10)
+    assert [(e.result.value, e.reason) for e in world.journal()] == [("retrying", "lease_busy")]
+    world.again(after=LEASE_SECONDS)
+    assert world.outcomes() == ["applied"]
     assert len(world.members()) == 1
 
 
@@ -196,6 +219,28 @@ def test_each_step_of_linking_a_store_leaves_one_integration_and_one_link(path: 
     assert world.outcomes() == ["retrying"]
     world.again()
     assert world.outcomes() == ["unchanged" if (path, reset) == ("/api/v1/branch-links", "after") else "applied"]
+    for step in ("/api/v1/integrations", "/api/v1/branch-links"):
+        made = [r for r in world.upstream(vendor="kangaroo-integrations") if (r.method, r.path) == ("POST", step)]
+        assert len([r for r in made if r.effect]) == 1, step
+
+
+@pytest.mark.parametrize("path", ["/api/v1/integrations", "/api/v1/branch-links"])
+def test_while_a_timed_out_step_of_linking_may_still_run_nobody_looks_for_it(
+    path: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.connect("standard", "kangaroo")
+    impatient(world, "link-store", monkeypatch)
+    world.fault({"vendor": "kangaroo-integrations", "method": "POST", "path": path, "latency_ms": 600, "count": 1})
+    world.deliver(load("standard", "store-created").signed())
+    world.settle()
+    assert [(e.result.value, e.reason) for e in world.journal()] == [("retrying", "timeout")]
+    asked = len(world.upstream(vendor="kangaroo-integrations"))
+    world.again(after=10)
+    assert [(e.result.value, e.reason) for e in world.journal()] == [("retrying", "lease_busy")]
+    assert len(world.upstream(vendor="kangaroo-integrations")) == asked, "nothing is sent while the lease runs"
+    until_it_has_its_effect(world, "POST", path)
+    world.again(after=LEASE_SECONDS)
+    assert world.outcomes() in (["applied"], ["unchanged"])
     for step in ("/api/v1/integrations", "/api/v1/branch-links"):
         made = [r for r in world.upstream(vendor="kangaroo-integrations") if (r.method, r.path) == ("POST", step)]
         assert len([r for r in made if r.effect]) == 1, step

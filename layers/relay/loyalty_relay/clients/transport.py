@@ -158,7 +158,8 @@ def path_segment(text: str) -> str:
 
 
 def raise_for_transient(answer: Answer, *, code: str | None = None, request_id: str | None = None) -> None:
-    """Raise for the statuses that pass by themselves: RateLimited for 429, UpstreamUnavailable for 408, 425 and 5xx.
+    """Raise for the statuses that pass by themselves: RateLimited for 429, UpstreamTimeout for 504, behind which the
+    destination may still be at work (RFC 9110 section 15.6.5), UpstreamUnavailable for 408, 425 and other 5xx.
 
     To be called after the body has been looked at: a vendor may put a lasting error into a 500, or success into a 202.
     """
@@ -171,7 +172,8 @@ def raise_for_transient(answer: Answer, *, code: str | None = None, request_id: 
             request_id=request_id,
         )
     if status in (408, 425) or status >= 500:
-        raise UpstreamUnavailable(
+        kind = UpstreamTimeout if status == 504 else UpstreamUnavailable
+        raise kind(
             f"the destination answered {status}",
             retry_after=answer.retry_after,
             # 425 says that the request was not even looked at.

@@ -12,6 +12,9 @@ Every step is checkpointed, and looked up at the vendor before it is repeated:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from loyalty_relay.commands import LinkStore
 from loyalty_relay.crm import Branch, StoreLink, StoreLinkCrm
 from loyalty_relay.errors import (
@@ -22,6 +25,7 @@ from loyalty_relay.errors import (
     StoreConflict,
     TransientError,
     UnsupportedByDestination,
+    UpstreamTimeout,
 )
 from loyalty_relay.operations.context import Context
 from loyalty_relay.outcomes import Outcome, Result
@@ -56,7 +60,7 @@ class _Linking:
         if known is not None:
             return self._settled(known)
         lease = self.links.take_shop(self.connection, self.command.shop_id)
-        try:
+        with self._held(lease):
             branch = self._branch()
             integration_id, is_new = self._integration()
             link = None if is_new else self._existing(integration_id)
@@ -68,9 +72,23 @@ class _Linking:
             elif not link.enabled:
                 raise _conflict("the shop's link is disabled; enable it at the vendor", link)
             self.links.save_link(lease, link)
-        finally:
-            self.links.release(lease)
         return self._done(Result.APPLIED if created else Result.UNCHANGED, link)
+
+    @contextmanager
+    def _held(self, lease: Lease) -> Iterator[None]:
+        """The lease is given back at the end. After a time-out the vendor may still be at work: then it runs out by
+        itself, so that nobody looks before there is something to be seen.
+        """
+        try:
+            yield
+        except UpstreamTimeout as error:
+            if not error.reached:
+                self.links.release(lease)
+            raise
+        except BaseException:
+            self.links.release(lease)
+            raise
+        self.links.release(lease)
 
     def _settled(self, link: StoreLink) -> Outcome:
         """The shop has a link already: the same is no work, another branch is a conflict."""
@@ -125,7 +143,7 @@ class _Linking:
         if given is not None:
             return int(given), False
         lease = self.links.take_integration(self.connection)
-        try:
+        with self._held(lease):
             if lease.integration_id is not None:
                 return lease.integration_id, False
             name = self.command.integration_name or str(options.get("integration_name") or "Loyalty Relay")
@@ -133,8 +151,6 @@ class _Linking:
             integration_id = found if found is not None else self._create_integration(lease, name)
             self.links.save_integration(lease, integration_id)
             return integration_id, found is None
-        finally:
-            self.links.release(lease)
 
     def _find_integration(self, name: str, *, interrupted: bool) -> int | None:
         try:

@@ -22,6 +22,7 @@ from loyalty_relay.errors import (
     InvalidCommand,
     RateLimited,
     RelayError,
+    UpstreamTimeout,
     UpstreamUnavailable,
     VendorRejected,
 )
@@ -118,7 +119,8 @@ def error_for(code: str, message: object, said: Said) -> RelayError:
         return RateLimited(told, retry_after=said.answer.retry_after, code=code, request_id=request_id)
     if code in PASSING:
         # A 521 says that nothing was done, because somebody else was doing something.
-        return UpstreamUnavailable(
+        kind = UpstreamTimeout if code == "504" else UpstreamUnavailable
+        return kind(
             told,
             reached=reached and code not in ("521", "4001"),
             retry_after=said.answer.retry_after,
