@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
-from loyalty_relay.commands import Credits, CustomerRef, Enrollment, RegisterCustomer, UpdateCustomer
+from loyalty_relay.commands import Credits, CustomerRef, Enrollment, Envelope, RegisterCustomer, UpdateCustomer
 from loyalty_relay.errors import (
     AmbiguousOutcome,
     ConnectionFailed,
@@ -16,12 +17,14 @@ from loyalty_relay.errors import (
     FieldProblem,
     InvalidCommand,
     LeaseBusy,
+    RateLimited,
     UpstreamTimeout,
     UpstreamUnavailable,
     VendorRejected,
 )
 from loyalty_relay.operations.customers import LATECOMER_SECONDS
 from loyalty_relay.outcomes import Result
+from loyalty_relay.services import LEASE_SECONDS
 from tests.operations.conftest import Relay, customer, version
 
 POINTS = Credits(enrollments=(Enrollment(program_id=1, loyalty_points=50),))
@@ -275,6 +278,53 @@ def test_an_applied_event_costs_four_table_requests(relay: Relay) -> None:
     unchanged, requests[:] = list(requests), []
     relay.run(customer({"first_name": "Eva"}, "3"), id="once")
     assert (len(applied), len(stale), len(unchanged), len(requests)) == (4, 4, 4, 2)
+
+
+def moved(relay: Relay, **more: Any) -> Envelope:
+    """A command with points for an e-mail that one member had, and another has now."""
+    relay.run(customer({"first_name": "Ana"}, "1", email="moved@example.com", source_id=None))
+    relay.run(customer({"first_name": "Eva"}, "1", email="other@example.com", source_id="8"))
+    relay.crm.members["1000"].identifiers["email"] = "gone@example.com"
+    relay.crm.members["1001"].identifiers["email"] = "moved@example.com"
+    command = customer({}, None, email="moved@example.com", source_id=None, credits=POINTS, **more)
+    return relay.envelope(command, source="api")
+
+
+def test_a_failure_at_the_member_to_whom_an_identifier_moved_leaves_nothing_in_doubt(relay: Relay) -> None:
+    """The command holds another member than it began with: that one's lease and intent have to be given back."""
+    envelope = moved(relay)
+    relay.crm.before = [RateLimited(retry_after=1)]
+    with pytest.raises(RateLimited):
+        relay.run(envelope)
+    assert relay.run(envelope).loyalty_id == "1001"
+    assert relay.crm.members["1001"].credits == [POINTS]
+
+
+@pytest.mark.parametrize("if_missing", ["register", "error"])
+def test_points_for_the_member_to_whom_an_identifier_moved_are_uncertain_after_a_time_out(
+    relay: Relay, if_missing: str
+) -> None:
+    envelope = moved(relay, if_missing=if_missing)
+    relay.crm.after = [UpstreamTimeout(reached=True)]
+    with pytest.raises(UpstreamTimeout):
+        relay.run(envelope)
+    relay.stack.clock.now += LEASE_SECONDS + 1
+    with pytest.raises(AmbiguousOutcome):
+        relay.run(envelope)
+    assert relay.crm.members["1001"].credits == [POINTS]
+
+
+@pytest.mark.parametrize("if_missing", ["register", "error"])
+def test_points_for_the_member_to_whom_an_identifier_moved_come_once_though_the_process_died(
+    relay: Relay, if_missing: str
+) -> None:
+    envelope = moved(relay, if_missing=if_missing)
+    assert relay.run(envelope).loyalty_id == "1001"
+    idempotency = relay.stack.environment["RELAY_IDEMPOTENCY_TABLE"]
+    for item in relay.stack.items("idempotency"):
+        relay.stack.client("dynamodb").delete_item(TableName=idempotency, Key={"id": item["id"]})
+    relay.run(envelope)
+    assert relay.crm.members["1001"].credits == [POINTS]
 
 
 def test_an_identifier_that_moved_to_another_member_reaches_that_member(relay: Relay) -> None:

@@ -66,6 +66,8 @@ class Guarded:
         self.crm = crm
         self.notices: list[Notice] = []
         self.command = self._normalised(command)
+        self._held: Hold
+        """What was taken last, which is what has to be given back whatever goes wrong."""
 
     def run(self) -> Outcome:
         """Raises the errors of ``loyalty_relay.errors``; the guard is given back as it must be for each."""
@@ -74,17 +76,10 @@ class Guarded:
             problems = self._left_out(problems)
         if problems:
             raise InvalidCommand("the command cannot be sent", problems=problems)
-        hold = self._take()
+        hold = self._held = self._take()
         if hold.tombstone is not None:
             return self._skip(hold, Result.STALE, f"customer_{hold.tombstone.reason}")
-        if hold.interrupted_credits and self.command.credits:
-            self._release(hold, interrupted=False)
-            raise AmbiguousOutcome(
-                "an earlier attempt may have credited points or an enrolment; compare the member's account, "
-                "then redrive"
-            )
-        if hold.credited:
-            self.command = replace(self.command, credits=Credits())
+        self._credit_once(hold)
         if self._exists_already(hold):
             self._release(hold, interrupted=False)
             raise CustomerExists("the customer is registered already", loyalty_id=hold.loyalty_id)
@@ -95,20 +90,20 @@ class Guarded:
             hold, receipt = self._send(hold)
         except UpstreamTimeout as error:
             # The request may still be running at the vendor: then the lease is left to run out.
-            self.context.services.customers.release(hold, interrupted=error.reached, keep_lease=error.reached)
+            self.context.services.customers.release(self._held, interrupted=error.reached, keep_lease=error.reached)
             raise
         except TransientError as error:
-            self._release(hold, interrupted=error.reached)
+            self._release(self._held, interrupted=error.reached)
             raise
         except CustomerNotFound:
-            if self.context.from_api or hold.loyalty_id is not None or self._registers:
-                self._release(hold, interrupted=False)
+            if self.context.from_api or self._held.loyalty_id is not None or self._registers:
+                self._release(self._held, interrupted=False)
                 raise
             # The connection registers nobody, and a shop has more customers than the programme has members.
-            return self._skip(hold, Result.IGNORED, "not_a_member")
+            return self._skip(self._held, Result.IGNORED, "not_a_member")
         except (PermanentError, CredentialsRefused) as error:
             # A command may take two requests; what the first one set is no longer known from before.
-            self._release(hold, interrupted=error.reached)
+            self._release(self._held, interrupted=error.reached)
             raise
         if receipt is None and self._may_come_later(hold):
             self._release(hold, interrupted=False)
@@ -119,6 +114,17 @@ class Guarded:
                 hold, Result.IGNORED if hold.loyalty_id is None else Result.UNCHANGED, self._why_nothing(hold)
             )
         return self._commit(hold, receipt)
+
+    def _credit_once(self, hold: Hold) -> None:
+        """What an earlier attempt credited is left out. Raises AmbiguousOutcome where it may have."""
+        if hold.interrupted_credits and self.command.credits:
+            self._release(hold, interrupted=False)
+            raise AmbiguousOutcome(
+                "an earlier attempt may have credited points or an enrolment; compare the member's account, "
+                "then redrive"
+            )
+        if hold.credited:
+            self.command = replace(self.command, credits=Credits())
 
     def _has_work(self, hold: Hold) -> bool:
         """Whether something is left to ask the vendor, besides fields that it has."""
@@ -207,7 +213,9 @@ class Guarded:
             return self.context.services.customers.adopt(hold, loyalty_id)
         self._release(hold, interrupted=False)
         self.command = replace(self.command, customer=replace(self.command.customer, loyalty_id=loyalty_id))
-        return self._take()
+        self._held = self._take()
+        self._credit_once(self._held)
+        return self._held
 
     # -- the member -----------------------------------------------------------------------------------------------
 
@@ -215,7 +223,8 @@ class Guarded:
         command, deadline = self.command, self.context.deadline
         loyalty_id = None if self._by_identifier else hold.loyalty_id or command.customer.loyalty_id
         must_exist = isinstance(command, UpdateCustomer) and command.if_missing == "error"
-        if must_exist and self._by_identifier:
+        if must_exist and self._by_identifier and not command.credits:
+            # Who it is has to be known before points are sent, because what was credited is kept with the member.
             return hold, self._update(hold, None)
         if loyalty_id is None and not command.customer.identifiers:
             return hold, None
