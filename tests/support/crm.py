@@ -119,6 +119,8 @@ class FakeCrm:
     ) -> Receipt:
         self.calls.append(("patch", loyalty_id, dict(fields), replace_tags))
         self._fault(self.before)
+        if loyalty_id not in self.members:
+            raise CustomerNotFound("not found", code="404")
         member = self.members[loyalty_id]
         if replace_tags is not None:
             member.tags = set(replace_tags)

@@ -31,30 +31,55 @@ class _Patch(Guarded):
         return bool(hold.fields) or self.command.replace_tags is not None
 
     def _send(self, hold: Hold) -> tuple[Hold, Receipt | None]:
+        customer = self.command.customer
+        known = hold.loyalty_id or customer.loyalty_id
+        if known is not None:
+            try:
+                return self._patched(hold, known)
+            except CustomerNotFound:
+                # The customer we had was removed at the vendor; who they are now is for the vendor to say.
+                if self.context.from_api or hold.loyalty_id is None or not customer.identifiers:
+                    raise
+        elif not customer.identifiers:
+            return hold, None
+        loyalty_id, created = self._found_or_registered(hold)
+        if loyalty_id == known:
+            raise CustomerNotFound("the vendor finds the customer and does not know them")
+        return self._patched(hold, loyalty_id, created=created)
+
+    def _found_or_registered(self, hold: Hold) -> tuple[str, bool]:
+        """The customer who has the identifiers, and whether they were made just now."""
         command, deadline = self.command, self.context.deadline
         crm = cast("CrmFieldsCrm", self.crm)
-        loyalty_id = hold.loyalty_id or command.customer.loyalty_id
-        created = False
-        if loyalty_id is None:
-            if not command.customer.identifiers:
-                return hold, None
-            loyalty_id = crm.find(command.customer, deadline)
-        if loyalty_id is None:
-            if command.if_missing == "error":
-                raise CustomerNotFound("no customer has this e-mail or phone")
-            try:
-                loyalty_id = crm.register(command, hold.fields, deadline).loyalty_id
-                created = True
-            except CustomerExists as exists:
-                loyalty_id = exists.loyalty_id or crm.find(command.customer, deadline)
-                if loyalty_id is None:
-                    raise
+        who = replace(command.customer, loyalty_id=None)
+        found = crm.find(who, deadline)
+        if found is not None:
+            return found, False
+        if command.if_missing == "error":
+            raise CustomerNotFound("no customer has this e-mail or phone")
+        try:
+            return crm.register(command, hold.fields, deadline).loyalty_id, True
+        except CustomerExists as exists:
+            loyalty_id = exists.loyalty_id or crm.find(who, deadline)
+            if loyalty_id is None:
+                raise
+            return loyalty_id, False
+
+    def _patched(self, hold: Hold, loyalty_id: str, *, created: bool = False) -> tuple[Hold, Receipt | None]:
+        command = self.command
+        crm = cast("CrmFieldsCrm", self.crm)
         hold = self._at(hold, loyalty_id)
         if not self._has_work(hold):
             return replace(hold, loyalty_id=loyalty_id), None
-        strict = self.context.from_api
         if command.replace_tags is not None:
             # The whole set is replaced: what single tags were last sent as says nothing any more.
             hold = hold.forgetting("tags.")
-        receipt = crm.patch_crm_fields(loyalty_id, command, hold.fields, command.replace_tags, deadline, strict=strict)
+        receipt = crm.patch_crm_fields(
+            loyalty_id,
+            command,
+            hold.fields,
+            command.replace_tags,
+            self.context.deadline,
+            strict=self.context.from_api,
+        )
         return hold, replace(receipt, created=created)
