@@ -26,6 +26,7 @@ from loyalty_relay.operations.customers import LATECOMER_SECONDS
 from loyalty_relay.outcomes import Result
 from loyalty_relay.services import LEASE_SECONDS
 from tests.operations.conftest import Relay, customer, version
+from tests.support.crm import Member
 
 POINTS = Credits(enrollments=(Enrollment(program_id=1, loyalty_points=50),))
 
@@ -325,6 +326,35 @@ def test_points_for_the_member_to_whom_an_identifier_moved_come_once_though_the_
         relay.stack.client("dynamodb").delete_item(TableName=idempotency, Key={"id": item["id"]})
     relay.run(envelope)
     assert relay.crm.members["1001"].credits == [POINTS]
+
+
+def move_again(relay: Relay) -> None:
+    """A third member has the e-mail now."""
+    relay.crm.members["1001"].identifiers["email"] = "gone.too@example.com"
+    relay.crm.members["1002"] = Member("1002", {"email": "moved@example.com"})
+
+
+def test_points_are_still_uncertain_when_the_identifier_moves_again(relay: Relay) -> None:
+    envelope = moved(relay)
+    relay.crm.after = [UpstreamTimeout(reached=True)]
+    with pytest.raises(UpstreamTimeout):
+        relay.run(envelope)
+    move_again(relay)
+    relay.stack.clock.now += LEASE_SECONDS + 1
+    with pytest.raises(AmbiguousOutcome):
+        relay.run(envelope)
+    assert relay.crm.members["1002"].credits == []
+
+
+def test_points_that_were_given_are_not_given_again_when_the_identifier_moves_again(relay: Relay) -> None:
+    envelope = moved(relay)
+    relay.run(envelope)
+    idempotency = relay.stack.environment["RELAY_IDEMPOTENCY_TABLE"]
+    for item in relay.stack.items("idempotency"):
+        relay.stack.client("dynamodb").delete_item(TableName=idempotency, Key={"id": item["id"]})
+    move_again(relay)
+    relay.run(envelope)
+    assert [m.credits for m in relay.crm.members.values()] == [[], [POINTS], []]
 
 
 def test_an_identifier_that_moved_to_another_member_reaches_that_member(relay: Relay) -> None:

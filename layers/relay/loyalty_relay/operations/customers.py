@@ -67,7 +67,9 @@ class Guarded:
         self.notices: list[Notice] = []
         self.command = self._normalised(command)
         self._held: Hold
-        """What was taken last, which is what has to be given back whatever goes wrong."""
+        """What is worked on, which has to be given back whatever goes wrong."""
+        self._first: Hold | None = None
+        """What a command with points began with, where the vendor named another member; see ``_at``."""
 
     def run(self) -> Outcome:
         """Raises the errors of ``loyalty_relay.errors``; the guard is given back as it must be for each."""
@@ -81,7 +83,7 @@ class Guarded:
             return self._skip(hold, Result.STALE, f"customer_{hold.tombstone.reason}")
         self._credit_once(hold)
         if self._exists_already(hold):
-            self._release(hold, interrupted=False)
+            self._release(interrupted=False)
             raise CustomerExists("the customer is registered already", loyalty_id=hold.loyalty_id)
         if not self._has_work(hold) and (hold.loyalty_id or hold.stale):
             stale = bool(hold.stale) and not hold.unchanged
@@ -90,23 +92,23 @@ class Guarded:
             hold, receipt = self._send(hold)
         except UpstreamTimeout as error:
             # The request may still be running at the vendor: then the lease is left to run out.
-            self.context.services.customers.release(self._held, interrupted=error.reached, keep_lease=error.reached)
+            self._release(interrupted=error.reached, keep_lease=error.reached)
             raise
         except TransientError as error:
-            self._release(self._held, interrupted=error.reached)
+            self._release(interrupted=error.reached)
             raise
         except CustomerNotFound:
             if self.context.from_api or self._held.loyalty_id is not None or self._registers:
-                self._release(self._held, interrupted=False)
+                self._release(interrupted=False)
                 raise
             # The connection registers nobody, and a shop has more customers than the programme has members.
             return self._skip(self._held, Result.IGNORED, "not_a_member")
         except (PermanentError, CredentialsRefused) as error:
             # A command may take two requests; what the first one set is no longer known from before.
-            self._release(self._held, interrupted=error.reached)
+            self._release(interrupted=error.reached)
             raise
         if receipt is None and self._may_come_later(hold):
-            self._release(hold, interrupted=False)
+            self._release(interrupted=False)
             raise CustomerUnknown("no event has named this customer's e-mail or phone yet")
         if receipt is None or not (receipt.sent or receipt.created or self.command.credits):
             self.notices += receipt.notices if receipt else ()
@@ -118,7 +120,7 @@ class Guarded:
     def _credit_once(self, hold: Hold) -> None:
         """What an earlier attempt credited is left out. Raises AmbiguousOutcome where it may have."""
         if hold.interrupted_credits and self.command.credits:
-            self._release(hold, interrupted=False)
+            self._release(interrupted=False)
             raise AmbiguousOutcome(
                 "an earlier attempt may have credited points or an enrolment; compare the member's account, "
                 "then redrive"
@@ -170,12 +172,17 @@ class Guarded:
             store=self.command.store,
         )
 
-    def _release(self, hold: Hold, *, interrupted: bool) -> None:
-        self.context.services.customers.release(hold, interrupted=interrupted)
+    def _release(self, *, interrupted: bool, keep_lease: bool = False) -> None:
+        for hold in (self._held, self._first):
+            if hold is not None:
+                self.context.services.customers.release(hold, interrupted=interrupted, keep_lease=keep_lease)
 
     def _skip(self, hold: Hold, result: Result, reason: str) -> Outcome:
         outcome = Outcome(result=result, reason=reason, loyalty_id=hold.loyalty_id, notices=tuple(self.notices))
-        self.context.services.customers.commit(
+        customers = self.context.services.customers
+        if self._first is not None:
+            customers.release(self._first, interrupted=False)
+        customers.commit(
             hold, loyalty_id=hold.loyalty_id, sent=(), entry=self.context.entry(outcome, customer=hold.customer)
         )
         return outcome
@@ -192,7 +199,11 @@ class Guarded:
             request_id=receipt.request_id,
             details=receipt.details,
         )
-        self.context.services.customers.commit(
+        customers = self.context.services.customers
+        if self._first is not None:
+            # First: whoever comes after a death in between knows that the points were given.
+            customers.commit(self._first, loyalty_id=self._first.loyalty_id, sent=(), entry=None)
+        customers.commit(
             hold,
             loyalty_id=receipt.loyalty_id,
             sent=receipt.sent,
@@ -206,13 +217,25 @@ class Guarded:
         return self.command.customer.source_id is None and self.command.customer.loyalty_id is None
 
     def _at(self, hold: Hold, loyalty_id: str) -> Hold:
-        """The hold of the member whom the vendor named."""
+        """The hold of the member whom the vendor named.
+
+        A command with points keeps the one it began with, too: by the next attempt the e-mail may be a third member's,
+        and only where every attempt begins can be seen what an earlier one has credited.
+        """
+        customers = self.context.services.customers
         if hold.loyalty_id == loyalty_id:
             return hold
         if hold.loyalty_id is None or not self._by_identifier:
-            return self.context.services.customers.adopt(hold, loyalty_id)
-        self._release(hold, interrupted=False)
-        self.command = replace(self.command, customer=replace(self.command.customer, loyalty_id=loyalty_id))
+            return customers.adopt(hold, loyalty_id)
+        named = replace(self.command.customer, loyalty_id=loyalty_id)
+        if self.command.credits:
+            known = customers.lookup(hold.connection, CustomerRef(loyalty_id=loyalty_id))
+            if known is not None and known.customer == hold.customer:
+                return customers.adopt(hold, loyalty_id)
+            self._first = hold
+        else:
+            customers.release(hold, interrupted=False)
+        self.command = replace(self.command, customer=named)
         self._held = self._take()
         self._credit_once(self._held)
         return self._held
