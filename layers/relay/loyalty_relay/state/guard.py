@@ -192,6 +192,12 @@ class Guard:
     def uncertain(self) -> frozenset[str]:
         return frozenset(name for intent in self.intents for name in intent.fields)
 
+    @property
+    def ledger(self) -> str:
+        """The keys of commands whose credits were sent, or may have been, as the item holds them; empty for none."""
+        unsure = _kept((*self.unsure, *(i.key for i in self.intents if i.credits)))
+        return ledger_of(self.credited, unsure)
+
     def without_intent(self, token: str) -> Guard:
         return replace(self, intents=tuple(i for i in self.intents if i.token != token))
 
@@ -215,6 +221,11 @@ class Guard:
             was=_kept((*other.was, other.customer, *self.was)),
         )
 
+    def knowing(self, other: Guard) -> Guard:
+        """This customer, with what is known of points that were sent to another."""
+        unsure = (*self.unsure, *other.unsure, *(i.key for i in other.intents if i.credits))
+        return replace(self, credited=_kept((*other.credited, *self.credited)), unsure=_kept(unsure))
+
     def settled(self, key: str, *, credits: bool) -> Guard:
         """After a commit of the command ``key``: no attempt is under way. What earlier ones sent stays unknown."""
         unsure = [*self.unsure, *(i.key for i in self.intents if i.credits)]
@@ -231,7 +242,7 @@ class Guard:
             "loyalty_id": self.loyalty_id,
             "register": self.register.trimmed().to_json(),
             "aliases": _json({k: list(v) for k, v in self.aliases.items() if v}),
-            "credits": _json({k: list(v) for k, v in (("done", self.credited), ("unsure", self.unsure)) if v}),
+            "credits": ledger_of(self.credited, self.unsure),
             "others": list(self.others),
             "was": list(self.was),
             "intents": [i.to_json() for i in self.intents],
@@ -265,6 +276,11 @@ class Guard:
 
 MEMBERS = ("loyalty_id", "register", "aliases", "credits", "others", "was", "intents", "tombstone")
 """The attributes that ``Guard.attributes`` may leave out and a commit then removes."""
+
+
+def ledger_of(credited: tuple[str, ...], unsure: tuple[str, ...]) -> str:
+    """Keys of commands whose credits are known to have been sent, and of those that may have been, as JSON."""
+    return _json({k: list(v) for k, v in (("done", credited), ("unsure", unsure)) if v})
 
 
 def _kept(keys: Iterable[str]) -> tuple[str, ...]:

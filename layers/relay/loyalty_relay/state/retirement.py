@@ -16,7 +16,17 @@ from loyalty_relay.digests import Digests
 from loyalty_relay.errors import LeaseBusy, StoreUnavailable
 from loyalty_relay.outcomes import Result
 from loyalty_relay.state import writes
-from loyalty_relay.state.guard import Guard, Intent, Reason, Tombstone, key, key_of, kind_of, retired_at
+from loyalty_relay.state.guard import (
+    Guard,
+    Intent,
+    Reason,
+    Tombstone,
+    key,
+    key_of,
+    kind_of,
+    ledger_of,
+    retired_at,
+)
 from loyalty_relay.state.journal import Journal, JournalEntry
 from loyalty_relay.state.leases import ANY, BUSY_SECONDS, HOPS, Leased, LeaseLost, Leases
 from loyalty_relay.state.register import newest
@@ -27,6 +37,8 @@ PAGE = 200
 """Customers of a shop that are looked up at a time."""
 STEP_SECONDS = 3.0
 """Time that erasing one customer may need."""
+REMEMBERED = 30 * 86_400.0
+"""Seconds for which it is known of a customer who is gone that points were sent: as long as idempotency keys."""
 MOST_POINTERS = 80
 """Pointers removed in the transaction that leaves the tombstone; a transaction holds at most 100 writes."""
 
@@ -182,6 +194,10 @@ class Retirement:
             "tombstone": stone.to_json(),
             "updated_at": self._clock(),
         }
+        # An earlier attempt of a command may have credited points; that must be seen wherever the next one begins.
+        ledger = guard.ledger
+        if ledger:
+            item["credits"] = ledger
         actions: writes.Actions = {
             "guard": self._table.action("Put", item, condition="lease_token = :token", values={":token": token})
         }
@@ -192,13 +208,17 @@ class Retirement:
             pk = key(self._digests, connection, "loyalty_id", guard.loyalty_id)
             heir = self._heir(stone, guard)
             if heir is not None:
-                actions["heir"] = self._inherits(connection, heir, guard.loyalty_id)
+                actions["heir"] = self._inherits(connection, heir, guard)
                 actions["loyalty pointer"] = writes.pointing(self._table, pk, connection, heir.pk, over=ends)
                 pointers.pop(pk, None)
             elif pk != guard.pk:
                 pointers[pk] = None
         for pk in list(pointers)[-MOST_POINTERS:]:
-            actions[f"pointer {pk}"] = writes.unpointing(self._table, pk, ends)
+            if ledger:
+                until = self._clock() + REMEMBERED
+                actions[f"pointer {pk}"] = writes.remaining(self._table, pk, connection, ledger, over=ends, until=until)
+            else:
+                actions[f"pointer {pk}"] = writes.unpointing(self._table, pk, ends)
         return actions
 
     def _heir(self, stone: Tombstone, guard: Guard) -> Guard | None:
@@ -210,22 +230,29 @@ class Retirement:
             return Guard(pk=stone.survivor, exists=False)
         return heir if heir.loyalty_id is None and heir.tombstone is None else None
 
-    def _inherits(self, connection: str, heir: Guard, loyalty_id: str) -> dict[str, Any]:
+    def _inherits(self, connection: str, heir: Guard, guard: Guard) -> dict[str, Any]:
+        """The loyalty id, and what is known of points that were sent to it."""
+        expression = "SET loyalty_id = :loyalty_id, #connection = :connection, customer = :customer"
+        condition = (
+            "attribute_not_exists(loyalty_id) AND attribute_not_exists(#to) AND attribute_not_exists(tombstone)"
+            " AND (attribute_not_exists(lease_until) OR lease_until <= :now)"
+        )
+        names = {"#to": "to", "#connection": "connection"}
+        values: dict[str, Any] = {
+            ":loyalty_id": guard.loyalty_id,
+            ":connection": connection,
+            ":customer": heir.customer,
+            ":now": self._clock(),
+        }
+        if guard.ledger:
+            before = ledger_of(heir.credited, heir.unsure)
+            expression += ", #credits = :credits"
+            condition += " AND " + ("#credits = :before" if before else "attribute_not_exists(#credits)")
+            names["#credits"] = "credits"
+            values[":credits"] = heir.knowing(guard).ledger
+            values |= {":before": before} if before else {}
         return self._table.action(
-            "Update",
-            {"pk": heir.pk},
-            expression="SET loyalty_id = :loyalty_id, #connection = :connection, customer = :customer",
-            condition=(
-                "attribute_not_exists(loyalty_id) AND attribute_not_exists(#to) AND attribute_not_exists(tombstone)"
-                " AND (attribute_not_exists(lease_until) OR lease_until <= :now)"
-            ),
-            names={"#to": "to", "#connection": "connection"},
-            values={
-                ":loyalty_id": loyalty_id,
-                ":connection": connection,
-                ":customer": heir.customer,
-                ":now": self._clock(),
-            },
+            "Update", {"pk": heir.pk}, expression=expression, condition=condition, names=names, values=values
         )
 
     def _write(self, actions: writes.Actions) -> None:

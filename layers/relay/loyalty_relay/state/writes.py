@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from loyalty_relay.digests import Digests
-from loyalty_relay.state.guard import ALIAS_FIELDS, MEMBERS, Guard, aliases_of, key
+from loyalty_relay.state.guard import ALIAS_FIELDS, MEMBERS, Guard, aliases_of, hash_of, key
 from loyalty_relay.state.holds import Hold
 from loyalty_relay.state.journal import Journal, JournalEntry
 from loyalty_relay.state.table import Item, Table
@@ -67,7 +67,7 @@ def commit(
 def guarded(table: Table, after: Guard, token: str, now: float) -> dict[str, Any]:
     """Write a customer's item and give up its lease, conditional on the lease."""
     values = after.attributes() | {"updated_at": now}
-    gone = ["lease_token", "lease_until", *(m for m in MEMBERS if m not in values)]
+    gone = ["lease_token", "lease_until", "expires_at", *(m for m in MEMBERS if m not in values)]
     return table.action(
         "Update",
         {"pk": after.pk},
@@ -80,6 +80,15 @@ def guarded(table: Table, after: Guard, token: str, now: float) -> dict[str, Any
 
 def pointer(pk: str, connection: str, to: str) -> Item:
     return {"pk": pk, "connection": connection, "to": to}
+
+
+def remaining(
+    table: Table, pk: str, connection: str, ledger: str, *, over: tuple[str, ...], until: float
+) -> dict[str, Any]:
+    """In the place of such a pointer, or of nothing, what is known of points, for whoever begins there until then."""
+    condition, values = _to_one_of(over)
+    item = {"pk": pk, "connection": connection, "customer": hash_of(pk), "credits": ledger, "expires_at": int(until)}
+    return table.action("Put", item, condition=condition, names={"#to": "to"}, values=values)
 
 
 def pointing(table: Table, pk: str, connection: str, to: str, *, over: tuple[str, ...]) -> dict[str, Any]:
