@@ -114,3 +114,14 @@ def test_the_horizon_is_reached_before_the_receives_run_out() -> None:
 def test_a_bound_is_near_before_it_is_reached(used: dict[str, float], bounds: tuple[str, ...]) -> None:
     assert policy.near(**used) == bounds  # type: ignore[arg-type]
     assert not policy.give_up(errors.UpstreamUnavailable(), **used)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "error", [errors.CircuitOpen(retry_after=60.0), errors.UpstreamUnavailable(retry_after=60.0)], ids=["open", "503"]
+)
+def test_a_long_outage_does_not_use_up_the_receives(error: errors.TransientError) -> None:
+    """Whatever a vendor or the circuit says is the earliest; a message is not received each time."""
+    waits = [policy.delay(error, n, j / 10) for n in range(10, 110) for j in range(10)]
+    assert min(waits) >= 60.0
+    assert max(waits) <= policy.MAX_BACKOFF
+    assert policy.HORIZON / (sum(waits) / len(waits)) < policy.MAX_RECEIVES

@@ -46,6 +46,9 @@ MAX_RETRY_AFTER = 6 * 3600.0
 WAITING = (RateLimited, LeaseBusy, KeyInProgress, CustomerUnknown, CircuitOpen, CredentialsRefused)
 """Not failures of the command: somebody else's turn, or a destination that is known to need time or an operator."""
 
+TURNS = (RateLimited, LeaseBusy, KeyInProgress, CustomerUnknown)
+"""Those of them that end at the moment that was said."""
+
 
 def retryable(error: BaseException) -> bool:
     """Whether the same command may succeed later: everything but what the command itself can never pass. A connection
@@ -65,10 +68,13 @@ def delay(error: BaseException, attempt: int, jitter: float) -> float:
     if isinstance(error, CredentialsRefused):
         return MAX_BACKOFF / 2 * (1 + jitter)
     ceiling = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(max(attempt, 1), 20))
-    if asked is not None:
-        # Everybody who was told the same moment would otherwise come back at it together.
-        return float(min(max(asked, 0.0), MAX_RETRY_AFTER) + jitter * min(ceiling, 5.0))
-    return max(1.0, ceiling * jitter)
+    if asked is None:
+        return max(1.0, ceiling * jitter)
+    # Everybody who was told the same moment would otherwise come back at it together.
+    told = float(min(max(asked, 0.0), MAX_RETRY_AFTER) + jitter * min(ceiling, 5.0))
+    # A turn is taken when it comes. In an outage the moment is the earliest: coming back at each, a message would use
+    # up its receives before the horizon.
+    return told if isinstance(error, TURNS) else max(told, ceiling * jitter)
 
 
 def give_up(error: BaseException, *, tried: float, age: float, receives: int = 1) -> bool:
