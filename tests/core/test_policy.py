@@ -117,11 +117,22 @@ def test_a_bound_is_near_before_it_is_reached(used: dict[str, float], bounds: tu
 
 
 @pytest.mark.parametrize(
-    "error", [errors.CircuitOpen(retry_after=60.0), errors.UpstreamUnavailable(retry_after=60.0)], ids=["open", "503"]
+    "error",
+    [
+        errors.CircuitOpen(retry_after=60.0),
+        errors.UpstreamUnavailable(retry_after=60.0),
+        errors.RateLimited(retry_after=60.0),
+    ],
+    ids=["open", "503", "429"],
 )
 def test_a_long_outage_does_not_use_up_the_receives(error: errors.TransientError) -> None:
     """Whatever a vendor or the circuit says is the earliest; a message is not received each time."""
-    waits = [policy.delay(error, n, j / 10) for n in range(10, 110) for j in range(10)]
-    assert min(waits) >= 60.0
-    assert max(waits) <= policy.MAX_BACKOFF
-    assert policy.HORIZON / (sum(waits) / len(waits)) < policy.MAX_RECEIVES
+    waits = [[policy.delay(error, n, j / 10) for j in range(10)] for n in range(1, policy.MAX_RECEIVES)]
+    assert min(map(min, waits)) >= 60.0
+    assert max(map(max, waits)) <= policy.MAX_BACKOFF
+    assert sum(sum(each) / len(each) for each in waits) > policy.HORIZON
+
+
+def test_a_turn_is_taken_when_it_comes() -> None:
+    """Under backlog; later than that, slots would pass unused."""
+    assert max(policy.delay(errors.RateLimited(retry_after=60.0), n, 0.999) for n in range(1, 50)) <= 65.0

@@ -43,11 +43,16 @@ MAX_BACKOFF = 900.0
 MAX_RETRY_AFTER = 6 * 3600.0
 """The longest Retry-After that is honoured in full, well inside SQS's 12 h of invisibility."""
 
-WAITING = (RateLimited, LeaseBusy, KeyInProgress, CustomerUnknown, CircuitOpen, CredentialsRefused)
+TURNS = (RateLimited, LeaseBusy, KeyInProgress, CustomerUnknown)
+"""Somebody else's turn, which ends at the moment that was said."""
+
+WAITING = (*TURNS, CircuitOpen, CredentialsRefused)
 """Not failures of the command: somebody else's turn, or a destination that is known to need time or an operator."""
 
-TURNS = (RateLimited, LeaseBusy, KeyInProgress, CustomerUnknown)
-"""Those of them that end at the moment that was said."""
+PATIENCE = 100
+"""Receives after which a turn that has not come is waited for like the end of an outage: a vendor can answer 429 for
+days. Under backlog a message is received two or three times.
+"""
 
 
 def retryable(error: BaseException) -> bool:
@@ -74,7 +79,8 @@ def delay(error: BaseException, attempt: int, jitter: float) -> float:
     told = float(min(max(asked, 0.0), MAX_RETRY_AFTER) + jitter * min(ceiling, 5.0))
     # A turn is taken when it comes. In an outage the moment is the earliest: coming back at each, a message would use
     # up its receives before the horizon.
-    return told if isinstance(error, TURNS) else max(told, ceiling * jitter)
+    turn = isinstance(error, TURNS) and attempt < PATIENCE
+    return told if turn else max(told, ceiling * jitter)
 
 
 def give_up(error: BaseException, *, tried: float, age: float, receives: int = 1) -> bool:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from loyalty_relay import aws, observability
-from loyalty_relay.bounds import Bounds
 from loyalty_relay.connections import Connection, Destination
 from loyalty_relay.digests import Digests
 from loyalty_relay.directory import ConnectionDirectory, digest_key
 from loyalty_relay.settings import Settings
 
 if TYPE_CHECKING:
+    from loyalty_relay.bounds import Bounds
     from loyalty_relay.clients.kangaroo.cache import DefinitionCache
     from loyalty_relay.clients.transport import Transport
     from loyalty_relay.crm import Crm, StoreLinkCrm
@@ -76,6 +76,8 @@ class Services:
 
     @cached_property
     def bounds(self) -> Bounds:
+        from loyalty_relay.bounds import Bounds
+
         return Bounds(self.settings.memory)
 
     @cached_property

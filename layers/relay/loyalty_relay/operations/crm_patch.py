@@ -44,7 +44,9 @@ class _Patch(Guarded):
             return hold, None
         loyalty_id, created = self._found_or_registered(hold)
         if loyalty_id == known:
-            raise CustomerNotFound("the vendor finds the customer and does not know them")
+            raise CustomerNotFound(
+                "the vendor finds this customer by e-mail or phone, but has no customer of that id; look there"
+            )
         return self._patched(hold, loyalty_id, created=created)
 
     def _found_or_registered(self, hold: Hold) -> tuple[str, bool]:

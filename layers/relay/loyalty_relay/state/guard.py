@@ -193,10 +193,14 @@ class Guard:
         return frozenset(name for intent in self.intents for name in intent.fields)
 
     @property
+    def in_doubt(self) -> tuple[str, ...]:
+        """Keys of commands whose credits may have been sent, by what was committed and by attempts that were not."""
+        return (*self.unsure, *(i.key for i in self.intents if i.credits))
+
+    @property
     def ledger(self) -> str:
         """The keys of commands whose credits were sent, or may have been, as the item holds them; empty for none."""
-        unsure = _kept((*self.unsure, *(i.key for i in self.intents if i.credits)))
-        return ledger_of(self.credited, unsure)
+        return ledger_of(self.credited, _kept(self.in_doubt))
 
     def without_intent(self, token: str) -> Guard:
         return replace(self, intents=tuple(i for i in self.intents if i.token != token))
@@ -223,17 +227,19 @@ class Guard:
 
     def knowing(self, other: Guard) -> Guard:
         """This customer, with what is known of points that were sent to another."""
-        unsure = (*self.unsure, *other.unsure, *(i.key for i in other.intents if i.credits))
-        return replace(self, credited=_kept((*other.credited, *self.credited)), unsure=_kept(unsure))
+        return replace(
+            self,
+            credited=_kept((*other.credited, *self.credited)),
+            unsure=_kept((*self.unsure, *other.in_doubt)),
+        )
 
     def settled(self, key: str, *, credits: bool) -> Guard:
         """After a commit of the command ``key``: no attempt is under way. What earlier ones sent stays unknown."""
-        unsure = [*self.unsure, *(i.key for i in self.intents if i.credits)]
         return replace(
             self,
             intents=(),
             credited=_kept((*self.credited, key) if credits else self.credited),
-            unsure=_kept(k for k in unsure if k != key or not credits),
+            unsure=_kept(k for k in self.in_doubt if k != key or not credits),
         )
 
     def attributes(self) -> Item:

@@ -87,7 +87,7 @@ class Hold:
             changed=frozenset(changed),
             loyalty_id=guard.loyalty_id,
             interrupted=bool(uncertain),
-            interrupted_credits=self.key in guard.unsure or any(i.credits and i.key == self.key for i in guard.intents),
+            interrupted_credits=self.key in guard.in_doubt,
             credited=self.key in guard.credited,
         )
 

@@ -36,19 +36,20 @@ def _looked(name: str, who: str, look: Callable[[], Finding]) -> Finding:
 
 def _credentials(session: Session, deadline: Deadline) -> Finding:
     def look() -> Finding:
-        session.read(session.call("api", "GET", "/me"), deadline)
+        try:
+            session.read(session.call("api", "GET", "/me"), deadline)
+        except CredentialsRefused as error:
+            if session.grants.type != "client_credentials":
+                raise
+            # They are made for the integrations host, which says below whether it takes them.
+            said = (
+                "client credentials link stores; to change customers too, give the connection credentials of type"
+                f" password or authorization_code ({error})"
+            )
+            return Finding(name="credentials", ok=None, message=said, who=OPERATOR)
         return Finding(name="credentials", ok=True, message="application key and token are accepted", who=OPERATOR)
 
-    try:
-        return look()
-    except CredentialsRefused as error:
-        if session.grants.type == "client_credentials":
-            # They are made for that host, which says below whether it takes them.
-            said = f"client credentials link stores; customers cannot be changed with them ({error})"
-            return Finding(name="credentials", ok=None, message=said, who=OPERATOR)
-        return Finding(name="credentials", ok=False, message=str(error), who=OPERATOR)
-    except RelayError as error:
-        return Finding(name="credentials", ok=False, message=str(error), who=OPERATOR)
+    return _looked("credentials", OPERATOR, look)
 
 
 def _crm_fields(session: Session, deadline: Deadline) -> Finding:
