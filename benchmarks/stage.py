@@ -22,6 +22,7 @@ from botocore.session import get_session
 
 from devkit.localstack.server import CREDENTIALS, REGION, Server
 from devkit.localstack.template import read
+from devkit.sandbox import destinations
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PREFIX = "bench"
@@ -184,34 +185,12 @@ class Stage:
         self.stop()
 
 
-def _capillary(sandbox: str, till: str, per_minute: int) -> dict[str, Any]:
-    return {
-        "vendor": "capillary",
-        "region": "eu",
-        "host": f"{sandbox}/capillary",
-        "source": "ECOMMERCE",
-        "credentials": {"type": "basic", "username": till, "password": "fake-till-password"},
-        "requests_per_minute": dict.fromkeys(("v2-create", "v2-update", "v1-add", "v1-update"), per_minute),
-    }
-
-
 def _destinations(sandbox: str) -> dict[str, dict[str, Any]]:
+    till = destinations.capillary_till("demo.till02")
     return {
-        CAPILLARY: _capillary(sandbox, "demo.till01", _NO_LIMIT),
-        LIMITED: _capillary(sandbox, "demo.till02", 1),
-        KANGAROO: {
-            "vendor": "kangaroo",
-            "host": f"{sandbox}/kangaroo",
-            "integrations_host": f"{sandbox}/kangaroo-integrations",
-            "credentials": {
-                "type": "password",
-                "application_key": "fake-application-key",
-                "client_id": "10",
-                "client_secret": "fake-password-client-secret",
-                "username": "demo@example.com",
-                "password": "fake-password",
-            },
-        },
+        CAPILLARY: destinations.capillary(sandbox, per_minute=_NO_LIMIT),
+        LIMITED: destinations.capillary(sandbox, per_minute=1, credentials=till),
+        KANGAROO: destinations.kangaroo(sandbox),
     }
 
 

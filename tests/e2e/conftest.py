@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from devkit.cli.running import RunningRelay
+from devkit.sandbox.destinations import capillary
 from loyalty_relay.state.journal import Journal, JournalEntry
 from loyalty_relay.state.table import unpack_item
 
@@ -45,15 +46,7 @@ class Relay:
         """A Shopify shop joined to the sandbox's Capillary; every test has a connection and customers of its own."""
         data = {
             "source": {"platform": "shopify", "stores": [SHOP], "secrets": [{"value": SECRET}]},
-            "destination": {
-                "vendor": "capillary",
-                "region": "eu",
-                "host": f"{self.state.sandbox}/capillary",
-                "source": "ECOMMERCE",
-                "credentials": {"type": "basic", "username": "demo.till01", "password": "fake-till-password"},
-                "requests_per_minute": {"v2-create": 100_000, "v2-update": 100_000},
-                **destination,
-            },
+            "destination": capillary(self.state.sandbox, per_minute=100_000, **destination),
             "default_country": "GB",
             "api_keys": [{"id": "e2e", "sha256": hashlib.sha256(API_KEY.encode()).hexdigest()}],
         }

@@ -28,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from devkit.openapi import ROUTES, document
+from devkit.sandbox import destinations
 from devkit.signing import signer
 from tests.e2e.conftest import API_KEY, Relay
 
@@ -64,28 +65,10 @@ def fuzzed(relay: Relay) -> Fuzzed:
     key = [{"id": "fuzz", "sha256": hashlib.sha256(API_KEY.encode()).hexdigest()}]
     sandbox = relay.state.sandbox
     shopify = {"platform": "shopify", "stores": ["fuzz.myshopify.com"], "secrets": [{"value": "fake-fuzz-secret"}]}
-    capillary = {
-        "vendor": "capillary",
-        "region": "eu",
-        "host": f"{sandbox}/capillary",
-        "source": "INSTORE",
-        "credentials": {"type": "basic", "username": "demo.till02", "password": "fake-till-password"},
-        "requests_per_minute": dict.fromkeys(("v2-create", "v2-update", "v1-add", "v1-update"), 100_000),
-    }
-    kangaroo = {
-        "vendor": "kangaroo",
-        "host": f"{sandbox}/kangaroo",
-        "integrations_host": f"{sandbox}/kangaroo-integrations",
-        "credentials": {
-            "type": "password",
-            "application_key": "fake-application-key",
-            "client_id": "10",
-            "client_secret": "fake-password-client-secret",
-            "username": "demo@example.com",
-            "password": "fake-password",
-        },
-        "requests_per_minute": {"api": 100_000, "integrations": 100_000},
-    }
+    capillary = destinations.capillary(
+        sandbox, per_minute=100_000, source="INSTORE", credentials=destinations.capillary_till("demo.till02")
+    )
+    kangaroo = destinations.kangaroo(sandbox, per_minute=100_000)
     standard = {"platform": "standard", "stores": ["fuzz-store"], "secrets": [{"value": STANDARD_SECRET}]}
     for name, source, destination in (
         (CAPILLARY, shopify, capillary),

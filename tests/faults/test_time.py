@@ -42,10 +42,10 @@ def send(world: World, number: int) -> None:
 @pytest.mark.parametrize(
     "failure",
     [
-        pytest.param(ConnectionFailed, id="no connection"),
+        pytest.param(lambda: UpstreamUnavailable(retry_after=120.0), id="503"),
         pytest.param(CredentialsRefused, id="refused credentials"),
         pytest.param(lambda: UpstreamTimeout(reached=True), id="time-outs", marks=pytest.mark.soak),
-        pytest.param(lambda: UpstreamUnavailable(retry_after=120.0), id="503", marks=pytest.mark.soak),
+        pytest.param(ConnectionFailed, id="no connection", marks=pytest.mark.soak),
     ],
 )
 def test_a_destination_that_is_down_for_a_day_loses_nothing_and_is_caught_up_with(

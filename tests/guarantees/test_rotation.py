@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from devkit.sandbox.destinations import capillary_till
 from loyalty_relay.directory import CACHE_SECONDS, REFETCH_SECONDS
 from loyalty_relay.triggers.authorize import authorize
 from loyalty_relay.triggers.webhook import Ingest
 from tests.guarantees.marking import Asked
-from tests.guarantees.world import CAPILLARY_SECRETS, World
+from tests.guarantees.world import World
 from tests.sources.samples import load
 
 OLD, NEW = "fake-shopify-client-secret", "fake-rotated-secret"
@@ -144,7 +145,7 @@ def test_a_credential_that_changed_at_both_ends_costs_not_even_a_retry(world: Wo
     world.deliver(signed(1, OLD))
     world.settle()
     rotated = copy.deepcopy(document)
-    rotated["destination"]["credentials"] = {**CAPILLARY_SECRETS, "password": "fake-new-till-password"}
+    rotated["destination"]["credentials"] = {**capillary_till(), "password": "fake-new-till-password"}
     new_password(world, "fake-new-till-password")
     world.stack.put_connection("shop", rotated)
     world.deliver(signed(2, OLD))
@@ -171,7 +172,7 @@ def test_a_credential_that_changes_at_the_vendor_first_parks_nothing(world: Worl
     assert world.outcomes().count("retrying") == 6
     began = world.stack.clock.now
     rotated = copy.deepcopy(document)
-    rotated["destination"]["credentials"] = {**CAPILLARY_SECRETS, "password": "fake-new-till-password"}
+    rotated["destination"]["credentials"] = {**capillary_till(), "password": "fake-new-till-password"}
     world.stack.put_connection("shop", rotated)
     while world.later and world.stack.clock.now - began < 1800:
         world.again(after=61)

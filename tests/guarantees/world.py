@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from devkit.sandbox import destinations
 from devkit.sandbox.server import SandboxServer
 from loyalty_relay.commands import Envelope
 from loyalty_relay.services import Services
@@ -27,16 +28,6 @@ from tests.support.stack import OPERATIONS, Context, Stack
 API_KEY = "fake-guarantees-api-key"
 READ_APIS = ("bigcommerce", "clover", "square")
 """Platforms with thin events, whose own API the sandbox plays too."""
-
-CAPILLARY_SECRETS = {"type": "basic", "username": "demo.till01", "password": "fake-till-password"}
-KANGAROO_SECRETS = {
-    "type": "password",
-    "application_key": "fake-application-key",
-    "client_id": "10",
-    "client_secret": "fake-password-client-secret",
-    "username": "demo@example.com",
-    "password": "fake-password",
-}
 
 
 @dataclass
@@ -62,18 +53,8 @@ class World:
 
     def destination(self, vendor: str) -> dict[str, Any]:
         """A destination at the sandbox, its limits out of the way."""
-        url = self.vendors.url
-        if vendor == "capillary":
-            limits = dict.fromkeys(("v2-create", "v2-update", "v1-add", "v1-update"), 100_000)
-            place = {"region": "eu", "source": "ECOMMERCE", "host": f"{url}/capillary"}
-            return {"vendor": vendor, **place, "credentials": CAPILLARY_SECRETS, "requests_per_minute": limits}
-        return {
-            "vendor": vendor,
-            "host": f"{url}/kangaroo",
-            "integrations_host": f"{url}/kangaroo-integrations",
-            "credentials": KANGAROO_SECRETS,
-            "requests_per_minute": {"api": 100_000, "integrations": 100_000},
-        }
+        make = destinations.capillary if vendor == "capillary" else destinations.kangaroo
+        return make(self.vendors.url, per_minute=100_000)
 
     def connect(
         self, platform: str = "shopify", vendor: str = "capillary", id: str = "shop", **more: Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,11 +64,17 @@ class Relay:
 
         Powertools frees the key of a process that died by the real clock; the test's clock does it here.
         """
-        table = self.stack.environment["RELAY_IDEMPOTENCY_TABLE"]
-        for item in self.stack.items("idempotency"):
-            if item["status"]["S"] == "INPROGRESS":
-                self.stack.client("dynamodb").delete_item(TableName=table, Key={"id": item["id"]})
+        self._forget(lambda item: item["status"]["S"] == "INPROGRESS")
         self.services = _services(self.stack, self.crm)
+
+    def keys_lost(self) -> None:
+        """The process died after its commit, before it could complete its key, and its time is over."""
+        self._forget(lambda item: True)
+
+    def _forget(self, which: Callable[[dict[str, Any]], bool]) -> None:
+        table = self.stack.environment["RELAY_IDEMPOTENCY_TABLE"]
+        for item in filter(which, self.stack.items("idempotency")):
+            self.stack.client("dynamodb").delete_item(TableName=table, Key={"id": item["id"]})
 
 
 def _services(stack: Stack, crm: FakeCrm) -> Services:

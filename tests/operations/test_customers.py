@@ -321,9 +321,7 @@ def test_points_for_the_member_to_whom_an_identifier_moved_come_once_though_the_
 ) -> None:
     envelope = moved(relay, if_missing=if_missing)
     assert relay.run(envelope).loyalty_id == "1001"
-    idempotency = relay.stack.environment["RELAY_IDEMPOTENCY_TABLE"]
-    for item in relay.stack.items("idempotency"):
-        relay.stack.client("dynamodb").delete_item(TableName=idempotency, Key={"id": item["id"]})
+    relay.keys_lost()
     relay.run(envelope)
     assert relay.crm.members["1001"].credits == [POINTS]
 
@@ -349,9 +347,7 @@ def test_points_are_still_uncertain_when_the_identifier_moves_again(relay: Relay
 def test_points_that_were_given_are_not_given_again_when_the_identifier_moves_again(relay: Relay) -> None:
     envelope = moved(relay)
     relay.run(envelope)
-    idempotency = relay.stack.environment["RELAY_IDEMPOTENCY_TABLE"]
-    for item in relay.stack.items("idempotency"):
-        relay.stack.client("dynamodb").delete_item(TableName=idempotency, Key={"id": item["id"]})
+    relay.keys_lost()
     move_again(relay)
     relay.run(envelope)
     assert [m.credits for m in relay.crm.members.values()] == [[], [POINTS], []]

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from devkit.sandbox.core import Sandbox, create_app
+from devkit.sandbox.destinations import KANGAROO_PASSWORD
 from loyalty_relay.clients.kangaroo import DefinitionCache, KangarooCrm
 from loyalty_relay.clients.transport import Answer, Call, Transport
 from loyalty_relay.connections import Connection, Destination
@@ -23,14 +24,7 @@ CUSTOMER = "11eb5b4433edf7bfaaffb42e99312ac8"
 SANDBOX = "127.0.0.1:9"
 """Nobody listens there: requests are handed to the application in process."""
 
-PASSWORD = {
-    "type": "password",
-    "application_key": "fake-application-key",
-    "client_id": "10",
-    "client_secret": "fake-password-client-secret",
-    "username": "demo@example.com",
-    "password": "fake-password",
-}
+PASSWORD = KANGAROO_PASSWORD
 CODE = {
     "type": "authorization_code",
     "application_key": "fake-application-key",

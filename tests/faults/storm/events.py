@@ -29,6 +29,11 @@ class Shop:
     store: str
     programme: str
 
+    @property
+    def thin(self) -> bool:
+        """Whether its events only name the customer."""
+        return self.platform == "bigcommerce"
+
 
 SHOPS = (
     Shop("shop-a", "shopify", "capillary", "fake-secret-a", "a-test.myshopify.com", "demo"),
@@ -53,10 +58,6 @@ class Happening:
     shown: dict[str, Any] | None = None
     """What a platform with thin events shows of the customer from then on; None when there is nobody any more."""
 
-    @property
-    def thin(self) -> bool:
-        return self.shop.platform == "bigcommerce"
-
     def signed(self, *, webhook: int, now: float, wrong: bool = False) -> dict[str, str]:
         """The headers of one delivery of it."""
         secret = self.shop.secret
@@ -64,7 +65,7 @@ class Happening:
         if self.shop.platform == "shopify":
             headers["X-Shopify-Webhook-Id"] = f"webhook-{webhook}"
             made = shopify.sign(headers, self.body, secret="wrong" if wrong else secret, url="", now=now)
-        elif self.shop.platform == "bigcommerce":
+        elif self.shop.thin:
             made = bigcommerce.sign(headers, self.body, secret="wrong" if wrong else secret, url="", now=now)
         else:
             secret = "whsec_d3JvbmctYnV0LWxvbmctZW5vdWdoLXNlY3JldA==" if wrong else secret
@@ -114,7 +115,7 @@ def customers(seed: int, count: int, events: int) -> list[Customer]:
     for customer in made:
         # A number that is deleted there never comes back.
         last = customer.happenings[-1]
-        if customer.shop.platform == "bigcommerce" and len(customer.happenings) > 1 and rng.random() < 0.15:
+        if customer.shop.thin and len(customer.happenings) > 1 and rng.random() < 0.15:
             customer.happenings[-1] = _goes(customer, last.at)
     return made
 
@@ -144,7 +145,7 @@ def forgeries(made: list[Customer]) -> Iterator[Happening]:
 def _happens(customer: Customer, number: int, rng: random.Random) -> None:
     at = BEGAN + timedelta(minutes=7 * number, seconds=customer.number % 60)
     kind = rng.random()
-    thin = customer.shop.platform == "bigcommerce"
+    thin = customer.shop.thin
     if number and kind < 0.03 and not thin:
         happening = _goes(customer, at)
     elif number and kind < 0.25 and not thin:
@@ -170,7 +171,7 @@ def _tells(customer: Customer, at: datetime, fields: dict[str, Any], *, created:
             **fields,
         }
         return _shopify(customer, "customers/create" if created else "customers/update", body, at, fields)
-    if customer.shop.platform == "bigcommerce":
+    if customer.shop.thin:
         return _thin(customer, "created" if created else "updated", at, fields)
     told = {name: value for name, value in fields.items() if not name.startswith("tags.")}
     tags = {name.removeprefix("tags."): value for name, value in fields.items() if name.startswith("tags.")}
@@ -209,7 +210,7 @@ def _goes(customer: Customer, at: datetime) -> Happening:
             "addresses": [{"id": int(at.timestamp())}],
         }
         return _shopify(customer, "customers/delete", body, at, {}, gone=True)
-    if customer.shop.platform == "bigcommerce":
+    if customer.shop.thin:
         return _thin(customer, "deleted", at, {}, gone=True)
     return _standard(customer, "customer.deleted", {"id": customer.id}, at, {}, gone=True)
 

@@ -20,6 +20,7 @@ import boto3
 from botocore.config import Config
 
 from devkit.localstack.server import CREDENTIALS, REGION, Server
+from devkit.sandbox import destinations
 from devkit.sandbox.capillary.config import md5_hex
 from devkit.sandbox.faults import parse_fault
 from devkit.sandbox.server import SandboxServer
@@ -246,37 +247,19 @@ class Storm:
     def _connection(self, shop: Shop) -> dict[str, Any]:
         url = self.server.url
         if shop.vendor == "kangaroo":
-            destination: dict[str, Any] = {
-                "vendor": "kangaroo",
-                "host": f"{url}/kangaroo",
-                "integrations_host": f"{url}/kangaroo-integrations",
-                "credentials": {
-                    "type": "password",
-                    "application_key": "fake-application-key",
-                    "client_id": "10",
-                    "client_secret": "fake-password-client-secret",
-                    "username": "demo@example.com",
-                    "password": "fake-password",
-                },
-                "requests_per_minute": {"api": LIMITS["api"]},
-            }
+            destination = destinations.kangaroo(url, requests_per_minute={"api": LIMITS["api"]})
         else:
-            basic = {"type": "basic", "username": "demo.till01", "password": "fake-till-password"}
             oauth = {"type": "oauth", "key": "fake-second-key", "secret": "fake-second-secret"}
-            destination = {
-                "vendor": "capillary",
-                "region": "eu",
-                "host": f"{url}/capillary",
-                "source": "ECOMMERCE",
-                "credentials": basic if shop.programme == "demo" else oauth,
-                "requests_per_minute": {name: LIMITS[name] for name in ("v2-create", "v2-update")},
-            }
+            limits = {name: LIMITS[name] for name in ("v2-create", "v2-update")}
+            destination = destinations.capillary(url, requests_per_minute=limits)
+            if shop.programme != "demo":
+                destination["credentials"] = oauth
         source: dict[str, Any] = {
             "platform": shop.platform,
             "stores": [shop.store],
             "secrets": [{"value": shop.secret}],
         }
-        if shop.platform == "bigcommerce":
+        if shop.thin:
             source["api_credentials"] = {"access_token": "fake-bigcommerce-token"}
             source["api_host"] = f"{url}/bigcommerce"
         return {"source": source, "destination": destination, "default_country": "GB"}
@@ -362,7 +345,7 @@ class Storm:
                 self.over.wait(0.1)
                 continue
             webhook += 1
-            if happening.thin and not forged:
+            if happening.shop.thin and not forged:
                 self._happens(happening)
             headers = happening.signed(webhook=id(worker) + webhook, now=self.clock(), wrong=forged)
             answer = worker.ask(webhook_event(happening, headers))
