@@ -16,8 +16,8 @@ from rich.table import Table
 
 from benchmarks import prices
 from benchmarks.prices import tiered
-from loyalty_relay.directory import CACHE_SECONDS, MAX_CONNECTIONS
-from loyalty_relay.observability import METRICS
+from loyalty_relay.connections.store import CACHE_SECONDS, MAX_CONNECTIONS
+from loyalty_relay.telemetry.observability import METRICS
 
 DAYS = 30.4
 GB = 1e9

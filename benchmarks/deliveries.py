@@ -11,8 +11,8 @@ from typing import Any
 
 from benchmarks.stage import CAPILLARY, CHECKOUT, WEBHOOK_SECRET, Stage
 from devkit.signing.shopify import sign
-from loyalty_relay.services import Services
-from loyalty_relay.settings import Settings
+from loyalty_relay.runtime.settings import Settings
+from loyalty_relay.runtime.wiring import Services
 from loyalty_relay.triggers.webhook import Ingest
 
 NOW = 1_795_262_400.0

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from loyalty_relay import policy
-from loyalty_relay.errors import RateLimited
-from loyalty_relay.state.pacing import Pacing
+from loyalty_relay.model.errors import RateLimited
+from loyalty_relay.reliability import retry_policy
+from loyalty_relay.reliability.rate_limiter import Pacing
 
 BATCH = 10
 UPSTREAM_SECONDS = 0.2
@@ -109,7 +109,7 @@ class _Backlog:
         self.sent += slots
         end = max((slot + UPSTREAM_SECONDS for slot in slots), default=self.now + 0.02)
         for (message, receives), wait in zip(messages[len(slots) :], waits, strict=True):
-            delay = policy.delay(RateLimited(retry_after=wait), receives + 1, self.random.random())
+            delay = retry_policy.delay(RateLimited(retry_after=wait), receives + 1, self.random.random())
             heapq.heappush(self.waiting, (end + max(1, round(delay)), message, receives + 1))
         return end
 

@@ -20,9 +20,9 @@ from benchmarks.counting import Meter, Requests, Units
 from benchmarks.deliveries import batch, delivery, later, new_customer
 from benchmarks.stage import CAPILLARY, CHECKOUT, KANGAROO, LIMITED, Stage
 from devkit.localstack.template import read
-from loyalty_relay.services import Services
-from loyalty_relay.settings import Settings
-from loyalty_relay.triggers.sqs import consume
+from loyalty_relay.runtime.settings import Settings
+from loyalty_relay.runtime.wiring import Services
+from loyalty_relay.triggers.queue import consume
 from loyalty_relay.triggers.webhook import Ingest
 
 DYNAMODB = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "TransactWriteItems", "BatchGetItem")

@@ -1,6 +1,6 @@
 """The HTTP API as an OpenAPI 3.1 document, made from the code that serves it.
 
-Request bodies are the models of ``loyalty_relay.triggers.bodies``; answers are described by the models of
+Request bodies are the models of ``loyalty_relay.triggers.api_bodies``; answers are described by the models of
 ``devkit.openapi_answers``, which tests hold against what the functions really answer. ``python -m devkit.openapi``
 writes docs/openapi.json; ``--check`` fails when the file is not what the code says.
 """
@@ -27,9 +27,9 @@ from devkit.openapi_answers import (
     TagsAnswer,
     WebhookRefusal,
 )
-from loyalty_relay.connections import CONNECTION_ID
-from loyalty_relay.triggers import bodies
-from loyalty_relay.triggers.http import ENDPOINTS
+from loyalty_relay.connections.model import CONNECTION_ID
+from loyalty_relay.triggers import api_bodies
+from loyalty_relay.triggers.api import ENDPOINTS
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
 REFERENCE = "#/components/schemas/{model}"
@@ -68,7 +68,7 @@ ROUTES: dict[str, dict[str, Any]] = {
     "POST /connections/{connection}/customers": {
         "id": "registerCustomer",
         "summary": "Register a customer",
-        "body": bodies.RegisterBody,
+        "body": api_bodies.RegisterBody,
         "example": {
             "identifiers": [{"type": "email", "value": "ana@example.com"}],
             "first_name": "Ana",
@@ -83,7 +83,7 @@ ROUTES: dict[str, dict[str, Any]] = {
     "PUT /connections/{connection}/customers/{customer_id}": {
         "id": "updateCustomer",
         "summary": "Update a customer by loyalty id",
-        "body": bodies.UpdateBody,
+        "body": api_bodies.UpdateBody,
         "example": {"first_name": "Ana", "extended_fields": {"city": "Bristol"}},
         "answers": {200: (OutcomeAnswer, "Updated, unchanged or stale.")},
         "command": True,
@@ -91,7 +91,7 @@ ROUTES: dict[str, dict[str, Any]] = {
     "PUT /connections/{connection}/customers": {
         "id": "updateCustomerByIdentifier",
         "summary": "Update a customer by identifier",
-        "body": bodies.UpdateByIdentifierBody,
+        "body": api_bodies.UpdateByIdentifierBody,
         "example": {
             "identifiers": [{"type": "mobile", "value": "+447700900123"}],
             "last_name": "Ames",
@@ -111,7 +111,7 @@ ROUTES: dict[str, dict[str, Any]] = {
     "PATCH /connections/{connection}/customers/{customer_id}/crm-fields": {
         "id": "patchCrmFields",
         "summary": "Patch a customer's CRM fields and tags",
-        "body": bodies.CrmFieldsBody,
+        "body": api_bodies.CrmFieldsBody,
         "example": {"fields": {"first_name": "Ana", "promotions_mail": True}, "tags": {"add": ["Red tag"]}},
         "answers": {200: (OutcomeAnswer, "Patched, unchanged or stale; details.fields holds the full list.")},
         "command": True,
@@ -124,7 +124,7 @@ ROUTES: dict[str, dict[str, Any]] = {
     "POST /connections/{connection}/store-links": {
         "id": "linkStore",
         "summary": "Link a shop to a virtual branch",
-        "body": bodies.StoreLinkBody,
+        "body": api_bodies.StoreLinkBody,
         "example": {
             "shop_id": "1234",
             "account_id": "acme",

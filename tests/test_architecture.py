@@ -14,31 +14,61 @@ LAYER = ROOT / "layers" / "relay" / "loyalty_relay"
 MODULES = sorted(LAYER.rglob("*.py"))
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "": {""},
-    "sources": {"", "sources"},
-    "state": {"", "state"},
-    "clients": {"", "clients", "state"},
-    "operations": {"", "operations", "clients", "state"},
-    "triggers": {"", "triggers", "operations", "clients", "state", "sources"},
+    "model": set(),
+    "telemetry": set(),
+    "storage": {"model"},
+    "http": {"model"},
+    "connections/model": {"model", "sources/platforms"},
+    "sources": {"model", "connections/model"},
+    "translation": {"model", "sources", "connections/model"},
+    "destinations": {"model", "telemetry", "storage", "http", "connections/model"},
+    "connections": {"model", "storage", "sources", "translation"},
+    "reliability": {"model", "telemetry", "storage", "http"},
+    "customers": {"model", "storage", "reliability"},
+    "stores": {"model", "storage", "destinations"},
+    "pipeline": {"model", "connections", "destinations", "customers", "stores", "reliability"},
+    "runtime": {
+        "model",
+        "telemetry",
+        "storage",
+        "http",
+        "connections",
+        "sources",
+        "destinations",
+        "reliability",
+        "customers",
+        "stores",
+    },
+    "triggers": {
+        "model",
+        "telemetry",
+        "storage",
+        "http",
+        "connections",
+        "sources",
+        "translation",
+        "reliability",
+        "pipeline",
+        "runtime",
+    },
 }
-"""Room -> rooms it may import from; the room without a name holds the words."""
-
-WIRING = {"services.py"}
-"""Wires all rooms, each on first use."""
+"""Package -> packages it may import from. ``connections/model`` is below the sources and the destinations; the
+parser and the store of connections are above them.
+"""
 
 ONLY_IN = {
-    "httpx": {"clients/transport.py", "clients/sockets.py"},
-    "httpcore": {"clients/transport.py", "clients/sockets.py"},
-    "boto3": {"aws.py"},
-    "pydantic": {"triggers/bodies.py", "triggers/http.py"},
-    "phonenumbers": {"phones.py"},
+    "httpx": {"http/client.py", "http/sockets.py"},
+    "httpcore": {"http/client.py", "http/sockets.py"},
+    "boto3": {"storage/aws.py"},
+    "pydantic": {"triggers/api_bodies.py", "triggers/api.py"},
+    "phonenumbers": {"model/phones.py"},
 }
 """Library -> the modules that may import it at all."""
 
 
-def room(path: Path) -> str:
-    parts = path.relative_to(LAYER).parts
-    return parts[0] if len(parts) > 1 else ""
+def room(name: str) -> str:
+    """Return the package of a module (``a/b``), or the module itself where ``MAY_IMPORT`` names it."""
+    return name if name in MAY_IMPORT else name.partition("/")[0]
 
 
 def imported(path: Path, *, run_time_only: bool = True) -> set[str]:
@@ -61,18 +91,32 @@ def imported(path: Path, *, run_time_only: bool = True) -> set[str]:
     return names
 
 
+def of_the_layer(path: Path) -> set[str]:
+    """Return the layer's modules that a file imports, as ``package/module``."""
+    names = {n.removeprefix("loyalty_relay.") for n in imported(path) if n.startswith("loyalty_relay.")}
+    return {"/".join(n.split(".")[:2]) for n in names}
+
+
+def test_no_module_is_loose_in_the_root() -> None:
+    assert [p.name for p in LAYER.glob("*.py")] == ["__init__.py"]
+
+
+@pytest.mark.parametrize("package", sorted(p.parent for p in LAYER.rglob("__init__.py") if p.parent != LAYER))
+def test_every_package_reports_its_purpose_and_what_it_may_import(package: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text()))
+    assert docstring, f"{package.relative_to(LAYER)} has no docstring"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(LAYER)))
 def test_arrows_point_one_way(path: Path) -> None:
-    if path.name in WIRING:
+    name = path.relative_to(LAYER).with_suffix("").as_posix()
+    if name == "__init__":
         return
-    allowed = MAY_IMPORT[room(path)]
-    for name in imported(path):
-        if not name.startswith("loyalty_relay."):
-            continue
-        parts = name.split(".")
-        target = parts[1] if (LAYER / parts[1]).is_dir() else ""
-        lazily_wired = name.startswith("loyalty_relay.services") and room(path) == "triggers"
-        assert target in allowed or lazily_wired, f"{path.relative_to(LAYER)} imports {name}"
+    own = room(name)
+    allowed = MAY_IMPORT[own]
+    for target in of_the_layer(path):
+        package = target.partition("/")[0]
+        assert package == own or {target, package} & allowed, f"{path.relative_to(LAYER)} imports {target}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(LAYER)))

@@ -9,9 +9,9 @@ from typing import Any
 from devkit.cli.output import CommandError
 from devkit.cli.services import services_of, unlogged
 from devkit.cli.stack import Stack
-from loyalty_relay.connections import Connection
-from loyalty_relay.deadline import Deadline
-from loyalty_relay.errors import RelayError
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import RelayError
 
 EXCHANGE_SECONDS = 30.0
 

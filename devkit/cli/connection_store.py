@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from devkit.cli.output import CommandError
-from loyalty_relay.connections import CONNECTION_ID, Connection
-from loyalty_relay.errors import ConnectionInvalid
+from loyalty_relay.connections.model import CONNECTION_ID, Connection
+from loyalty_relay.model.errors import ConnectionInvalid
 
 PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 """``${NAME}`` in a connection file stands for an environment variable, so that no secret need stand in the file."""
@@ -152,7 +152,7 @@ class ConnectionStore:
             connection = Connection.parse(id, data, sandbox_hosts=self._sandbox_hosts)
         except ConnectionInvalid as error:
             raise invalid(id, [problem.to_dict() for problem in error.problems]) from error
-        from loyalty_relay.sources import check_connection
+        from loyalty_relay.connections.check import check_connection
 
         problems = check_connection(connection, sandbox_hosts=self._sandbox_hosts)
         if problems:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from loyalty_relay.commands import CustomerRef, Identifier
-from loyalty_relay.connections import Connection
-from loyalty_relay.phones import to_e164
-from loyalty_relay.services import Services
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.commands import CustomerRef, Identifier
+from loyalty_relay.model.phones import to_e164
+from loyalty_relay.runtime.wiring import Services
 
 
 def customer_hashes(services: Services, connection: Connection, text: str) -> list[str]:

@@ -10,7 +10,7 @@ from devkit.cli.fixtures import Sample
 from devkit.cli.output import CommandError
 from devkit.cli.stack import Stack
 from devkit.signing import signer
-from loyalty_relay.connections import Connection
+from loyalty_relay.connections.model import Connection
 
 DELIVERY_HEADER = "x-relay-delivery"
 """In the answer to an authentic request: the delivery's id."""

@@ -17,8 +17,8 @@ from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import CommandError, note, out, show_json, table, when
 from devkit.cli.services import services_of
 from devkit.cli.stack import find_stack
-from loyalty_relay.outcomes import Result
-from loyalty_relay.state.journal import Journal, JournalEntry
+from loyalty_relay.model.outcomes import Result
+from loyalty_relay.reliability.journal import Journal, JournalEntry
 
 app = group("See what happened to events.")
 

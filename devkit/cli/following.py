@@ -12,8 +12,8 @@ from devkit.cli.hints import hint, meaning
 from devkit.cli.output import err, note, out, pairs, result_text, show_json, when
 from devkit.cli.services import services_of
 from devkit.cli.stack import Stack
-from loyalty_relay.outcomes import Result
-from loyalty_relay.state.journal import JournalEntry
+from loyalty_relay.model.outcomes import Result
+from loyalty_relay.reliability.journal import JournalEntry
 
 PAUSE = 0.2
 """Seconds between two looks."""

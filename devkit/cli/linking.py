@@ -11,9 +11,9 @@ from devkit.cli.following import follow, show_outcomes
 from devkit.cli.output import CommandError, out, pairs
 from devkit.cli.services import services_of
 from devkit.cli.stack import Stack
-from loyalty_relay.commands import Envelope, Event, LinkStore, Version, instant
-from loyalty_relay.delivery_ids import new_delivery_id
-from loyalty_relay.operations.link_store import link_to_dict
+from loyalty_relay.model.commands import Envelope, Event, LinkStore, Version, instant
+from loyalty_relay.model.delivery_ids import new_delivery_id
+from loyalty_relay.pipeline.link_store import link_to_dict
 
 SOURCE = "relay"
 """What the journal shows as the source of a command that this tool sent."""

@@ -15,12 +15,12 @@ from devkit.cli.fixtures import Sample
 from devkit.cli.local import SAMPLES
 from devkit.cli.output import CommandError
 from devkit.cli.stack import find_stack
-from loyalty_relay.commands import Command, CustomerRef, Event, plain
-from loyalty_relay.connections import Connection
-from loyalty_relay.errors import ConnectionInvalid, DeliveryRefused
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.commands import Command, CustomerRef, Event, plain
+from loyalty_relay.model.errors import ConnectionInvalid, DeliveryRefused
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Request
-from loyalty_relay.sources.translate import Skip, translate
+from loyalty_relay.translation.translate import Skip, translate
 
 NOWHERE = "http://127.0.0.1:9"
 """Stands for the sandbox in sample connections that are only read, never called."""

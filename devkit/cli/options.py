@@ -8,8 +8,8 @@ import typer
 from typer.core import TyperGroup
 
 from devkit.cli.output import CommandError, show_error
-from loyalty_relay.errors import RelayError
-from loyalty_relay.settings import SettingMissing
+from loyalty_relay.model.errors import RelayError
+from loyalty_relay.runtime.settings import SettingMissing
 
 StackName = Annotated[
     str | None,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from devkit.cli.output import CommandError
-from loyalty_relay.commands import Envelope
+from loyalty_relay.model.commands import Envelope
 
 HIDE = 300
 """Seconds for which a message is hidden while it is looked at; longer than any reading takes."""

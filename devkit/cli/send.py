@@ -16,8 +16,8 @@ from devkit.cli.mapping import translation
 from devkit.cli.options import AsJson, StackName, Wait
 from devkit.cli.output import CommandError, err, note, out, progress, show_json
 from devkit.cli.stack import Stack, find_stack
-from loyalty_relay.connections import Connection
-from loyalty_relay.outcomes import Result
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.outcomes import Result
 
 Platform = Annotated[str, typer.Argument(metavar="PLATFORM", help="Such as shopify; see relay catalogue.")]
 Fixture = Annotated[

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
 from devkit.cli.stack import Stack
-from loyalty_relay.services import Services
-from loyalty_relay.settings import Settings
+from loyalty_relay.runtime.settings import Settings
+from loyalty_relay.runtime.wiring import Services
 
 
 def services_of(stack: Stack) -> Services:

@@ -12,8 +12,8 @@ from typing import Any
 from devkit.cli.fixtures import Sample
 from devkit.cli.mapping import translation
 from devkit.demo.steps import ANSWERED, Call
-from loyalty_relay.commands import Command, CustomerCommand, Event, Hydrate, LinkStore, RetireCustomer
-from loyalty_relay.connections import Connection
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.commands import Command, CustomerCommand, Event, Hydrate, LinkStore, RetireCustomer
 from loyalty_relay.sources.base import Topic
 
 CREATE = {"capillary": (Call("POST", r"/v2/customers"),), "kangaroo": (Call("POST", r"/customers"),)}

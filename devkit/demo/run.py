@@ -21,7 +21,7 @@ from devkit.cli.running import RunningRelay, stopwatch
 from devkit.demo.scenario import steps
 from devkit.demo.steps import ANSWERED, REFUSED, ApiCall, Delivery, Step, in_short, upstream_problem
 from devkit.sandbox.recording import RecordedRequest
-from loyalty_relay.connections import Connection
+from loyalty_relay.connections.model import Connection
 
 OUTCOME_WITHIN = 30.0
 """Seconds in which an event must have its outcome."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from devkit.cli.fixtures import read, topics
 from devkit.demo.expectations import Expectations
 from devkit.demo.steps import REFUSED, ApiCall, Call, Delivery, Step
-from loyalty_relay.connections import Connection
+from loyalty_relay.connections.model import Connection
 from loyalty_relay.sources.base import Topic
 
 STORY = "shopify-capillary"

@@ -24,7 +24,7 @@ from devkit.cli.connection_store import (
     without_key,
 )
 from devkit.cli.output import CommandError
-from loyalty_relay.connections import Connection
+from loyalty_relay.connections.model import Connection
 
 CONNECTION: dict[str, Any] = {
     "source": {

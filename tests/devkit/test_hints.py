@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from devkit.cli.hints import HINTS, RESULTS, as_markdown, hint, meaning
-from loyalty_relay import errors
-from loyalty_relay.errors import PermanentError, RelayError
-from loyalty_relay.outcomes import Result
+from loyalty_relay.model import errors
+from loyalty_relay.model.errors import PermanentError, RelayError
+from loyalty_relay.model.outcomes import Result
 
 LAYER = Path(__file__).parents[2] / "layers" / "relay" / "loyalty_relay"
 

@@ -11,10 +11,10 @@ from devkit.cli.events import selected, since_of
 from devkit.cli.following import entry_dict, follow, settled
 from devkit.cli.output import CommandError
 from devkit.cli.stack import Stack
-from loyalty_relay.commands import CustomerRef, Identifier
-from loyalty_relay.connections import Connection
-from loyalty_relay.outcomes import Result
-from loyalty_relay.state.journal import JournalEntry
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.commands import CustomerRef, Identifier
+from loyalty_relay.model.outcomes import Result
+from loyalty_relay.reliability.journal import JournalEntry
 from tests.support.stack import Stack as InProcess
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)

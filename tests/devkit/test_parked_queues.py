@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from devkit.cli.output import CommandError
 from devkit.cli.parked_queues import ParkedQueues, chosen
-from loyalty_relay.commands import CustomerRef, Envelope, Event, RegisterCustomer
+from loyalty_relay.model.commands import CustomerRef, Envelope, Event, RegisterCustomer
 
 ENVELOPE = Envelope(
     delivery_id="0199-delivery",

@@ -18,8 +18,8 @@ import pytest
 
 from devkit.cli.running import RunningRelay
 from devkit.sandbox.destinations import capillary
-from loyalty_relay.state.journal import Journal, JournalEntry
-from loyalty_relay.state.table import unpack_item
+from loyalty_relay.reliability.journal import Journal, JournalEntry
+from loyalty_relay.storage.table import unpack_item
 
 SECRET = "fake-shopify-secret"
 API_KEY = "fake-api-key"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from loyalty_relay.commands import (
+from loyalty_relay.model.commands import (
     Command,
     Credits,
     CustomerRef,

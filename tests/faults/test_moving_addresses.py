@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from loyalty_relay.commands import (
+from loyalty_relay.model.commands import (
     Credits,
     CustomerCommand,
     CustomerRef,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from loyalty_relay.commands import Credits, Enrollment, RegisterCustomer, UpdateCustomer, Version
+from loyalty_relay.model.commands import Credits, Enrollment, RegisterCustomer, UpdateCustomer, Version
 from loyalty_relay.triggers.webhook import Ingest
 from tests.faults.storm.broken import PARTS, break_it
 from tests.faults.storm.events import Happening, customers, forgeries

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from loyalty_relay.commands import UpdateCustomer, Version
-from loyalty_relay.errors import UpstreamUnavailable
-from loyalty_relay.triggers.sqs import consume
+from loyalty_relay.model.commands import UpdateCustomer, Version
+from loyalty_relay.model.errors import UpstreamUnavailable
+from loyalty_relay.triggers.queue import consume
 from tests.faults.world import Misfortune, World, customer
 from tests.support.stack import Context
 

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from loyalty_relay.commands import (
+from loyalty_relay.customers.entry import Reason
+from loyalty_relay.model.commands import (
     Credits,
     CustomerRef,
     Enrollment,
@@ -24,8 +25,13 @@ from loyalty_relay.commands import (
     UpdateCustomer,
     Version,
 )
-from loyalty_relay.errors import ConnectionFailed, CredentialsRefused, RateLimited, UpstreamTimeout, UpstreamUnavailable
-from loyalty_relay.state.guard import Reason
+from loyalty_relay.model.errors import (
+    ConnectionFailed,
+    CredentialsRefused,
+    RateLimited,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from tests.faults.world import Misfortune, World, customer, email, without_source_id
 from tests.support.crm import Member
 

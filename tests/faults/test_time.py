@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from loyalty_relay import policy
-from loyalty_relay.commands import RegisterCustomer, UpdateCustomer, Version
-from loyalty_relay.connections import Connection
-from loyalty_relay.errors import (
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.commands import RegisterCustomer, UpdateCustomer, Version
+from loyalty_relay.model.errors import (
     ConnectionFailed,
     CredentialsRefused,
     RateLimited,
@@ -19,8 +18,9 @@ from loyalty_relay.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from loyalty_relay.outcomes import Result
-from loyalty_relay.state.slots import Ledger, Rate
+from loyalty_relay.model.outcomes import Result
+from loyalty_relay.reliability import retry_policy
+from loyalty_relay.reliability.sliding_window import Ledger, Rate
 from tests.faults.world import CONNECTION, World, customer
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -65,7 +65,7 @@ def test_a_destination_that_is_down_for_a_day_loses_nothing_and_is_caught_up_wit
     assert world.crm.asked <= 24 * 60, "while the circuit is open, it is probed at most once a minute"
     world.drain()
     caught_up = world.clock.now - over
-    assert caught_up <= 2 * policy.MAX_BACKOFF
+    assert caught_up <= 2 * retry_policy.MAX_BACKOFF
     assert world.parked() == []
     assert [e.result.value for e in world.journal().values()] == ["applied"] * 3
     assert len(world.crm.members) == 3
@@ -80,7 +80,7 @@ def key_of_destination(world: World) -> str:
 
 def tried_for(world: World, seconds: float) -> None:
     """The one message in the queue has been tried for so long already."""
-    from loyalty_relay.operations.execute import failed
+    from loyalty_relay.pipeline.execute import failed
 
     (message,) = world.queue
     _, entry = failed(message.envelope, UpstreamUnavailable(), Result.RETRYING, world.services)
@@ -89,7 +89,7 @@ def tried_for(world: World, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("tried", "end"),
-    [(policy.HORIZON - 1.0, "retrying"), (policy.HORIZON, "parked")],
+    [(retry_policy.HORIZON - 1.0, "retrying"), (retry_policy.HORIZON, "parked")],
     ids=["a second before", "at the end"],
 )
 def test_the_edge_of_the_horizon(world: World, tried: float, end: str) -> None:
@@ -103,7 +103,7 @@ def test_the_edge_of_the_horizon(world: World, tried: float, end: str) -> None:
 
 def test_the_last_try_before_the_horizon_still_succeeds(world: World) -> None:
     send(world, 1)
-    tried_for(world, policy.HORIZON + 1.0)
+    tried_for(world, retry_policy.HORIZON + 1.0)
     world.deliver(world.queue[0])
     assert [e.result for e in world.journal().values()] == ["applied"]
 
@@ -113,7 +113,7 @@ def test_a_command_that_alone_fails_is_given_up_after_three_days_of_trying_and_n
     world.services.random = lambda: 0.999
     destination = key_of_destination(world)
     send(world, 1)
-    tried_for(world, policy.HORIZON - 5 * policy.MAX_BACKOFF)
+    tried_for(world, retry_policy.HORIZON - 5 * retry_policy.MAX_BACKOFF)
     world.queue[0].receives = 20
     world.crm.outage = UpstreamUnavailable
     began, attempts = world.clock.now, 0
@@ -123,7 +123,7 @@ def test_a_command_that_alone_fails_is_given_up_after_three_days_of_trying_and_n
         world.services.circuit.success(destination)
         attempts += 1
     waited = world.clock.now - began
-    assert 5 * policy.MAX_BACKOFF <= waited <= 6 * policy.MAX_BACKOFF
+    assert 5 * retry_policy.MAX_BACKOFF <= waited <= 6 * retry_policy.MAX_BACKOFF
     assert attempts == 7
     (parked,) = world.parked()
     assert parked["MessageAttributes"]["reason"]["StringValue"] == "unavailable"
@@ -131,7 +131,7 @@ def test_a_command_that_alone_fails_is_given_up_after_three_days_of_trying_and_n
 
 def test_what_came_back_after_the_horizon_is_found_stale_by_redrive(world: World) -> None:
     send(world, 1)
-    tried_for(world, policy.HORIZON)
+    tried_for(world, retry_policy.HORIZON)
     envelope = world.queue[0].envelope
     world.crm.outage = UpstreamUnavailable
     world.deliver(world.queue[0])
@@ -176,7 +176,7 @@ class Queue:
             self.ledger, granted = self.ledger.grant(self.rate, len(batch), now)
             self.sent += granted.slots
             for (_, number, receives), wait in zip(batch[len(granted.slots) :], granted.waits, strict=True):
-                hidden = max(1, round(policy.delay(RateLimited(retry_after=wait), receives, self.random())))
+                hidden = max(1, round(retry_policy.delay(RateLimited(retry_after=wait), receives, self.random())))
                 heapq.heappush(waiting, (now + hidden, number, receives + 1))
             busy = max((slot - now for slot in granted.slots), default=0.0) + 0.2
             heapq.heappush(idle, (now + busy, execution))

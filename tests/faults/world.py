@@ -8,15 +8,24 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from loyalty_relay.commands import Command, Credits, CustomerCommand, CustomerRef, Envelope, Event, Identifier, Version
-from loyalty_relay.deadline import Deadline
-from loyalty_relay.errors import TransientError
-from loyalty_relay.operations.execute import execute
-from loyalty_relay.outcomes import Outcome
-from loyalty_relay.services import Services
-from loyalty_relay.state.journal import JournalEntry
-from loyalty_relay.state.table import unpack_item
-from loyalty_relay.triggers.sqs import consume
+from loyalty_relay.model.commands import (
+    Command,
+    Credits,
+    CustomerCommand,
+    CustomerRef,
+    Envelope,
+    Event,
+    Identifier,
+    Version,
+)
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import TransientError
+from loyalty_relay.model.outcomes import Outcome
+from loyalty_relay.pipeline.execute import execute
+from loyalty_relay.reliability.journal import JournalEntry
+from loyalty_relay.runtime.wiring import Services
+from loyalty_relay.storage.table import unpack_item
+from loyalty_relay.triggers.queue import consume
 from tests.faults.dying import Death, Fate, Mortal
 from tests.faults.time_of_keys import keys_age_by
 from tests.support.crm import FakeCrm

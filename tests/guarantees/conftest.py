@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from devkit.sandbox.server import SandboxServer
-from loyalty_relay import observability
-from loyalty_relay.clients import transport
+from loyalty_relay.http import client
+from loyalty_relay.telemetry import observability
 from tests.guarantees.world import World
 from tests.support.stack import Stack
 
@@ -21,9 +21,9 @@ from tests.support.stack import Stack
 def vendors() -> Iterator[SandboxServer]:
     with SandboxServer() as server:
         yield server
-        if transport._built is not None:
-            transport._built.close()
-            transport._built = None
+        if client._built is not None:
+            client._built.close()
+            client._built = None
 
 
 @pytest.fixture

@@ -12,15 +12,16 @@ from typing import Any
 import httpx
 import pytest
 
-from loyalty_relay.clients import transport
-from loyalty_relay.clients.transport import Transport
-from loyalty_relay.connections import Connection
-from loyalty_relay.errors import ConnectionInvalid
-from loyalty_relay.limits import NullLimiter
-from loyalty_relay.platforms import platforms
-from loyalty_relay.sources import check_connection, source_module
-from loyalty_relay.triggers.authorize import authorize
-from loyalty_relay.triggers.http import MAX_BODY
+from loyalty_relay.connections.check import check_connection
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.http import client
+from loyalty_relay.http.client import Transport
+from loyalty_relay.http.rate_limit import NullLimiter
+from loyalty_relay.model.errors import ConnectionInvalid
+from loyalty_relay.sources import source_module
+from loyalty_relay.sources.platforms import platforms
+from loyalty_relay.triggers.api import MAX_BODY
+from loyalty_relay.triggers.authorizer import authorize
 from tests.guarantees.conftest import Written
 from tests.guarantees.marking import Asked
 from tests.guarantees.world import API_KEY, World
@@ -152,7 +153,7 @@ def test_no_comparison_of_a_proof_ends_at_the_first_difference() -> None:
         "told != expected",
     }
     found = []
-    files = [*sorted((LAYER / "sources").glob("*.py")), LAYER / "triggers" / "authorize.py", LAYER / "rsa.py"]
+    files = [*sorted((LAYER / "sources").glob("*.py")), LAYER / "triggers" / "authorize.py", LAYER / "sources/rsa.py"]
     for path in files:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Compare) or not isinstance(
@@ -461,9 +462,9 @@ def test_a_callback_that_a_handshake_names_is_not_called(world: World) -> None:
 def test_a_proxy_in_the_environment_is_not_used(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setattr(transport, "_built", None)
+    monkeypatch.setattr(client, "_built", None)
     world.connect()
     world.deliver(load("shopify", "customers-create").signed())
     world.settle()
     assert world.outcomes() == ["applied"]
-    transport._shared().close()
+    client._shared().close()

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.clients.transport import Limits, Transport
-from loyalty_relay.services import LEASE_SECONDS
+from loyalty_relay.http.client import Limits, Transport
+from loyalty_relay.runtime.wiring import LEASE_SECONDS
 from tests.guarantees.world import World
 from tests.sources.samples import load
 

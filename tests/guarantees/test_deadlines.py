@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from devkit.localstack.template import read
-from loyalty_relay.clients.transport import Limits, Transport
-from loyalty_relay.services import LEASE_SECONDS
-from loyalty_relay.state.circuit import PROBE_SECONDS
-from loyalty_relay.tokens import LEASE_SECONDS as TOKEN_LEASE
-from loyalty_relay.tokens import RENEWAL_SECONDS
-from loyalty_relay.triggers.http import LONGEST
-from loyalty_relay.triggers.sqs import MARGIN
+from loyalty_relay.destinations.tokens import LEASE_SECONDS as TOKEN_LEASE
+from loyalty_relay.destinations.tokens import RENEWAL_SECONDS
+from loyalty_relay.http.client import Limits, Transport
+from loyalty_relay.reliability.circuit_breaker import PROBE_SECONDS
+from loyalty_relay.runtime.wiring import LEASE_SECONDS
+from loyalty_relay.triggers.api import LONGEST
+from loyalty_relay.triggers.queue import MARGIN
 from tests.guarantees.world import World
 from tests.sources.samples import load
 from tests.support.stack import TEMPLATE, Context
@@ -66,7 +66,7 @@ def test_no_call_starts_that_could_not_end_inside_the_invocation(seconds: float,
 
 def test_a_caller_with_little_time_left_is_told_504(world: World) -> None:
     world.connect()
-    from loyalty_relay.triggers.http import answer
+    from loyalty_relay.triggers.api import answer
 
     event = {
         "routeKey": "POST /connections/{connection}/customers",

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.errors import RelayError
-from loyalty_relay.platforms import platforms
+from loyalty_relay.model.errors import RelayError
 from loyalty_relay.sources import source_module
-from loyalty_relay.triggers.authorize import authorize
+from loyalty_relay.sources.platforms import platforms
+from loyalty_relay.triggers.authorizer import authorize
 from tests.guarantees.conftest import Written
 from tests.guarantees.marking import WORD, Asked, Marker, held, leaks, secrets_of
 from tests.guarantees.world import API_KEY, READ_APIS, World
@@ -237,7 +237,7 @@ def test_a_bug_in_a_platforms_module_is_logged_by_its_place_only(
 def test_a_bug_in_a_client_is_retried_and_logged_by_its_place_only(
     where: str, world: World, written: Written, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from loyalty_relay.clients.capillary.client import CapillaryCrm
+    from loyalty_relay.destinations.capillary.client import CapillaryCrm
 
     document = world.connect("shopify")
     monkeypatch.setattr(CapillaryCrm, where, buggy)
@@ -285,7 +285,7 @@ def test_a_broken_connection_is_reported_without_its_secrets(
 
 
 def test_a_log_line_cannot_be_given_what_is_not_on_the_list() -> None:
-    from loyalty_relay import observability
+    from loyalty_relay.telemetry import observability
 
     with pytest.raises(ValueError, match="allow-list"):
         observability.info("record", email=EMAIL)

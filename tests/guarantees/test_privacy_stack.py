@@ -21,9 +21,9 @@ from devkit.cli.fixtures import read
 from devkit.cli.running import RunningRelay
 from devkit.localstack.template import read as read_template
 from devkit.sandbox.recording import RecordedRequest
-from loyalty_relay.connections import Connection
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.reliability.journal import Journal
 from loyalty_relay.sources import source_module
-from loyalty_relay.state.journal import Journal
 from tests.guarantees.marking import WORD, Marker, leaks
 from tests.sources.samples import load
 from tests.support.stack import TEMPLATE

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from devkit.sandbox.destinations import capillary_till
-from loyalty_relay.directory import CACHE_SECONDS, REFETCH_SECONDS
-from loyalty_relay.triggers.authorize import authorize
+from loyalty_relay.connections.store import CACHE_SECONDS, REFETCH_SECONDS
+from loyalty_relay.triggers.authorizer import authorize
 from loyalty_relay.triggers.webhook import Ingest
 from tests.guarantees.marking import Asked
 from tests.guarantees.world import World

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.clients.transport import Transport
+from loyalty_relay.http.client import Transport
 from tests.faults.dying import Death, Fate, Mortal
 from tests.guarantees.world import World
 from tests.sources.samples import load

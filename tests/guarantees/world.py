@@ -13,14 +13,14 @@ import httpx
 
 from devkit.sandbox import destinations
 from devkit.sandbox.server import SandboxServer
-from loyalty_relay.commands import Envelope
-from loyalty_relay.services import Services
+from loyalty_relay.model.commands import Envelope
+from loyalty_relay.reliability.journal import JournalEntry
+from loyalty_relay.runtime.wiring import Services
 from loyalty_relay.sources.base import Request
-from loyalty_relay.state.journal import JournalEntry
-from loyalty_relay.state.table import unpack_item
-from loyalty_relay.triggers.http import answer
+from loyalty_relay.storage.table import unpack_item
+from loyalty_relay.triggers.api import answer
 from loyalty_relay.triggers.hydrate import hydrate
-from loyalty_relay.triggers.sqs import consume, consume_with
+from loyalty_relay.triggers.queue import consume, consume_with
 from loyalty_relay.triggers.webhook import Ingest
 from tests.sources.samples import PLATFORMS, document
 from tests.support.stack import OPERATIONS, Context, Stack

@@ -44,7 +44,8 @@ sys.addaudithook(audit)
 
 import app
 loaded = sorted(name for name in sys.modules if name.startswith(("botocore", "loyalty_relay", "httpx")))
-from loyalty_relay import aws, services
+from loyalty_relay.runtime import wiring
+from loyalty_relay.storage import aws
 
 import gc
 from botocore.client import BaseClient
@@ -64,7 +65,7 @@ except ImportError:
 print(json.dumps({
     "seen": seen,
     "clients": clients,
-    "kept": [repr(aws._clients), repr(aws._session), repr(services._shared)],
+    "kept": [repr(aws._clients), repr(aws._session), repr(wiring._shared)],
     "loaded": loaded,
     "hooks": len(hooks),
     "random_is_new": random.getstate() != state,
@@ -121,7 +122,7 @@ def test_without_snapstart_nothing_is_loaded_before_it_is_needed(built: Built) -
 def test_the_probe_sees_what_should_not_be_there(built: Built, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(
         "import socket, time, uuid\nSTARTED, ID = time.time(), uuid.uuid4()\n"
-        "from loyalty_relay import aws\nCLIENT = aws.client('sqs')\n"
+        "from loyalty_relay.storage import aws\nCLIENT = aws.client('sqs')\n"
         "socket.socket().connect_ex(('127.0.0.1', 9))\n"
     )
     found = snapshot(built, "on-demand", tmp_path)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from loyalty_relay.commands import Command, CustomerCommand, EraseStore, Hydrate, LinkStore, RetireCustomer
-from loyalty_relay.connections import Connection
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.commands import Command, CustomerCommand, EraseStore, Hydrate, LinkStore, RetireCustomer
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Change, Fetch, HydratingSource, ThinChange
-from loyalty_relay.sources.translate import Skip, translate
+from loyalty_relay.translation.translate import Skip, translate
 from tests.sandbox.kangaroo_client import SandboxClient
 from tests.sources.samples import Sample
 

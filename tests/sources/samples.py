@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from devkit.signing import signer
-from loyalty_relay.connections import Connection, Source
+from loyalty_relay.connections.model import Connection, Source
 from loyalty_relay.sources.base import Request
 
 EVENTS = Path(__file__).resolve().parents[2] / "events" / "sources"

@@ -12,10 +12,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from devkit.signing._sample_keys import public_pem, signature
-from loyalty_relay.commands import Version
-from loyalty_relay.connections import WebhookSecret
-from loyalty_relay.errors import Untranslatable
-from loyalty_relay.sources import check_connection, source_module
+from loyalty_relay.connections.check import check_connection
+from loyalty_relay.connections.model import WebhookSecret
+from loyalty_relay.model.commands import Version
+from loyalty_relay.model.errors import Untranslatable
+from loyalty_relay.sources import source_module
 from loyalty_relay.sources._adobe_keys import KEEP, KeyUnavailable, PublicKeys
 from loyalty_relay.sources.adobe import Adobe
 from loyalty_relay.sources.base import (

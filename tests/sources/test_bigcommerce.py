@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from devkit.sandbox.platforms import VENDOR
-from loyalty_relay.commands import Version
-from loyalty_relay.errors import CredentialsRefused, TransientError, Untranslatable, VendorRejected
-from loyalty_relay.sources import check_connection, source_module
+from loyalty_relay.connections.check import check_connection
+from loyalty_relay.model.commands import Version
+from loyalty_relay.model.errors import CredentialsRefused, TransientError, Untranslatable, VendorRejected
+from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import CustomerChanged, CustomerRetired, NothingToDo, Request, StoreChanged, Verdict
 from tests.sandbox.kangaroo_client import SandboxClient
 from tests.sources.outcome_of import Told, fetch_of, followed, outcome_of, thin_of

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from loyalty_relay.errors import FieldProblem
-from loyalty_relay.platforms import SHARED
-from loyalty_relay.sources import catalogue, check_connection, platforms, source_module
+from loyalty_relay.connections.check import check_connection
+from loyalty_relay.model.errors import FieldProblem
+from loyalty_relay.sources import catalogue, platforms, source_module
 from loyalty_relay.sources.base import (
     Change,
     CustomerChanged,
@@ -24,6 +24,7 @@ from loyalty_relay.sources.base import (
     Unreadable,
     Verdict,
 )
+from loyalty_relay.sources.platforms import SHARED
 from tests.sources.samples import EVENTS, NOW, PLATFORMS, Sample, connection, live, load, proofs, source
 
 ROWS = [

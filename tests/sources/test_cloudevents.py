@@ -14,10 +14,11 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loyalty_relay.commands import Version
-from loyalty_relay.connections import WebhookSecret
-from loyalty_relay.errors import UnsupportedFormat, Untranslatable
-from loyalty_relay.sources import check_connection, source_module
+from loyalty_relay.connections.check import check_connection
+from loyalty_relay.connections.model import WebhookSecret
+from loyalty_relay.model.commands import Version
+from loyalty_relay.model.errors import UnsupportedFormat, Untranslatable
+from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import CustomerChanged, NothingToDo, Request, Unreadable, Verdict
 from tests.sources.outcome_of import Told, outcome_of
 from tests.sources.samples import NOW, SECRETS, Sample, connection, load, source

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from devkit.sandbox.platforms import VENDOR
-from loyalty_relay.commands import Version
-from loyalty_relay.errors import CredentialsRefused, TransientError, Untranslatable, VendorRejected
-from loyalty_relay.observability import ALLOWED
-from loyalty_relay.sources import check_connection, source_module
+from loyalty_relay.connections.check import check_connection
+from loyalty_relay.model.commands import Version
+from loyalty_relay.model.errors import CredentialsRefused, TransientError, Untranslatable, VendorRejected
+from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import (
     Change,
     CustomerChanged,
@@ -23,6 +23,7 @@ from loyalty_relay.sources.base import (
     Unreadable,
     Verdict,
 )
+from loyalty_relay.telemetry.observability import ALLOWED
 from tests.sandbox.kangaroo_client import SandboxClient
 from tests.sources.outcome_of import Told, fetch_of, followed, outcome_of, thin_of
 from tests.sources.samples import NOW, SECRETS, Sample, connection, load, source

@@ -10,9 +10,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from loyalty_relay.commands import Version
-from loyalty_relay.errors import NotAuthentic, Untranslatable
-from loyalty_relay.sources import check_connection, source_module
+from loyalty_relay.connections.check import check_connection
+from loyalty_relay.model.commands import Version
+from loyalty_relay.model.errors import NotAuthentic, Untranslatable
+from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import CustomerChanged, CustomerRetired, Request, Verdict
 from tests.sources.outcome_of import Told, outcome_of
 from tests.sources.samples import NOW, SECRETS, Sample, connection, load, source

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shopify_app import ShopifyApp
 
-from loyalty_relay.errors import NotAuthentic, Untranslatable
-from loyalty_relay.sources import check_connection, source_module
+from loyalty_relay.connections.check import check_connection
+from loyalty_relay.model.errors import NotAuthentic, Untranslatable
+from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import (
     Change,
     CustomerChanged,

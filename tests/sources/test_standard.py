@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from loyalty_relay.errors import Untranslatable
-from loyalty_relay.sources import check_connection, source_module
+from loyalty_relay.connections.check import check_connection
+from loyalty_relay.model.errors import Untranslatable
+from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import CustomerChanged, NothingToDo, Request, StoreChanged, Verdict
 from tests.sources.samples import EVENTS, NOW, SECRETS, Sample, connection, load, source
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from loyalty_relay.errors import DeliveryRefused
+from loyalty_relay.model.errors import DeliveryRefused
 from loyalty_relay.sources import platforms, source_module
 from loyalty_relay.sources.base import Request, Topic
 from tests.sources.samples import NOW, live, load, source

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loyalty_relay.commands import Version
-from loyalty_relay.errors import NotAuthentic, Untranslatable
-from loyalty_relay.sources import check_connection, source_module
+from loyalty_relay.connections.check import check_connection
+from loyalty_relay.model.commands import Version
+from loyalty_relay.model.errors import NotAuthentic, Untranslatable
+from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import CustomerChanged, CustomerRetired, NothingToDo, Request, Verdict, listed
 from loyalty_relay.sources.woocommerce import signing_key, site_of
 from tests.sources.outcome_of import Told, outcome_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.state.support import Clock, Counted, make_tables
+from tests.customers.support import Clock, Counted, make_tables
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from loyalty_relay.commands import Credits, CustomerCommand, CustomerRef, LinkStore
-from loyalty_relay.crm import Branch, Receipt, StoreLink
-from loyalty_relay.deadline import Deadline
-from loyalty_relay.errors import AmbiguousOutcome, CustomerExists, CustomerNotFound, FieldProblem, StoreConflict
+from loyalty_relay.destinations.base import Branch, Receipt, StoreLink
+from loyalty_relay.model.commands import Credits, CustomerCommand, CustomerRef, LinkStore
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import AmbiguousOutcome, CustomerExists, CustomerNotFound, FieldProblem, StoreConflict
 
 
 def branch(id: str, name: str, *, virtual: bool = True) -> Branch:

@@ -16,9 +16,9 @@ import boto3
 from moto import mock_aws
 
 from devkit.localstack.template import read
-from loyalty_relay import aws
-from loyalty_relay.services import Services
-from loyalty_relay.settings import Settings
+from loyalty_relay.runtime.settings import Settings
+from loyalty_relay.runtime.wiring import Services
+from loyalty_relay.storage import aws
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 REGION = "us-east-1"

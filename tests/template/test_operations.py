@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from devkit.localstack.template import Code, code_folders, localize, read
-from loyalty_relay.observability import ALLOWED, METRICS, NAMESPACE
+from loyalty_relay.telemetry.observability import ALLOWED, METRICS, NAMESPACE
 
 Json = dict[str, Any]
 
@@ -128,7 +128,7 @@ def test_what_the_code_reports_raises_an_alarm(template: Json, alarm: str, metri
 
 
 def test_the_reasons_of_alarms_are_reasons_of_errors() -> None:
-    from loyalty_relay import errors
+    from loyalty_relay.model import errors
 
     assert errors.CircuitOpen.reason == "circuit_open"
     assert errors.CredentialsRefused.reason == "credentials"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.policy import MAX_RECEIVES
+from loyalty_relay.reliability.retry_policy import MAX_RECEIVES
 
 Json = dict[str, Any]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.services import Services
-from loyalty_relay.triggers.http import answer
-from loyalty_relay.triggers.sqs import consume
-from tests.operations.conftest import CONNECTION
+from loyalty_relay.runtime.wiring import Services
+from loyalty_relay.triggers.api import answer
+from loyalty_relay.triggers.queue import consume
+from tests.pipeline.conftest import CONNECTION
 from tests.support.crm import FakeCrm
 from tests.support.stack import Context, Stack
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from loyalty_relay import observability
-from loyalty_relay.commands import Envelope
-from loyalty_relay.connections import Connection, WebhookSecret
-from loyalty_relay.errors import ConnectionInvalid, FieldProblem, StoreUnavailable, UnknownConnection
-from loyalty_relay.outcomes import Result
-from loyalty_relay.settings import Settings
+from loyalty_relay.connections.model import Connection, WebhookSecret
+from loyalty_relay.model.commands import Envelope
+from loyalty_relay.model.errors import ConnectionInvalid, FieldProblem, StoreUnavailable, UnknownConnection
+from loyalty_relay.model.outcomes import Result
+from loyalty_relay.reliability.journal import JournalEntry
+from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.sources.base import CustomerChanged, NothingToDo
-from loyalty_relay.state.journal import JournalEntry
+from loyalty_relay.telemetry import observability
 from loyalty_relay.triggers.webhook import Ingest
 from tests.sources.samples import NOW, SECRETS, Sample, connection, load
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay import observability
-from loyalty_relay.connections import Connection, WebhookSecret
-from loyalty_relay.outcomes import Result
+from loyalty_relay.connections.model import Connection, WebhookSecret
+from loyalty_relay.model.outcomes import Result
 from loyalty_relay.sources import adobe
 from loyalty_relay.sources._adobe_keys import PublicKeys
+from loyalty_relay.telemetry import observability
 from loyalty_relay.triggers import webhook
 from loyalty_relay.triggers.webhook import Ingest
 from tests.sources.samples import Sample, connection, load

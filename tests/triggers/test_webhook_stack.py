@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.commands import Envelope
-from loyalty_relay.delivery_ids import new_delivery_id
-from loyalty_relay.state.journal import JournalEntry
-from loyalty_relay.state.table import unpack_item
+from loyalty_relay.model.commands import Envelope
+from loyalty_relay.model.delivery_ids import new_delivery_id
+from loyalty_relay.reliability.journal import JournalEntry
+from loyalty_relay.storage.table import unpack_item
 from loyalty_relay.triggers.webhook import Ingest
 from tests.sources.samples import NOW, SECRETS, document, load
 from tests.support.stack import Stack

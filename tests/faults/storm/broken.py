@@ -18,14 +18,14 @@ def break_it(part: str, put: Callable[[Any, str, Any], None] = setattr) -> None:
 
 def _guard(put: Callable[[Any, str, Any], None]) -> None:
     """Versions are not compared: whatever comes last wins."""
-    from loyalty_relay.commands import Version
+    from loyalty_relay.model.commands import Version
 
     put(Version, "older_than", lambda self, other: False)
 
 
 def _limiter(put: Callable[[Any, str, Any], None]) -> None:
     """Twice the limit."""
-    from loyalty_relay.state.slots import Rate
+    from loyalty_relay.reliability.sliding_window import Rate
 
     really = Rate.of
     put(Rate, "of", lambda per_minute: really(per_minute * 2))
@@ -33,7 +33,7 @@ def _limiter(put: Callable[[Any, str, Any], None]) -> None:
 
 def _key(put: Callable[[Any, str, Any], None]) -> None:
     """Copies of an event have keys of their own, as if the delivery's id were the event's."""
-    from loyalty_relay.commands import Envelope
+    from loyalty_relay.model.commands import Envelope
 
     put(Envelope, "key", property(lambda self: f"{self.delivery_id}#{self.position}"))
 

@@ -42,12 +42,12 @@ def slow_machine(clock: FastClock) -> None:
     """Make this process live by the clock, as far as it does not take one as an argument. For good: the process is
     the storm's own.
     """
-    transport: Any = import_module("loyalty_relay.clients.transport")
-    from loyalty_relay.state import pacing, slots
+    transport: Any = import_module("loyalty_relay.http.client")
+    from loyalty_relay.reliability import rate_limiter, sliding_window
 
     for name in ("BUCKET", "SLACK", "HORIZON"):
-        setattr(slots, name, getattr(slots, name) * clock.speed)
-    pacing.LATE_SECONDS *= clock.speed
+        setattr(sliding_window, name, getattr(sliding_window, name) * clock.speed)
+    rate_limiter.LATE_SECONDS *= clock.speed
     really: Callable[[float], AbstractContextManager[None]] = transport.ending_in
 
     def ending_in(seconds: float) -> AbstractContextManager[None]:

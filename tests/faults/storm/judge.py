@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 from loyalty_relay.sources._bigcommerce_resources import LIMIT
-from loyalty_relay.state.table import unpack_item
+from loyalty_relay.storage.table import unpack_item
 from tests.faults.storm.events import BRANCHES, FORGED, Customer, branch_id
 
 if TYPE_CHECKING:

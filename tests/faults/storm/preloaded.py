@@ -5,15 +5,15 @@ import botocore.session
 import httpx
 import phonenumbers
 
-import loyalty_relay.clients.capillary
-import loyalty_relay.clients.kangaroo.client
-import loyalty_relay.services
-import loyalty_relay.state.circuit
-import loyalty_relay.state.customers
-import loyalty_relay.state.idempotency
-import loyalty_relay.state.pacing
+import loyalty_relay.customers.ledger
+import loyalty_relay.destinations.capillary
+import loyalty_relay.destinations.kangaroo.client
+import loyalty_relay.reliability.circuit_breaker
+import loyalty_relay.reliability.idempotency
+import loyalty_relay.reliability.rate_limiter
+import loyalty_relay.runtime.wiring
 import loyalty_relay.triggers.hydrate
-import loyalty_relay.triggers.sqs
+import loyalty_relay.triggers.queue
 import loyalty_relay.triggers.webhook
 import tests.faults.storm.worker
 

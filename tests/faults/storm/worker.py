@@ -66,11 +66,11 @@ def main(job: Job, pipe: Pipe) -> None:
 
 
 def _function(job: Job) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    from loyalty_relay import aws
-    from loyalty_relay.services import Services
-    from loyalty_relay.settings import Settings
+    from loyalty_relay.runtime.settings import Settings
+    from loyalty_relay.runtime.wiring import Services
+    from loyalty_relay.storage import aws
     from loyalty_relay.triggers.hydrate import hydrate
-    from loyalty_relay.triggers.sqs import consume, consume_with
+    from loyalty_relay.triggers.queue import consume, consume_with
     from loyalty_relay.triggers.webhook import Ingest
 
     fate = random.Random(job.seed)
@@ -134,8 +134,8 @@ class Doomed:
 
 
 def _die_after_effects(probability: float, fate: random.Random) -> None:
-    from loyalty_relay.clients.transport import Answer, Call, Transport
-    from loyalty_relay.deadline import Deadline
+    from loyalty_relay.http.client import Answer, Call, Transport
+    from loyalty_relay.model.deadline import Deadline
 
     really = Transport.send
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loyalty_relay.platforms import platforms
+from loyalty_relay.sources.platforms import platforms
 
 if TYPE_CHECKING:
-    from loyalty_relay.connections import Connection
-    from loyalty_relay.errors import FieldProblem
     from loyalty_relay.sources.base import SourceModule, Topic
 
 
@@ -32,27 +30,6 @@ def catalogue() -> list[tuple[str, Topic]]:
     return [(platform, topic) for platform in platforms() for topic in source_module(platform).topics]
 
 
-def check_connection(connection: Connection, sandbox_hosts: frozenset[str] = frozenset()) -> list[FieldProblem]:
-    """What is wrong with a connection that only its platform's module and its mapping's expressions can tell.
-
-    Called when a connection is applied; ingest does not repeat it. ``sandbox_hosts``: as for ``Connection.parse``.
-    """
-    from loyalty_relay.errors import FieldProblem
-    from loyalty_relay.sources.mapping import check_mapping
-
-    source = connection.source
-    module = source_module(source.platform)
-    problems = [FieldProblem(f"source.{field}", message) for field, message in module.check(source)]
-    if source.unsigned and not module.may_be_unsigned:
-        problems.append(FieldProblem("source.unsigned", f"cannot be true: {module.platform} signs every delivery"))
-    if not source.secrets and not source.unsigned and module.needs_secrets:
-        problems.append(FieldProblem("source.secrets", "needs at least one secret"))
-    if source.api_host and not may_read_from(source.api_host, module, sandbox_hosts):
-        known = ", ".join(module.api_domains) or "none: this platform's API is not called"
-        problems.append(FieldProblem("source.api_host", f"must be below the platform's own domains ({known})"))
-    return problems + check_mapping(connection)
-
-
 def may_read_from(url: str, module: SourceModule, sandbox_hosts: frozenset[str]) -> bool:
     """Whether a platform's API may be asked at this URL: below its own domains, or a host the stack allows instead."""
     from urllib.parse import urlsplit
@@ -63,4 +40,4 @@ def may_read_from(url: str, module: SourceModule, sandbox_hosts: frozenset[str])
     return host.netloc in sandbox_hosts or (own and host.scheme == "https")
 
 
-__all__ = ["catalogue", "check_connection", "may_read_from", "platforms", "source_module"]
+__all__ = ["catalogue", "may_read_from", "platforms", "source_module"]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loyalty_relay.commands import Event, Version
-from loyalty_relay.errors import Untranslatable
+from loyalty_relay.model.commands import Event, Version
+from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import Change, CustomerChanged, CustomerRetired, NothingToDo, StoreChanged
-from loyalty_relay.sources.wire import address_line, body_digest, member, moment, take, text_id, text_or_none
+from loyalty_relay.sources.parsing import address_line, body_digest, member, moment, take, text_id, text_or_none
 
 PLATFORM = "adobe"
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from loyalty_relay.connections import Source
-from loyalty_relay.rsa import PublicKey, public_key
+from loyalty_relay.connections.model import Source
+from loyalty_relay.sources.rsa import PublicKey, public_key
 
 HOST = "https://static.adobeioevents.com"
 PATH: Final = re.compile(r"/prod/keys/pub-key-[0-9a-f-]{1,64}\.pem")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from loyalty_relay.commands import Version
-from loyalty_relay.connections import Source
-from loyalty_relay.errors import CredentialsRefused, UpstreamUnavailable, VendorRejected
+from loyalty_relay.connections.model import Source
+from loyalty_relay.model.commands import Version
+from loyalty_relay.model.errors import CredentialsRefused, UpstreamUnavailable, VendorRejected
 from loyalty_relay.sources.base import ThinChange
 
 TOKEN = "access_token"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loyalty_relay.commands import Version
-from loyalty_relay.errors import Untranslatable
+from loyalty_relay.model.commands import Version
+from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources._shopify_delivery import Delivery, address, consent_of, entity_id, gid_of, retired, tags_of
 from loyalty_relay.sources.base import Change, CustomerChanged, CustomerRetired, NothingToDo, StoreChanged, StoreErased
-from loyalty_relay.sources.wire import member, take, text_id, text_or_none
+from loyalty_relay.sources.parsing import member, take, text_id, text_or_none
 
 # -- customers ----------------------------------------------------------------------------------------------------
 

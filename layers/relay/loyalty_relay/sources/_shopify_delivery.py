@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loyalty_relay.commands import Event, Version
-from loyalty_relay.errors import NotAuthentic, Untranslatable
+from loyalty_relay.model.commands import Event, Version
+from loyalty_relay.model.errors import NotAuthentic, Untranslatable
 from loyalty_relay.sources.base import CustomerRetired
-from loyalty_relay.sources.wire import address_line, body_digest, member, moment, text_id, text_or_none
+from loyalty_relay.sources.parsing import address_line, body_digest, member, moment, text_id, text_or_none
 
 PLATFORM = "shopify"
 CLOCK = "shopify"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from loyalty_relay.sources.base import Request, Verdict
-from loyalty_relay.sources.wire import base64_text, hmac_sha256, matching, within
+from loyalty_relay.sources.parsing import base64_text, hmac_sha256, matching, within
 
 WINDOW = 300.0
 """Seconds that a signed time may be away from ours, before or after."""

@@ -19,10 +19,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from loyalty_relay.commands import Event
-from loyalty_relay.connections import Source
-from loyalty_relay.errors import Untranslatable
-from loyalty_relay.rsa import public_key, verified
+from loyalty_relay.connections.model import Source
+from loyalty_relay.model.commands import Event
+from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources._adobe_bodies import PLATFORM, READERS, Delivery
 from loyalty_relay.sources._adobe_keys import PATH, KeyUnavailable, PublicKeys, usable
 from loyalty_relay.sources.base import (
@@ -35,7 +34,8 @@ from loyalty_relay.sources.base import (
     Unreadable,
     Verdict,
 )
-from loyalty_relay.sources.wire import body_digest, json_object, json_value, member, moment, text_id, text_or_none
+from loyalty_relay.sources.parsing import body_digest, json_object, json_value, member, moment, text_id, text_or_none
+from loyalty_relay.sources.rsa import public_key, verified
 
 TOPICS = (
     Topic(name="observer.customer_save_commit_after", becomes="register", fixture="customer-created"),

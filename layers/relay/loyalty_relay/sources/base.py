@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
-from loyalty_relay.commands import Event, Version
-from loyalty_relay.connections import Source
-from loyalty_relay.errors import Untranslatable
+from loyalty_relay.connections.model import Source
+from loyalty_relay.model.commands import Event, Version
+from loyalty_relay.model.errors import Untranslatable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerChanged:
-    """A customer is as ``fields`` says (names: ``loyalty_relay.commands``). Absent: not told. None: told to be empty.
+    """A customer has the values of ``fields`` (names: ``model.commands``). Absent: unchanged. None: cleared.
 
     ``source_id`` is unique within the connection: prefixed with the store where the platform's ids are not.
     ``fields`` may further hold ``country`` (ISO 3166-1 alpha-2), where a phone number without its country code is from.

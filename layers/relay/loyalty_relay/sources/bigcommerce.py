@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loyalty_relay.commands import Event, Version
-from loyalty_relay.connections import Source
-from loyalty_relay.errors import Untranslatable
+from loyalty_relay.connections.model import Source
+from loyalty_relay.model.commands import Event, Version
+from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources._bigcommerce_resources import CLOCK, HOST, LIMIT, PLATFORM, RESOURCES
 from loyalty_relay.sources._hydrating import needed_token, token_problems
 from loyalty_relay.sources._standard_signature import verdict
@@ -35,7 +35,7 @@ from loyalty_relay.sources.base import (
     Topic,
     Verdict,
 )
-from loyalty_relay.sources.wire import epoch, json_object, member, text_id, text_or_none
+from loyalty_relay.sources.parsing import epoch, json_object, member, text_id, text_or_none
 
 TOPICS = (
     Topic(name="store/customer/created", becomes="hydrate", fixture="customer-created", note="then register"),

@@ -19,9 +19,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from loyalty_relay.commands import Event
-from loyalty_relay.connections import Source
-from loyalty_relay.errors import UnsupportedFormat, Untranslatable
+from loyalty_relay.connections.model import Source
+from loyalty_relay.model.commands import Event
+from loyalty_relay.model.errors import UnsupportedFormat, Untranslatable
 from loyalty_relay.sources.base import (
     Change,
     NothingToDo,
@@ -33,8 +33,17 @@ from loyalty_relay.sources.base import (
     Verdict,
     listed,
 )
-from loyalty_relay.sources.published import Told, changes, store_of
-from loyalty_relay.sources.wire import body_digest, json_object, json_value, member, moment, same, text_id, text_or_none
+from loyalty_relay.sources.event_schema import Told, changes, store_of
+from loyalty_relay.sources.parsing import (
+    body_digest,
+    json_object,
+    json_value,
+    member,
+    moment,
+    same,
+    text_id,
+    text_or_none,
+)
 
 PLATFORM = "cloudevents"
 

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from loyalty_relay.commands import Event
-from loyalty_relay.connections import Source
-from loyalty_relay.errors import Untranslatable
+from loyalty_relay.connections.model import Source
+from loyalty_relay.model.commands import Event
+from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources._clover_resources import HOST, LIMIT, MILLISECOND, PLATFORM, RESOURCES
 from loyalty_relay.sources._hydrating import needed_token, token_problems
 from loyalty_relay.sources.base import (
@@ -39,7 +39,7 @@ from loyalty_relay.sources.base import (
     Verdict,
     listed,
 )
-from loyalty_relay.sources.wire import body_digest, epoch, json_object, same, text_id, text_or_none
+from loyalty_relay.sources.parsing import body_digest, epoch, json_object, same, text_id, text_or_none
 
 TOKEN_HEADER = "x-clover-auth"
 SETUP = "setup"

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from loyalty_relay.commands import Event, Version, revision
-from loyalty_relay.connections import Source
-from loyalty_relay.errors import NotAuthentic, Untranslatable
+from loyalty_relay.connections.model import Source
+from loyalty_relay.model.commands import Event, Version, revision
+from loyalty_relay.model.errors import NotAuthentic, Untranslatable
 from loyalty_relay.sources.base import (
     Change,
     CustomerChanged,
@@ -33,7 +33,7 @@ from loyalty_relay.sources.base import (
     Topic,
     Verdict,
 )
-from loyalty_relay.sources.wire import (
+from loyalty_relay.sources.parsing import (
     address_line,
     base64_text,
     body_digest,

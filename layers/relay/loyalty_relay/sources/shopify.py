@@ -19,12 +19,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from loyalty_relay.connections import Source
-from loyalty_relay.errors import Untranslatable
+from loyalty_relay.connections.model import Source
+from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources import _shopify_bodies, _shopify_events
 from loyalty_relay.sources._shopify_delivery import PLATFORM, Delivery
 from loyalty_relay.sources.base import Change, NothingToDo, Request, SourceModule, Topic, Verdict
-from loyalty_relay.sources.wire import base64_text, hmac_sha256, json_object, matching, moment
+from loyalty_relay.sources.parsing import base64_text, hmac_sha256, json_object, matching, moment
 
 TOPICS = (
     Topic(name="customers/create", becomes="register", fixture="customers-create"),

@@ -12,12 +12,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Sequence
 
-from loyalty_relay.connections import Source
-from loyalty_relay.errors import Untranslatable
+from loyalty_relay.connections.model import Source
+from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources._standard_signature import verdict
 from loyalty_relay.sources.base import Change, NothingToDo, Request, SourceModule, Topic, Verdict
-from loyalty_relay.sources.published import Told, changes, store_of
-from loyalty_relay.sources.wire import json_object, moment, text_id
+from loyalty_relay.sources.event_schema import Told, changes, store_of
+from loyalty_relay.sources.parsing import json_object, moment, text_id
 
 TOPICS = (
     Topic(name="customer.created", becomes="register", fixture="customer-created"),

@@ -14,13 +14,13 @@ def function_for(operation: str) -> Callable[[dict[str, Any], Any], dict[str, An
     """
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        from loyalty_relay.services import shared
+        from loyalty_relay.runtime.wiring import shared
 
         if "Records" in event:
-            from loyalty_relay.triggers.sqs import consume
+            from loyalty_relay.triggers.queue import consume
 
             return consume(event, context, operation, shared())
-        from loyalty_relay.triggers.http import answer
+        from loyalty_relay.triggers.api import answer
 
         return answer(event, context, operation, shared())
 

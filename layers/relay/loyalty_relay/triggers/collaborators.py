@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from loyalty_relay.connections import Connection, WebhookSecret
-from loyalty_relay.settings import Settings
-from loyalty_relay.state.journal import JournalEntry
+from loyalty_relay.connections.model import Connection, WebhookSecret
+from loyalty_relay.reliability.journal import JournalEntry
+from loyalty_relay.runtime.settings import Settings
 
 
 class Directory(Protocol):

@@ -10,27 +10,33 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from loyalty_relay.commands import Envelope, Hydrate, instant_at
-from loyalty_relay.deadline import Deadline
-from loyalty_relay.errors import CredentialsRefused, InvalidCommand, TransientError, Untranslatable, UpstreamUnavailable
-from loyalty_relay.operations.context import journal_entry
-from loyalty_relay.outcomes import Outcome, Result
+from loyalty_relay.model.commands import Envelope, Hydrate, instant_at
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import (
+    CredentialsRefused,
+    InvalidCommand,
+    TransientError,
+    Untranslatable,
+    UpstreamUnavailable,
+)
+from loyalty_relay.model.outcomes import Outcome, Result
+from loyalty_relay.pipeline.context import journal_entry
 from loyalty_relay.sources import may_read_from, source_module
 from loyalty_relay.sources.base import Fetch, HydratingSource, ThinChange
-from loyalty_relay.sources.translate import Skip, translate
+from loyalty_relay.translation.translate import Skip, translate
+from loyalty_relay.triggers.queue import consume_with
 from loyalty_relay.triggers.queues import send
-from loyalty_relay.triggers.sqs import consume_with
 
 if TYPE_CHECKING:
-    from loyalty_relay.connections import Connection
-    from loyalty_relay.services import Services
+    from loyalty_relay.connections.model import Connection
+    from loyalty_relay.runtime.wiring import Services
 
 OPERATION = "hydrate"
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """An SQS batch of hydrate requests -> the partial batch response."""
-    from loyalty_relay.services import shared
+    from loyalty_relay.runtime.wiring import shared
 
     services = shared()
 
@@ -41,7 +47,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outcome:
-    """Fetch, translate, enqueue. Raises the errors of ``loyalty_relay.errors``."""
+    """Fetch, translate, enqueue. Raises the errors of ``loyalty_relay.model.errors``."""
     command = envelope.command
     if not isinstance(command, Hydrate):
         raise InvalidCommand(f"hydrate does not carry out {command.kind}")
@@ -77,7 +83,7 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
 
 
 def _get(fetch: Fetch, connection: Connection, services: Services, deadline: Deadline) -> tuple[int, Any]:
-    from loyalty_relay.clients.transport import Call, NotJson, raise_for_transient
+    from loyalty_relay.http.client import Call, NotJson, raise_for_transient
 
     host = connection.source.api_host or fetch.default_host
     account = f"{connection.source.platform}:{urlsplit(host).netloc}:{connection.id}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from loyalty_relay import aws
-from loyalty_relay.commands import Envelope
-from loyalty_relay.errors import StoreUnavailable
-from loyalty_relay.settings import Settings
+from loyalty_relay.model.commands import Envelope
+from loyalty_relay.model.errors import StoreUnavailable
+from loyalty_relay.runtime.settings import Settings
+from loyalty_relay.storage import aws
 
 MAX_ENTRIES = 10
 MAX_BYTES = 1024 * 1024

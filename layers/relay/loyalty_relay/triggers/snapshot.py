@@ -18,10 +18,10 @@ MODULES = (
     "botocore.httpsession",
     "botocore.retries.standard",
     "botocore.session",
-    "loyalty_relay.directory",
-    "loyalty_relay.services",
-    "loyalty_relay.state.journal",
-    "loyalty_relay.state.parking",
+    "loyalty_relay.connections.store",
+    "loyalty_relay.runtime.wiring",
+    "loyalty_relay.reliability.journal",
+    "loyalty_relay.reliability.dead_letters",
 )
 """What a first delivery would import; the module of its platform is found by its connection."""
 

@@ -17,11 +17,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from loyalty_relay import aws, observability
-from loyalty_relay.commands import Command, Envelope
-from loyalty_relay.connections import CONNECTION_ID, Connection, WebhookSecret
-from loyalty_relay.delivery_ids import new_delivery_id
-from loyalty_relay.errors import (
+from loyalty_relay.connections.model import CONNECTION_ID, Connection, WebhookSecret
+from loyalty_relay.model.commands import Command, Envelope
+from loyalty_relay.model.delivery_ids import new_delivery_id
+from loyalty_relay.model.errors import (
     BodyTooLarge,
     ConnectionInvalid,
     NotAuthentic,
@@ -31,11 +30,13 @@ from loyalty_relay.errors import (
     UnsupportedFormat,
     Untranslatable,
 )
-from loyalty_relay.outcomes import Result
+from loyalty_relay.model.outcomes import Result
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, listed
-from loyalty_relay.sources.translate import Skip, translate
-from loyalty_relay.sources.wire import body_digest
+from loyalty_relay.sources.parsing import body_digest
+from loyalty_relay.storage import aws
+from loyalty_relay.telemetry import observability
+from loyalty_relay.translation.translate import Skip, translate
 from loyalty_relay.triggers.queues import MAX_BYTES, send
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 @cache
 def _ingest() -> Ingest:
-    from loyalty_relay.services import shared
+    from loyalty_relay.runtime.wiring import shared
 
     return Ingest(shared())
 
@@ -368,7 +369,7 @@ class _Delivery:
         }
 
     def _journal(self, result: Result, reason: str, *, position: int = 0, change: Change | None = None) -> None:
-        from loyalty_relay.state.journal import INGEST, JournalEntry
+        from loyalty_relay.reliability.journal import INGEST, JournalEntry
 
         event = change.event if change is not None else None
         self._services.journal.write(

@@ -1,0 +1,152 @@
+"""What operations need from a loyalty CRM. The vendors' clients implement it; nothing here knows a vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from loyalty_relay.model.commands import CustomerCommand, CustomerRef, LinkStore
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import FieldProblem
+from loyalty_relay.model.outcomes import Notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What the vendor answered to a write, in our words."""
+
+    loyalty_id: str
+    created: bool = False
+    sent: tuple[str, ...] = ()
+    """Names of the fields that the request carried."""
+    notices: tuple[Notice, ...] = ()
+    request_id: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a check of one of the vendor's prerequisites found."""
+
+    name: str
+    ok: bool | None
+    """None: it could not be looked at; the message says why."""
+    message: str
+    who: str = ""
+    """Who can change it: ``operator`` of the relay, the ``business`` in the vendor's portal, or the ``vendor``."""
+
+
+class Crm(Protocol):
+    """A loyalty CRM account as operations use it. Every method may raise the errors of ``model.errors``."""
+
+    operations: frozenset[str]
+    """The operations this vendor has; every other is a 422 ``unsupported_by_destination``."""
+
+    def check(self, command: CustomerCommand) -> list[FieldProblem]:
+        """What is wrong with the command before anything is sent: formats, enums, unknown or unsupported fields."""
+        ...
+
+    def supports(self, field: str) -> bool:
+        """Whether a field of a webhook's command can be sent to this vendor at all."""
+        ...
+
+    def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
+        """The loyalty id by loyalty id or identifiers, surviving id where members were merged; None when unknown."""
+        ...
+
+    def register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
+        """Create the member. Raises CustomerExists, with the id when the vendor tells it."""
+        ...
+
+    def update(
+        self,
+        loyalty_id: str | None,
+        command: CustomerCommand,
+        fields: Mapping[str, Any],
+        deadline: Deadline,
+        *,
+        changed: frozenset[str],
+    ) -> Receipt:
+        """Update the member; by identifier when ``loyalty_id`` is None. Raises CustomerNotFound.
+
+        ``changed``: fields of which another value is known to have been sent before (an identifier change shows there).
+        """
+        ...
+
+
+class CrmFieldsCrm(Crm, Protocol):
+    """A CRM with CRM fields and tags (Kangaroo)."""
+
+    def command_field(self, crm_field: str) -> str:
+        """The name in commands of a CRM field as the live list names it; an unknown one stays as it is."""
+        ...
+
+    def crm_fields(self, loyalty_id: str, deadline: Deadline) -> list[dict[str, Any]]:
+        """The customer's CRM fields, live."""
+        ...
+
+    def tags(self, deadline: Deadline) -> list[dict[str, Any]]:
+        """All tags of the business, all pages."""
+        ...
+
+    def patch_crm_fields(
+        self,
+        loyalty_id: str,
+        command: CustomerCommand,
+        fields: Mapping[str, Any],
+        replace_tags: tuple[str, ...] | None,
+        deadline: Deadline,
+        *,
+        strict: bool = True,
+    ) -> Receipt:
+        """Validate against the live definitions, then patch; ``details['fields']`` is the full list after it.
+
+        ``strict``: a field that the business has not enabled is an error; otherwise it is left out with a notice,
+        since a shop sends more than a business has enabled.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreLink:
+    """A shop of the source joined to a branch of the destination; ``branch_link_id`` is what later sales calls need."""
+
+    branch_link_id: int
+    shop_id: str
+    account_id: str
+    branch_id: str
+    integration_id: int
+    store_name: str | None = None
+    store_domain: str | None = None
+    enabled: bool = True
+    created_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """A branch of the business; only a virtual one can be linked."""
+
+    id: str
+    name: str | None
+    virtual: bool
+
+
+class StoreLinkCrm(Protocol):
+    """A CRM whose branches shops are linked to (Kangaroo's integrations API)."""
+
+    operations: frozenset[str]
+
+    def branches(self, deadline: Deadline) -> list[Branch]:
+        """All branches, all pages."""
+        ...
+
+    def find_integration(self, name: str, deadline: Deadline) -> int | None:
+        """The integration of this name. Raises AmbiguousOutcome where the vendor has no list route."""
+        ...
+
+    def create_integration(self, name: str, deadline: Deadline) -> int: ...
+
+    def links(self, integration_id: int, deadline: Deadline) -> list[StoreLink]: ...
+
+    def create_link(self, command: LinkStore, branch_id: str, integration_id: int, deadline: Deadline) -> StoreLink: ...

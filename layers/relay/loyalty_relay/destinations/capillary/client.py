@@ -1,0 +1,353 @@
+"""Capillary as operations see it: find, register, update.
+
+Sources: Capillary docs, Add customer; Update customer details; Customer update V1.1; Get customer id; Change
+identifier; Status codes - customer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from loyalty_relay.connections.model import Destination
+from loyalty_relay.destinations.base import Finding, Receipt
+from loyalty_relay.destinations.capillary import check as checks
+from loyalty_relay.destinations.capillary import identifiers, preflight, v1
+from loyalty_relay.destinations.capillary.auth import Credentials, Tokens
+from loyalty_relay.destinations.capillary.errors import MergedAway, Said, read_v2
+from loyalty_relay.destinations.capillary.fields import CONTACT_CHANNELS
+from loyalty_relay.destinations.capillary.members import Members
+from loyalty_relay.destinations.capillary.options import Options
+from loyalty_relay.destinations.capillary.routes import Route, route, supports
+from loyalty_relay.destinations.capillary.session import Session
+from loyalty_relay.destinations.capillary.v2 import (
+    COMBINED,
+    Writer,
+    length_notices,
+    member_id,
+    read_side_effects,
+    read_warnings,
+)
+from loyalty_relay.http.client import Call, Transport, path_segment
+from loyalty_relay.model.commands import CustomerCommand, CustomerRef, Identifier
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import CustomerNotFound, FieldProblem, InvalidCommand, RelayError
+from loyalty_relay.model.outcomes import Notice
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the requests of one command have brought so far."""
+
+    loyalty_id: str | None = None
+    created: bool = False
+    sent: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    side_effects: list[dict[str, Any]] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+    requests: list[dict[str, str | None]] = field(default_factory=list)
+
+    def add_request(self, api: str, said: Said) -> None:
+        self.requests.append({"api": api, "request_id": said.request_id})
+
+    def receipt(self) -> Receipt:
+        details = {**self.details, "side_effects": self.side_effects, "requests": self.requests}
+        return Receipt(
+            loyalty_id=self.loyalty_id or "",
+            created=self.created,
+            sent=tuple(self.sent),
+            notices=tuple(dict.fromkeys(self.notices)),
+            request_id=self.requests[-1]["request_id"] if self.requests else None,
+            details=details,
+        )
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """For the requests after the first: whatever they raise, something of the command has had its effect."""
+        try:
+            yield
+        except RelayError as error:
+            if self.requests:
+                error.reached = True
+            raise
+
+
+class CapillaryCrm:
+    """One Capillary organisation, seen through one source account. Safe to use from several threads.
+
+    ``default_country``: where phone numbers without a country code are from. ``clock``: epoch seconds. ``tokens``:
+    where OAuth tokens are kept; connections that share it share them.
+
+    ``Receipt.details``: ``side_effects`` (see ``v2.read_side_effects``), ``requests`` (api and request id of each
+    write, in order), and where V1.1 answered, the customer as ``v1.details`` describes.
+    """
+
+    operations = frozenset({"register", "update"})
+
+    def __init__(
+        self,
+        destination: Destination,
+        transport: Transport,
+        *,
+        default_country: str | None = None,
+        clock: Callable[[], float] = time.time,
+        tokens: Tokens | None = None,
+    ) -> None:
+        self._destination = destination
+        self._country = default_country
+        self._writer = Writer(region=destination.region, country=default_country)
+        self._session = Session(transport, Credentials(destination, transport, clock, tokens or Tokens()))
+        self._members = Members(self._session, destination, self._writer)
+        self._v2 = f"{destination.host}/v2/customers"
+        self._v1 = f"{destination.host}/v1.1/customer"
+
+    def check(self, command: CustomerCommand) -> list[FieldProblem]:
+        """Everything wrong with the command: identifiers, types, enums, dates, options, and mixes no request can
+        carry.
+        """
+        return checks.check(command, self._destination, self._country)
+
+    def supports(self, field: str) -> bool:
+        """Whether Capillary has such a field; see ``routes.supports``."""
+        return supports(field)
+
+    def probe(self, deadline: Deadline, extended_fields: Collection[str] = ()) -> list[Finding]:
+        """Whether the prerequisites of register and update are met, without changing anything. ``extended_fields``:
+        names that the connection's mapping uses.
+        """
+        options = Options.of(self._destination, {})
+        return preflight.run(self._session, self._destination, options, deadline, extended_fields)
+
+    def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
+        """See ``members.Members.find``."""
+        return self._members.find(customer, deadline)
+
+    def register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
+        """POST /v2/customers, and V1.1 for what that cannot carry. Raises CustomerExists with the id the vendor tells.
+
+        ``created`` is False when the member was there under another source and the profile was added to them.
+        """
+        options = Options.of(self._destination, command.options)
+        customer = replace(command.customer, identifiers=(*command.customer.identifiers, *self._external_id(command)))
+        body, carried = self._writer.create(customer, fields, command.credits, options)
+        if not body["profiles"][0].get("identifiers"):
+            raise InvalidCommand(
+                "the customer has no identifier", problems=[FieldProblem("identifiers", "at least one is required")]
+            )
+        progress = _Progress(notices=length_notices(fields, customer.identifiers))
+        values = self._values(customer, fields)
+        params: dict[str, str | int] = {}
+        if options.raw_side_effects is not None:
+            params["rawSideEffects"] = _flag(options.raw_side_effects)
+        if options.single_enroll is not None:
+            params["mlp_single_enroll"] = _flag(options.single_enroll)
+        headers = options.headers()
+        if options.use_async is not None:
+            headers["WAIT_FOR_DOWNSTREAM"] = _flag(not options.use_async)
+
+        def read(said: Said) -> None:
+            answer = read_v2(said, "createdId")
+            self._v2_answer("v2-create", answer, said, progress)
+            progress.created = not any(notice.code in COMBINED for notice in progress.notices)
+            progress.sent = list(carried)
+
+        call = Call(api="v2-create", method="POST", url=self._v2, headers=headers, params=params, json=body)
+        self._session.exchange(call, read, deadline, values=values)
+        rest = {name: value for name, value in fields.items() if value is not None and name not in carried}
+        with progress.going_on():
+            self._rest_of_registration(command, rest, options, progress, deadline)
+        return progress.receipt()
+
+    def _rest_of_registration(
+        self,
+        command: CustomerCommand,
+        rest: Mapping[str, Any],
+        options: Options,
+        progress: _Progress,
+        deadline: Deadline,
+    ) -> None:
+        plan = route(rest, credits=False, by_id=False)
+        progress.notices += plan.notices
+        if plan.v1:
+            self._update_v1(command, plan.v1, options, progress, deadline)
+
+    def update(
+        self,
+        loyalty_id: str | None,
+        command: CustomerCommand,
+        fields: Mapping[str, Any],
+        deadline: Deadline,
+        *,
+        changed: frozenset[str],
+    ) -> Receipt:
+        """PUT /v2/customers/{id} or POST /v1.1/customer/update, or both, as ``routes.py`` says.
+
+        Raises CustomerNotFound. A member who was merged away is followed to the survivor once, with a notice
+        ``merged``. Where the second of two requests fails, the error's ``reached`` is True whatever it is.
+        """
+        try:
+            return self._update(loyalty_id, command, fields, deadline, changed)
+        except MergedAway as merged:
+            survivor = merged.survivor or self._members.survivor(loyalty_id, command.customer, deadline)
+            if survivor is None or survivor == loyalty_id:
+                raise
+            receipt = self._update(survivor, command, fields, deadline, changed)
+            notice = Notice("merged", "the member had been merged into another one, who was updated")
+            return replace(receipt, notices=(notice, *receipt.notices))
+
+    def _update(
+        self,
+        loyalty_id: str | None,
+        command: CustomerCommand,
+        fields: Mapping[str, Any],
+        deadline: Deadline,
+        changed: frozenset[str],
+    ) -> Receipt:
+        options = Options.of(self._destination, command.options)
+        plan = self._route(loyalty_id, command, fields)
+        progress = _Progress(loyalty_id=loyalty_id, notices=[*plan.notices, *length_notices(fields)])
+        if command.credits.referral_code:
+            progress.notices.append(Notice("not_updatable", "can be given on registration only", "referral_code"))
+        addressed = loyalty_id or v1.address(command.customer, None, allow_merge=False, country=self._country)
+        if loyalty_id is None and (plan.by_v2 or not plan.v1 or not addressed):
+            progress.loyalty_id = self.find(command.customer, deadline)
+            if progress.loyalty_id is None:
+                raise CustomerNotFound("no member has these identifiers")
+        if plan.v1:
+            self._update_v1(command, plan.v1, options, progress, deadline)
+        if plan.by_v2:
+            with progress.going_on():
+                self._update_v2(command, plan.v2, options, progress, deadline, changed)
+        return progress.receipt()
+
+    def _route(self, loyalty_id: str | None, command: CustomerCommand, fields: Mapping[str, Any]) -> Route:
+        if loyalty_id is None:
+            # An address by which the member is found is theirs already.
+            known = {"email": command.customer.identifier("email"), "phone": command.customer.identifier("mobile")}
+            fields = {n: v for n, v in fields.items() if n not in known or v is None or v != known[n]}
+        return route(fields, credits=bool(command.credits.enrollments), by_id=loyalty_id is not None)
+
+    def _update_v2(
+        self,
+        command: CustomerCommand,
+        fields: Mapping[str, Any],
+        options: Options,
+        progress: _Progress,
+        deadline: Deadline,
+        changed: frozenset[str],
+    ) -> None:
+        loyalty_id = progress.loyalty_id or ""
+        for name in CONTACT_CHANNELS:
+            if name in changed and fields.get(name):
+                self._change_identifier(name, fields[name], command, progress, deadline)
+        params: dict[str, str | int] = dict(options.place())
+        if options.use_async is not None:
+            params["use_async"] = _flag(options.use_async)
+        if options.single_enroll is not None:
+            params["mlp_single_enroll"] = _flag(options.single_enroll)
+        call = Call(
+            api="v2-update",
+            method="PUT",
+            url=f"{self._v2}/{path_segment(loyalty_id)}",
+            headers=options.headers(),
+            params=params,
+            json=self._writer.update(fields, command.credits),
+            idempotent=not command.credits.enrollments,
+        )
+
+        def read(said: Said) -> None:
+            answer = read_v2(said, "createdId", "success")
+            self._v2_answer("v2-update", answer, said, progress)
+
+        self._session.exchange(call, read, deadline, values=self._values(command.customer, fields))
+        progress.sent += fields
+
+    def _change_identifier(
+        self, name: str, value: str, command: CustomerCommand, progress: _Progress, deadline: Deadline
+    ) -> None:
+        """An update changes the channel only; the identifier follows where the connection says so."""
+        if not self._destination.options.get("identifier_change"):
+            told = "the channel was updated; the member is still found by the old one"
+            progress.notices.append(Notice("identifier_not_updated", told, name))
+            return
+        kind = CONTACT_CHANNELS[name]
+        options = Options.of(self._destination, command.options)
+        wanted = identifiers.Change(
+            kind, self._writer.identifier_value(kind, value), progress.loyalty_id or "", options
+        )
+        notice, said = identifiers.change(self._session, self._v2, wanted, name, deadline)
+        progress.notices.append(notice)
+        if said is not None:
+            progress.add_request("v2-identifier", said)
+
+    def _update_v1(
+        self,
+        command: CustomerCommand,
+        fields: Mapping[str, Any],
+        options: Options,
+        progress: _Progress,
+        deadline: Deadline,
+    ) -> None:
+        allow_merge = bool(getattr(command, "allow_merge", False))
+        who = v1.address(command.customer, progress.loyalty_id, allow_merge=allow_merge, country=self._country)
+        call = Call(
+            api="v1-update",
+            method="POST",
+            url=f"{self._v1}/update",
+            headers=options.headers(),
+            params={"format": "json"},
+            json=v1.update(who or {}, fields, self._destination.region),
+            # The same state twice is the same state.
+            idempotent=True,
+        )
+
+        def read(said: Said) -> v1.Item:
+            item = v1.read(said)
+            progress.add_request("v1-update", said)
+            return item
+
+        values = (*self._values(command.customer, fields), *(who or {}).values())
+        try:
+            item = self._session.exchange(call, read, deadline, values=values)
+        except v1.AllFailed:
+            # An empty item can also be how V1.1 says that there is no such customer.
+            ref = replace(command.customer, loyalty_id=progress.loyalty_id)
+            if self.find(ref, deadline) is None:
+                raise CustomerNotFound("no member has these identifiers", code="500") from None
+            raise
+        progress.loyalty_id = item.loyalty_id or progress.loyalty_id
+        progress.notices += item.notices
+        progress.sent += fields
+        typed = dict(item.details)
+        progress.side_effects += typed.pop("side_effects")
+        progress.details |= typed
+
+    def _v2_answer(self, api: str, answer: Mapping[str, Any], said: Said, progress: _Progress) -> None:
+        progress.add_request(api, said)
+        progress.notices += read_warnings(answer, said.values)
+        progress.side_effects += read_side_effects(answer)
+        # ``createdId`` is also the id of who was updated (Capillary docs: Update customer details).
+        progress.loyalty_id = member_id(answer.get("createdId")) or progress.loyalty_id
+
+    def _external_id(self, command: CustomerCommand) -> tuple[Identifier, ...]:
+        """The source's own id as external id, where the connection says so and the command names no other."""
+        customer = command.customer
+        wanted = self._destination.options.get("source_id_as_external_id") and customer.source_id
+        if not wanted or customer.identifier("external_id"):
+            return ()
+        return (Identifier("external_id", customer.source_id or ""),)
+
+    def _values(self, customer: CustomerRef, fields: Mapping[str, Any]) -> tuple[str, ...]:
+        """Every text about the customer in a request, in the forms in which a vendor's message can echo it."""
+        texts = [i.value for i in customer.identifiers] + [v for v in fields.values() if isinstance(v, str)]
+        for name, value in fields.items():
+            if name.startswith("channels."):
+                texts += [str(entry.get("value", "")) for entry in value or () if isinstance(entry, Mapping)]
+        return tuple(texts)
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,280 @@
+"""Every way in which Capillary says no, as one typed error each; the body is read before the HTTP status.
+
+Numbers are not unique over Capillary's APIs, so the vendor's text always travels along, without personal data.
+Sources: Capillary docs, Status codes - customer; Authentication; Customer update V1.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loyalty_relay.destinations.capillary.redaction import excerpt, redact
+from loyalty_relay.http.client import Answer, NotJson, raise_for_transient
+from loyalty_relay.model.errors import (
+    CredentialsRefused,
+    CustomerErased,
+    CustomerExists,
+    CustomerNotFound,
+    FieldProblem,
+    InvalidCommand,
+    RateLimited,
+    RelayError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+    VendorRejected,
+)
+
+
+class TokenRefused(RelayError):
+    """The credentials of this one request are not accepted; a new token may be."""
+
+    reason = "credentials"
+    status = 502
+
+
+class MergedAway(VendorRejected):
+    """This member was merged into another one, whose id the vendor may tell."""
+
+    survivor: str | None = None
+
+
+REFUSED = frozenset({"401", "498"})
+"""Bad or expired token."""
+DENIED = frozenset({"403", "4000", "320001"})
+PASSING = frozenset({"521", "461", "4001", "503", "500", "502", "504"})
+"""521: several actions for one customer at once; 461: search engine busy; 4001: authorisation service down."""
+MISSING = frozenset({"8015", "8009", "8065", "1011", "1012", "816"})
+EXISTS = frozenset({"8006", "8028", "1014"})
+MERGED = frozenset({"8067", "8069"})
+ERASED = frozenset({"8026"})
+WRONG_FIELD: Mapping[str, str] = {
+    "1001": "phone",
+    "1002": "email",
+    "1003": "identifiers.external_id",
+    "1006": "phone",
+    "1007": "identifiers",
+    "1015": "identifiers",
+    "1034": "registered_on",
+    "1039": "email",
+    "1043": "identifiers.external_id",
+    "1046": "loyalty_type",
+    "3017": "status_label",
+    "618": "fraud_status",
+    "8002": "identifiers",
+    "8005": "identifiers",
+    "8010": "channels",
+    "8013": "identifiers",
+    "8014": "identifiers",
+    "8017": "registered_on",
+    "8018": "loyalty_type",
+    "8020": "identifiers.external_id",
+    "8055": "email",
+    "8056": "phone",
+    "8057": "channels.email",
+    "8058": "channels.mobile",
+    "8064": "identifiers.external_id",
+    "8086": "status_label",
+    "8106": "channels",
+}
+WRONG_PLACE: Mapping[str, str] = {
+    "3217": "destination.account_id",
+    "8001": "destination.source",
+    "8003": "destination.source",
+    "8004": "destination.source",
+    "8011": "destination.account_id",
+    "8012": "destination.source",
+    "8016": "destination.source",
+    "8045": "destination.account_id",
+    "8127": "destination.account_id",
+}
+"""The connection names a source or account that the organisation does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One answer and what is needed to speak about it: our own values, so that echoes of them can be taken out."""
+
+    answer: Answer
+    values: tuple[str, ...] = ()
+
+    @property
+    def request_id(self) -> str | None:
+        return self.answer.headers.get("x-cap-requestid") or None
+
+    def text(self, message: object) -> str:
+        return redact(str(message or ""), self.values)
+
+
+def error_for(code: str, message: object, said: Said) -> RelayError:
+    """The typed error for one code, whichever API version and part of the body it came in."""
+    text = said.text(message)
+    told = f"{code} {text}".strip()
+    request_id, reached = said.request_id, said.answer.wrote
+    if code in REFUSED:
+        return TokenRefused(told, code=code, request_id=request_id)
+    if code == "429":
+        return RateLimited(told, retry_after=said.answer.retry_after, code=code, request_id=request_id)
+    if code in PASSING:
+        # A 521 says that nothing was done, because somebody else was doing something.
+        kind = UpstreamTimeout if code == "504" else UpstreamUnavailable
+        return kind(
+            told,
+            reached=reached and code not in ("521", "4001"),
+            retry_after=said.answer.retry_after,
+            code=code,
+            request_id=request_id,
+        )
+    # 403 has two further meanings in V2: a missing mandatory field, which is the command's fault.
+    if code in DENIED and "mandatory" not in text.lower():
+        return CredentialsRefused(told, code=code, request_id=request_id)
+    if code in MISSING:
+        return CustomerNotFound(told, code=code, request_id=request_id)
+    if code in EXISTS:
+        exists = CustomerExists(told, loyalty_id=told_id(message), code=code)
+        exists.request_id = request_id
+        return exists
+    if code in MERGED:
+        merged = MergedAway(told, code=code, request_id=request_id)
+        merged.survivor = told_id(message)
+        return merged
+    if code in ERASED:
+        return CustomerErased(told, code=code, request_id=request_id)
+    if code in WRONG_FIELD:
+        problem = FieldProblem(WRONG_FIELD[code], text or f"was refused with code {code}")
+        return InvalidCommand(told, code=code, request_id=request_id, problems=[problem])
+    problems = [FieldProblem(WRONG_PLACE[code], text)] if code in WRONG_PLACE else []
+    return VendorRejected(told, code=code, request_id=request_id, problems=problems)
+
+
+def told_id(message: object) -> str | None:
+    """The member id in a text such as "Customer already exists with id 600000001 for same source"."""
+    found = re.search(r"\b(?:id|with|customer)[\s:=]+\{?(\d{3,19})\b", str(message or ""), re.IGNORECASE)
+    return found.group(1) if found and int(found.group(1)) > 0 else None
+
+
+def worst(problems: Iterable[tuple[str, object]], said: Said) -> RelayError:
+    """The error that decides over the request: credentials first, then what passes, then the first one."""
+    errors = [error_for(code, message, said) for code, message in problems]
+    for kinds in ((TokenRefused, CredentialsRefused), (RateLimited, UpstreamUnavailable)):
+        for error in errors:
+            if isinstance(error, kinds):
+                return error
+    return errors[0]
+
+
+def complaints(body: Any) -> list[tuple[str, object]]:
+    """Everything in a body that says that the request as a whole failed, as (code, message)."""
+    if not isinstance(body, Mapping):
+        return []
+    found: list[tuple[str, object]] = []
+    for name in ("errors", "error"):
+        given = body.get(name)
+        listed = given if isinstance(given, list) else [given]
+        found += [_complaint(item) for item in listed if item not in (None, "", {}, False)]
+    if not found and body.get("errorCode") is not None:
+        found.append((_code(body["errorCode"]), body.get("errorMessage")))
+    if not found and body.get("success") is False:
+        found.append(_complaint(body))
+    return found
+
+
+def _complaint(item: Any) -> tuple[str, object]:
+    if not isinstance(item, Mapping):
+        return "", item
+    code = next((item[k] for k in ("code", "errorCode", "status_code") if item.get(k) is not None), "")
+    return _code(code), next((item[k] for k in ("message", "errorMessage", "description") if item.get(k)), "")
+
+
+def _code(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def refusal_status(body: Any) -> tuple[str, object] | None:
+    """The envelope of V1.1 that speaks about the request and not about a customer: (code, message).
+
+    ``success`` is not asked: a refused token comes with "true" (Capillary docs: Authentication).
+    """
+    response = body.get("response") if isinstance(body, Mapping) else None
+    status = response.get("status") if isinstance(response, Mapping) else None
+    if not isinstance(status, Mapping) or status.get("code") is None:
+        return None
+    return _code(status["code"]), status.get("message")
+
+
+def unreadable(said: Said, why: NotJson) -> RelayError:
+    """The error for a body that is no JSON: an intermediary spoke, or the answer broke off."""
+    answer = said.answer
+    told = re.search(rb"errorCode\s*=\s*(\d+)", answer.body[:2000])
+    if told:
+        return error_for(told.group(1).decode(), excerpt(None, answer.body, said.values), said)
+    if str(answer.status) in REFUSED | DENIED:
+        return error_for(str(answer.status), why.why, said)
+    try:
+        raise_for_transient(answer, request_id=said.request_id)
+    except (RateLimited, UpstreamUnavailable) as error:
+        return error
+    if answer.status < 400:
+        return UpstreamUnavailable(
+            f"the destination answered {answer.status} with {why.why}",
+            reached=answer.wrote,
+            code=str(answer.status),
+            request_id=said.request_id,
+        )
+    return unknown(said, None)
+
+
+def unknown(said: Said, body: Any) -> RelayError:
+    """The error for an answer of a shape never seen before: by its status where that speaks, else permanent."""
+    status = str(said.answer.status)
+    if status in REFUSED | DENIED:
+        return error_for(status, excerpt(body, said.answer.body, said.values), said)
+    try:
+        raise_for_transient(said.answer, request_id=said.request_id)
+    except (RateLimited, UpstreamUnavailable) as error:
+        return error
+    return VendorRejected(
+        f"the destination answered {status} with {excerpt(body, said.answer.body, said.values)}",
+        code=status,
+        request_id=said.request_id,
+    )
+
+
+def read_v2(said: Said, *needs: str) -> dict[str, Any]:
+    """The body of a V2 success, which has one of the members ``needs``. Raises the typed error for anything else.
+
+    Success and failure both occur under any HTTP status, so the status only decides where the body says neither.
+    """
+    body = said.answer.json()
+    if isinstance(body, NotJson):
+        raise unreadable(said, body)
+    found = complaints(body)
+    status = refusal_status(body)
+    if not found and status is not None and status[0] not in ("200", "201"):
+        found = [status]
+    if found:
+        raise decided(found, said)
+    if isinstance(body, dict) and any(body.get(name) is not None for name in needs):
+        return body
+    raise unknown(said, body)
+
+
+def decided(found: Iterable[tuple[str, object]], said: Said) -> RelayError:
+    """The error that decides over the request; where the body names no code, the HTTP status does."""
+    error = worst(found, said)
+    return error if error.code else _by_status(said, error)
+
+
+def _by_status(said: Said, error: RelayError) -> RelayError:
+    """An error without a code: the HTTP status says more than its text."""
+    status = said.answer.status
+    if str(status) in REFUSED | DENIED:
+        return error_for(str(status), str(error), said)
+    try:
+        raise_for_transient(said.answer, request_id=said.request_id)
+    except (RateLimited, UpstreamUnavailable) as passing:
+        return passing
+    error.code = str(status)
+    return error

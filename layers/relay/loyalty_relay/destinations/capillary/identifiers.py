@@ -1,0 +1,110 @@
+"""Who owns an identifier, and giving a member another one.
+
+A member's identifier is replaced only when nobody else has the new one anywhere: Capillary would merge the two members
+for good (Capillary docs: Change identifier).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from loyalty_relay.destinations.capillary.errors import MergedAway, Said, read_v2
+from loyalty_relay.destinations.capillary.options import Options
+from loyalty_relay.destinations.capillary.session import Session
+from loyalty_relay.destinations.capillary.v2 import member_id
+from loyalty_relay.http.client import Call, path_segment
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import CustomerNotFound, InvalidCommand, VendorRejected
+from loyalty_relay.model.outcomes import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """``value`` is to be the member's only identifier of ``kind`` in the source of ``options``."""
+
+    kind: str
+    value: str
+    loyalty_id: str
+    options: Options
+
+
+def owner(
+    session: Session, customers: str, kind: str, value: str, place: Mapping[str, str], deadline: Deadline
+) -> str | None:
+    """GET /v2/customers/lookup: the member with this identifier in ``place`` (a source, or ALL), or None."""
+    call = Call(
+        api="v2-read",
+        method="GET",
+        url=f"{customers}/lookup",
+        params={**place, "identifierName": kind, "identifierValue": value},
+    )
+    try:
+        return session.exchange(
+            call, lambda said: member_id(read_v2(said, "entity")["entity"]), deadline, values=(value,)
+        )
+    except CustomerNotFound:
+        return None
+
+
+def change(
+    session: Session, customers: str, wanted: Change, field: str, deadline: Deadline
+) -> tuple[Notice, Said | None]:
+    """Replace the identifier and say what came of it, with the answer where something was changed.
+
+    A refusal by the vendor is a notice too, because the channel can still be updated.
+    """
+    place, url = wanted.options.place(), f"{customers}/{path_segment(wanted.loyalty_id)}"
+    try:
+        other = owner(session, customers, wanted.kind, wanted.value, {"source": "ALL"}, deadline)
+    except MergedAway as merged:
+        other = merged.survivor or "merged"
+    if other is not None and other != wanted.loyalty_id:
+        return Notice("identifier_not_updated", "another member has it; the two are not merged", field), None
+    current = _current(session, url, wanted, deadline)
+    if wanted.value in current:
+        return Notice("identifier_unchanged", "the member is found by it already", field), None
+    body = {
+        "add": [{"type": wanted.kind, "value": wanted.value}],
+        **({"remove": [{"type": wanted.kind, "value": value} for value in current]} if current else {}),
+    }
+    call = Call(
+        api="v2-identifier",
+        method="POST",
+        url=f"{url}/changeIdentifier",
+        headers=wanted.options.headers(),
+        params=dict(place),
+        json=body,
+    )
+
+    def read(said: Said) -> Said:
+        read_v2(said, "createdId", "success")
+        return said
+
+    try:
+        said = session.exchange(call, read, deadline, values=(wanted.value, *current))
+    except (VendorRejected, InvalidCommand) as refused:
+        told = f"the programme refused the change with code {refused.code}"
+        return Notice("identifier_not_updated", told, field), None
+    return Notice("identifier_changed", "the member is found by the new one now", field), said
+
+
+def _current(session: Session, url: str, wanted: Change, deadline: Deadline) -> list[str]:
+    """The member's identifiers of the kind in this source account."""
+    options = wanted.options
+    call = Call(api="v2-read", method="GET", url=url, params=dict(options.place()))
+    body = session.exchange(call, lambda said: read_v2(said, "id"), deadline, values=(wanted.value,))
+    found = []
+    profiles = body.get("profiles")
+    for profile in profiles if isinstance(profiles, list) else ():
+        if not isinstance(profile, Mapping) or profile.get("source") not in (None, options.source):
+            continue
+        if profile.get("accountId") and profile["accountId"] != options.account_id:
+            continue
+        listed = profile.get("identifiers")
+        found += [
+            str(entry.get("value"))
+            for entry in (listed if isinstance(listed, list) else ())
+            if isinstance(entry, Mapping) and entry.get("type") == wanted.kind and entry.get("value")
+        ]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,85 @@
+"""Who is meant: members by loyalty id and by identifier, and who is left of a merge.
+
+Sources: Capillary docs, Get customer id; Get customer details; Get customer details V1.1.
+"""
+
+from __future__ import annotations
+
+from loyalty_relay.connections.model import Destination
+from loyalty_relay.destinations.capillary import v1
+from loyalty_relay.destinations.capillary.errors import MergedAway, read_v2
+from loyalty_relay.destinations.capillary.fields import LOOKUPS
+from loyalty_relay.destinations.capillary.identifiers import owner
+from loyalty_relay.destinations.capillary.options import Options
+from loyalty_relay.destinations.capillary.session import Session
+from loyalty_relay.destinations.capillary.v2 import Writer, member_id
+from loyalty_relay.http.client import Call, path_segment
+from loyalty_relay.model.commands import CustomerRef, Identifier
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import AmbiguousOutcome, CustomerNotFound
+
+
+class Members:
+    """The members of one organisation, as one source account sees them."""
+
+    def __init__(self, session: Session, destination: Destination, writer: Writer) -> None:
+        self._session = session
+        self._writer = writer
+        self._place = Options.of(destination, {}).place()
+        self._v2 = f"{destination.host}/v2/customers"
+        self._v1 = f"{destination.host}/v1.1/customer"
+        self._source_id_is_external_id = bool(destination.options.get("source_id_as_external_id"))
+
+    def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
+        """The loyalty id in the connection's source, of the survivor where members were merged; None when unknown.
+
+        Raises AmbiguousOutcome when the identifiers belong to different members: nothing is merged to find out.
+        """
+        if customer.loyalty_id is not None:
+            found = self._by_id(customer.loyalty_id, deadline)
+            if found is not None:
+                return found
+        owners = {self._lookup(identifier, deadline) for identifier in self._identifiers(customer)} - {None}
+        if len(owners) > 1:
+            raise AmbiguousOutcome("the identifiers belong to different members; nothing was changed")
+        return owners.pop() if owners else None
+
+    def survivor(self, loyalty_id: str | None, customer: CustomerRef, deadline: Deadline) -> str | None:
+        """Who is left of a merge: V1.1 shows the survivor of a merged id, else the identifiers lead there."""
+        if loyalty_id is not None:
+            call = Call(api="v1-read", method="GET", url=f"{self._v1}/get", params={"format": "json", "id": loyalty_id})
+            try:
+                found = self._session.exchange(call, v1.read, deadline).loyalty_id
+            except (CustomerNotFound, v1.AllFailed):
+                found = None
+            if found is not None and found != loyalty_id:
+                return found
+        return self.find(CustomerRef(source_id=customer.source_id, identifiers=customer.identifiers), deadline)
+
+    def _by_id(self, loyalty_id: str, deadline: Deadline) -> str | None:
+        call = Call(api="v2-read", method="GET", url=f"{self._v2}/{path_segment(loyalty_id)}", params=dict(self._place))
+        try:
+            return self._session.exchange(call, lambda said: member_id(read_v2(said, "id")["id"]), deadline)
+        except CustomerNotFound:
+            return None
+        except MergedAway as merged:
+            return merged.survivor or self.survivor(loyalty_id, CustomerRef(), deadline)
+
+    def _lookup(self, identifier: Identifier, deadline: Deadline) -> str | None:
+        kind = LOOKUPS[identifier.type]
+        value = self._writer.identifier_value(kind, identifier.value)
+        try:
+            return owner(self._session, self._v2, kind, value, self._place, deadline)
+        except MergedAway as merged:
+            if merged.survivor is None:
+                raise
+            return merged.survivor
+
+    def _identifiers(self, customer: CustomerRef) -> list[Identifier]:
+        """Those that can be looked up, each once, the most trusted first."""
+        given = {(identifier.type, identifier.value) for identifier in customer.identifiers}
+        if self._source_id_is_external_id and customer.source_id:
+            given.add(("external_id", customer.source_id))
+        order = list(LOOKUPS)
+        known = [Identifier(kind, value) for kind, value in sorted(given) if kind in LOOKUPS]
+        return sorted(known, key=lambda identifier: order.index(identifier.type))

@@ -1,0 +1,242 @@
+"""V1.1 customer update and get: pure functions between commands and the JSON that Capillary documents.
+
+The update addresses one customer by exactly one identifier, because a second one that belongs to somebody else merges
+the two for good. Its envelope speaks three times: HTTP status, ``status`` of the request, ``item_status`` of the
+customer; only the last one says whether the customer was updated.
+
+Sources: Capillary docs, Customer update V1.1; Get customer details V1.1; Authentication.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loyalty_relay.destinations.capillary.errors import (
+    Said,
+    complaints,
+    decided,
+    error_for,
+    refusal_status,
+    unknown,
+    unreadable,
+)
+from loyalty_relay.destinations.capillary.fields import PRIORITIES, V1_IDENTIFIERS, scalar, v1_moment
+from loyalty_relay.destinations.capillary.v2 import member_id, number, side_effect, snake
+from loyalty_relay.http.client import NotJson
+from loyalty_relay.model.commands import CustomerRef
+from loyalty_relay.model.errors import RelayError, VendorRejected
+from loyalty_relay.model.outcomes import Notice
+from loyalty_relay.model.phones import digits, to_e164
+
+SURVIVOR = "91009"
+"""Warning: the customer was merged away and the survivor is shown."""
+
+REQUEST_CODES = frozenset({"200", "201", "500"})
+"""Codes that count items (all, some, none succeeded) and say nothing about any of them."""
+
+_PLAIN = {
+    "first_name": "firstname",
+    "last_name": "lastname",
+    "registered_till": "registered_till",
+    "associated_with": "associated_with",
+}
+
+
+class AllFailed(VendorRejected):
+    """The request failed without a word about the customer: the item is missing or an empty object."""
+
+
+def address(
+    customer: CustomerRef, loyalty_id: str | None, *, allow_merge: bool, country: str | None
+) -> dict[str, str] | None:
+    """Who is meant, in V1.1's members: by id, else by one identifier; by all of them where merging is allowed. None
+    when the customer has none that V1.1 knows.
+    """
+    given = {}
+    for ours, theirs in V1_IDENTIFIERS.items():
+        value = customer.identifier(ours)
+        if value:
+            number = to_e164(value, country) if ours == "mobile" else None
+            given[theirs] = digits(number) if number else value.strip()
+    if loyalty_id is not None:
+        return {"id": loyalty_id, **(given if allow_merge else {})}
+    if not given:
+        return None
+    return given if allow_merge else dict([next(iter(given.items()))])
+
+
+def update(who: Mapping[str, str], fields: Mapping[str, Any], region: str | None) -> dict[str, Any]:
+    """The body of POST /v1.1/customer/update. Values are not None: V1.1 takes an empty text for "not said"."""
+    customer: dict[str, Any] = dict(who)
+    for ours, theirs in _PLAIN.items():
+        if ours in fields:
+            customer[theirs] = fields[ours]
+    if "registered_on" in fields:
+        customer["registered_on"] = v1_moment(fields["registered_on"], region)
+    if "loyalty_type" in fields:
+        customer["type"] = str(fields["loyalty_type"]).upper()
+    if "fraud_status" in fields:
+        customer["fraud_status"] = {"status": str(fields["fraud_status"]).upper()}
+    if subscriptions := _subscriptions(fields):
+        customer["subscriptions"] = {"subscription": subscriptions}
+    for family in ("custom_fields", "extended_fields"):
+        pairs = [
+            {"name": name.removeprefix(family + "."), "value": scalar(value)}
+            for name, value in fields.items()
+            if name.startswith(family + ".")
+        ]
+        if pairs:
+            customer[family] = {"field": pairs}
+    return {"root": {"customer": [customer]}}
+
+
+def _subscriptions(fields: Mapping[str, Any]) -> list[dict[str, str]]:
+    listed = []
+    for name, value in fields.items():
+        family, _, rest = name.partition(".")
+        channel, _, priority = rest.partition(".")
+        if family == "subscriptions" and priority in PRIORITIES:
+            listed.append(
+                {
+                    "priority": PRIORITIES[priority],
+                    "scope": "all",
+                    "is_subscribed": "1" if value else "0",
+                    "channel": channel,
+                }
+            )
+    return listed
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One customer of an answer: the id, the vendor's warnings, and everything else in our words."""
+
+    loyalty_id: str | None
+    notices: tuple[Notice, ...]
+    details: dict[str, Any]
+
+    @property
+    def survivor(self) -> bool:
+        return any(notice.code == SURVIVOR for notice in self.notices)
+
+
+def read(said: Said) -> Item:
+    """The customer of a V1.1 answer. Raises the typed error for anything but a success of the item.
+
+    Taken as they come: one item as object or in a list; numbers, booleans and codes as such or as texts; empty
+    collections as ``[]``, ``{}``, ``{"field": []}`` or missing.
+    """
+    body = said.answer.json()
+    if isinstance(body, NotJson):
+        raise unreadable(said, body)
+    item = _item(body)
+    status = item.get("item_status") if item else None
+    if isinstance(status, Mapping) and status:
+        if _true(status.get("success")):
+            return Item(member_id(item.get("user_id")), _warnings(status, said), details(item))
+        code = _text(status.get("code"))
+        raise (
+            _all_failed(code, status.get("message"), said)
+            if code in REQUEST_CODES
+            else error_for(code, status.get("message"), said)
+        )
+    if found := complaints(body):
+        raise decided(found, said)
+    told = refusal_status(body)
+    if told is None:
+        raise unknown(said, body)
+    code, message = told
+    raise _all_failed(code, message, said) if code in REQUEST_CODES else error_for(code, message, said)
+
+
+def _all_failed(code: str, message: Any, said: Said) -> RelayError:
+    """500 is what V1.1 says when every item failed, mostly for what was in them; an outage shows in the HTTP status."""
+    if said.answer.status >= 500:
+        return error_for(str(said.answer.status), message, said)
+    return AllFailed(f"{code} {said.text(message)}".strip(), code=code, request_id=said.request_id)
+
+
+def _item(body: Any) -> dict[str, Any]:
+    response = body.get("response") if isinstance(body, Mapping) else None
+    customers = response.get("customers") if isinstance(response, Mapping) else None
+    items = _listed(customers, "customer")
+    return items[0] if items else {}
+
+
+def _listed(value: Any, name: str) -> list[dict[str, Any]]:
+    inner = value.get(name) if isinstance(value, Mapping) else value
+    items = inner if isinstance(inner, list) else [inner]
+    return [dict(item) for item in items if isinstance(item, Mapping) and item]
+
+
+def _warnings(status: Mapping[str, Any], said: Said) -> tuple[Notice, ...]:
+    """Bare codes, whose texts are appended to the item's message; some replies have objects instead."""
+    given = status.get("warnings")
+    inner = given.get("warning") if isinstance(given, Mapping) else given
+    notices = []
+    for warning in inner if isinstance(inner, list) else [inner]:
+        if isinstance(warning, Mapping):
+            notices.append(Notice(_text(warning.get("code")), said.text(warning.get("message"))))
+        elif warning not in (None, ""):
+            notices.append(Notice(_text(warning), said.text(status.get("message"))))
+    return tuple(notices)
+
+
+def details(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The customer as V1.1 shows them, typed: points and slabs, points summaries, fields, subscriptions, side effects.
+
+    Times are ``YYYY-MM-DD HH:MM:SS`` of the cluster's clock, as the vendor gives them.
+    """
+    typed: dict[str, Any] = {
+        name: number(item[name])
+        for name in ("lifetime_points", "loyalty_points", "lifetime_purchases")
+        if number(item.get(name)) is not None
+    }
+    for name in ("current_slab", "tier_expiry_date", "registered_on", "updated_on", "type", "source"):
+        if item.get(name):
+            typed[name] = str(item[name]).lower() if name == "type" else str(item[name])
+    fraud = item.get("fraud_status")
+    fraud = fraud.get("status") if isinstance(fraud, Mapping) else fraud
+    if fraud:
+        typed["fraud_status"] = str(fraud)
+    typed["points_summaries"] = [_summary(s) for s in _listed(item.get("points_summaries"), "points_summary")]
+    for family in ("custom_fields", "extended_fields"):
+        typed[family] = {str(f["name"]): f.get("value") for f in _listed(item.get(family), "field") if f.get("name")}
+    typed["subscriptions"] = [
+        {
+            "channel": _text(s.get("channel")).lower(),
+            "priority": _text(s.get("priority")).lower(),
+            "scope": _text(s.get("scope")).lower(),
+            "subscribed": _true(s.get("status", s.get("is_subscribed"))),
+        }
+        for s in _listed(item.get("subscriptions"), "subscription")
+    ]
+    typed["side_effects"] = [side_effect(e) for e in _listed(item.get("side_effects"), "effect")]
+    return typed
+
+
+_SUMMARY_TEXTS = ("current_slab", "next_slab", "next_slab_description", "slab_expiry_date")
+
+
+def _summary(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """A points summary; no next slab, which the vendor writes as "" and "-1", is None."""
+    typed: dict[str, Any] = {}
+    for name, value in summary.items():
+        ours = {"slabSNo": "slab_serial_number"}.get(name) or snake(name)
+        if ours in _SUMMARY_TEXTS:
+            typed[ours] = str(value) if value else None
+        elif ours == "next_slab_serial_number" and number(value) == -1:
+            typed[ours] = None
+        else:
+            typed[ours] = number(value)
+    return typed
+
+
+def _true(value: Any) -> bool:
+    return value is True or str(value).strip().lower() in ("true", "1")
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value).strip()

@@ -1,0 +1,193 @@
+"""Kangaroo's token endpoint: the four ways to an access token, and renewing one.
+
+Facts: Kangaroo API blueprint (OAuth), the vendor's OAuth client, and its Magento extension for client credentials on
+the integrations host. The application key is sent in body and header on the password grant, because the vendor's own
+samples use either. Without ``Accept: application/json`` the endpoint may answer with a form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from loyalty_relay.connections.model import Destination
+from loyalty_relay.destinations.kangaroo.errors import credentials_refused, unreadable
+from loyalty_relay.destinations.kangaroo.shapes import complaint, excerpt, texts_in
+from loyalty_relay.destinations.tokens import TokenSet
+from loyalty_relay.http.client import Answer, Call, NotJson, raise_for_transient
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import CredentialsRefused, UpstreamUnavailable
+
+DEFAULT_LIFE = 3600.0
+"""Seconds a token is taken to live when the answer does not say; the documentation speaks of a day."""
+
+REFRESH_TOKEN_LOST = "refresh_token_lost"
+"""Reason of CredentialsRefused: the stored refresh token is spent or dead; authorizing anew repairs it."""
+
+NOT_AUTHORIZED = "not_authorized_yet"
+"""Reason of CredentialsRefused: nobody has authorized this connection so far."""
+
+_OUR_CREDENTIALS = frozenset({"invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type"})
+"""OAuth errors that say nothing of the refresh token (RFC 6749 section 5.2)."""
+
+
+class Grants:
+    """Obtains tokens for one destination. ``send`` sends a call; ``clock`` is epoch seconds."""
+
+    def __init__(
+        self, destination: Destination, send: Callable[[Call, Deadline], Answer], clock: Callable[[], float]
+    ) -> None:
+        self._destination = destination
+        self._given = destination.credentials
+        self._send = send
+        self._clock = clock
+
+    @property
+    def type(self) -> str:
+        """password, authorization_code, client_credentials or token."""
+        return self._given["type"]
+
+    @property
+    def renewable(self) -> bool:
+        """Whether there is another token to be had when this one is refused."""
+        return self.type != "token"
+
+    @property
+    def key(self) -> str:
+        """Whose token this is: two applications of one business have one each."""
+        return f"{self._destination.key}:{self.type}:{self._given.get('client_id', '')}"
+
+    def obtain(self, old: TokenSet | None, deadline: Deadline) -> TokenSet:
+        """New tokens, from the old ones where they can be renewed.
+
+        Raises CredentialsRefused; its ``reason`` is REFRESH_TOKEN_LOST or NOT_AUTHORIZED where only a person can help.
+        """
+        refresh = old.refresh_token if old is not None else None
+        if self.type == "client_credentials":
+            return self._ask(self.client_credentials_call(), deadline)
+        if self.type == "authorization_code":
+            if refresh is None:
+                raise credentials_refused(
+                    "this connection is not authorized; run relay connections authorize", reason=NOT_AUTHORIZED
+                )
+            return self._refreshed(refresh, deadline)
+        if self.type == "token":
+            raise credentials_refused("the destination refuses the access token of this connection")
+        if refresh is not None:
+            try:
+                return self._ask(self.refresh_call(refresh), deadline, keep=refresh)
+            except CredentialsRefused:
+                pass  # Spent, dead or revoked: user name and password are good for a new pair.
+        return self._ask(self.password_call(), deadline)
+
+    def exchange(self, code: str, deadline: Deadline) -> TokenSet:
+        """The first tokens for the code that the vendor's page sent back. Raises CredentialsRefused."""
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._given["redirect_uri"]}
+        return self._ask(self._form(form), deadline)
+
+    def authorize_url(self, state: str) -> str:
+        """The vendor's page on which a person of the business allows access; it sends back ``code`` and ``state``."""
+        query = {
+            "client_id": self._given["client_id"],
+            "redirect_uri": self._given["redirect_uri"],
+            "response_type": "code",
+            "scope": self._scope,
+            "state": state,
+        }
+        return f"{self._destination.host}/oauth/authorize?{urlencode(query)}"
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def password_call(self) -> Call:
+        form = {"grant_type": "password", "username": self._given["username"], "password": self._given["password"]}
+        return self._form({**form, "application_key": self._given["application_key"]})
+
+    def refresh_call(self, refresh_token: str) -> Call:
+        return self._form({"grant_type": "refresh_token", "refresh_token": refresh_token})
+
+    def client_credentials_call(self) -> Call:
+        """The integrations host has a token endpoint of its own, which takes JSON and a client id as number."""
+        client_id = self._given["client_id"]
+        body: dict[str, Any] = {
+            "grant_type": "client_credentials",
+            "client_id": int(client_id) if client_id.isascii() and client_id.isdigit() else client_id,
+            "client_secret": self._given["client_secret"],
+            "scope": self._scope,
+        }
+        url = f"{self._destination.integrations_host}/oauth/token"
+        return Call(api="integrations", method="POST", url=url, headers=self._headers(), json=body, effect=False)
+
+    def _form(self, form: dict[str, str]) -> Call:
+        common = {"client_id": self._given["client_id"], "client_secret": self._given["client_secret"]}
+        return Call(
+            api="api",
+            method="POST",
+            url=f"{self._destination.host}/oauth/token",
+            headers=self._headers(),
+            form={**form, **common, "scope": self._scope},
+            effect=False,
+        )
+
+    def _headers(self) -> dict[str, str]:
+        key = self._given.get("application_key")
+        return {"Accept": "application/json", **({"X-Application-Key": key} if key else {})}
+
+    @property
+    def _scope(self) -> str:
+        return self._given.get("scope", "admin")
+
+    # -- answers --------------------------------------------------------------------------------------------------
+
+    def _refreshed(self, refresh: str, deadline: Deadline) -> TokenSet:
+        try:
+            return self._ask(self.refresh_call(refresh), deadline, keep=refresh)
+        except CredentialsRefused as error:
+            if error.code in _OUR_CREDENTIALS:
+                raise
+            raise credentials_refused(
+                "the stored refresh token is spent or dead; run relay connections authorize",
+                code=error.code,
+                reason=REFRESH_TOKEN_LOST,
+            ) from None
+
+    def _ask(self, call: Call, deadline: Deadline, *, keep: str | None = None) -> TokenSet:
+        sent = (*texts_in(call.form), *texts_in(call.json), *self._given.values())
+        return parse_tokens(self._send(call, deadline), self._clock(), keep=keep, sent=sent)
+
+
+def parse_tokens(answer: Answer, now: float, *, keep: str | None = None, sent: Iterable[str] = ()) -> TokenSet:
+    """The tokens of an answer, JSON or form. ``keep``: the refresh token to go on with when none is sent. ``sent``:
+    what must not come back in an error's text, credentials above all.
+
+    Raises CredentialsRefused for a refusal in any shape, RateLimited and UpstreamUnavailable for what passes.
+    """
+    said = complaint(answer, sent)
+    if said is not None:
+        raise_for_transient(answer, code=said.code)
+        raise credentials_refused(f"the token endpoint answered {answer.status}: {said.message}", code=said.code)
+    body = answer.json()
+    if isinstance(body, NotJson) and "form-urlencoded" in answer.headers.get("content-type", ""):
+        body = dict(parse_qsl(answer.body.decode("utf-8", "replace")))
+    if isinstance(body, NotJson):
+        raise unreadable(answer, body)
+    if isinstance(body, dict) and isinstance(body.get("data"), dict):
+        body = body["data"]
+    access = body.get("access_token") if isinstance(body, dict) else None
+    if not isinstance(access, str) or not access:
+        raise UpstreamUnavailable(f"the token endpoint answered without a token: {excerpt(answer)}")
+    refresh = body.get("refresh_token")
+    return TokenSet(
+        access,
+        refresh if isinstance(refresh, str) and refresh else keep,
+        obtained_at=now,
+        expires_at=now + _seconds(body.get("expires_in")),
+    )
+
+
+def _seconds(given: Any) -> float:
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError):
+        return DEFAULT_LIFE
+    return seconds if 0 < seconds < 10 * 365 * 86_400 else DEFAULT_LIFE

@@ -1,0 +1,365 @@
+"""Kangaroo Rewards as a CRM: registering customers, patching CRM fields and tags, linking stores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from loyalty_relay.connections.model import Destination
+from loyalty_relay.destinations.base import Branch, Finding, Receipt, StoreLink
+from loyalty_relay.destinations.kangaroo.cache import DefinitionCache
+from loyalty_relay.destinations.kangaroo.crm_fields import CrmField, Listing, Tag, our_name, their_name
+from loyalty_relay.destinations.kangaroo.customers import (
+    REGISTER_FIELDS,
+    Registration,
+    customer_id,
+    match_email,
+    match_phone,
+    registration,
+)
+from loyalty_relay.destinations.kangaroo.errors import TAKEN, credentials_refused, refuse
+from loyalty_relay.destinations.kangaroo.fields import email_problem, is_date, national_phone
+from loyalty_relay.destinations.kangaroo.linking import StoreLinks
+from loyalty_relay.destinations.kangaroo.patching import Patch, Patcher
+from loyalty_relay.destinations.kangaroo.preflight import probe
+from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, Sender, Session, listed, unwrapped
+from loyalty_relay.destinations.kangaroo.shapes import Complaint
+from loyalty_relay.destinations.tokens import Tokens
+from loyalty_relay.http.client import Answer, path_segment
+from loyalty_relay.model.commands import (
+    CustomerCommand,
+    CustomerRef,
+    Identifier,
+    LinkStore,
+    RegisterCustomer,
+)
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import (
+    CustomerExists,
+    CustomerNotFound,
+    FieldProblem,
+    InvalidCommand,
+    UnsupportedByDestination,
+    UpstreamUnavailable,
+)
+from loyalty_relay.model.outcomes import Notice
+from loyalty_relay.model.phones import to_e164
+
+CRM_NOT_GRANTED = "crm_fields_not_granted"
+"""Reason of CredentialsRefused: the business sees no CRM fields; the vendor's CSR has to grant the module."""
+
+
+class KangarooCrm:
+    """``crm.CrmFieldsCrm`` and ``crm.StoreLinkCrm`` for one destination. Safe to use from several threads.
+
+    ``default_country``: ISO 3166-1 alpha-2, for phones written without a country. ``cache`` keeps definitions of fields
+    and tags between commands. ``clock``: epoch seconds.
+    """
+
+    operations = frozenset({"register", "crm-patch", "link-store"})
+
+    def __init__(
+        self,
+        destination: Destination,
+        transport: Sender,
+        tokens: Tokens,
+        *,
+        default_country: str | None,
+        cache: DefinitionCache,
+        clock: Callable[[], float],
+    ) -> None:
+        self._destination = destination
+        self._country = default_country
+        self._cache = cache
+        self._tokens = tokens
+        self._session = Session(destination, transport, tokens, clock)
+        self._stores = StoreLinks(destination, self._session)
+        # An access token of its own may be all that tells two businesses apart.
+        own = destination.credentials.get("access_token", "")
+        self._name = f"{self._session.grants.key}:{hashlib.sha256(own.encode()).hexdigest()}"
+
+    # -- customers ------------------------------------------------------------------------------------------------
+
+    def check(self, command: CustomerCommand) -> list[FieldProblem]:
+        """See ``Crm.check``: what shows without asking the vendor; a patch also looks at the live field list."""
+        problems = []
+        if command.credits:
+            problems.append(FieldProblem("credits", "this destination takes no points, enrolments or referral codes"))
+        if isinstance(command, RegisterCustomer):
+            problems += [
+                FieldProblem(name, "is not part of a registration at this destination; patch it afterwards")
+                for name in command.fields
+                if name not in REGISTER_FIELDS
+            ]
+            gender = command.fields.get("gender")
+            made = registration(command, command.fields, self._country)
+            problems += made.problems
+            if gender and "gender" not in made.sent and not any(p.field == "gender" for p in problems):
+                problems.append(FieldProblem("gender", "must be one of male, female at registration"))
+            return problems
+        for name, value in command.fields.items():
+            if not self.supports(name):
+                problems.append(FieldProblem(name, "is not something this destination's CRM fields can carry"))
+            elif value not in (None, "") and (problem := self._wrong(name, value)):
+                problems.append(FieldProblem(name, problem))
+        return problems
+
+    def _wrong(self, name: str, value: Any) -> str | None:
+        if name.startswith("tags."):
+            return None if isinstance(value, bool) else "must be true or false"
+        if name in ("first_name", "last_name", "email", "phone", "birthday", "gender", "postal_code", "notes"):
+            if not isinstance(value, str):
+                return "must be a text"
+            if name == "email":
+                return email_problem(value)
+            if name == "phone" and national_phone(value, self._country) is None:
+                return "must be a valid phone number with its country code"
+            if name == "birthday" and not is_date(value):
+                return "must be a date such as 1990-12-31"
+        return None
+
+    def supports(self, field: str) -> bool:
+        """See ``Crm.supports``. Whether the business has the field shows in its live list only."""
+        return field.startswith("tags.") or their_name(field) is not None
+
+    def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
+        """See ``Crm.find``: by id, then e-mail, then phone. Raises AmbiguousOutcome when several have the phone."""
+        if customer.loyalty_id is not None:
+            path = f"/customers/{path_segment(customer.loyalty_id)}"
+            try:
+                body = self._session.read(self._session.call("api", "GET", path), deadline, customer=True)
+            except CustomerNotFound:
+                pass
+            else:
+                return customer_id(unwrapped(body)) or customer.loyalty_id
+        if email := customer.identifier("email"):
+            found = match_email(self._filtered("email", email.strip(), deadline), email)
+            if found is not None:
+                return found
+        mobile = customer.identifier("mobile")
+        e164 = to_e164(mobile, self._country) if mobile else None
+        national = national_phone(e164, self._country) if e164 else None
+        if e164 is None or national is None:
+            return None
+        return match_phone(self._filtered("phone", national[0], deadline), e164, national[1])
+
+    def _filtered(self, name: str, value: str, deadline: Deadline) -> list[dict[str, Any]]:
+        """The first page of ``GET /customers`` with one filter (Kangaroo API blueprint: Filtering)."""
+        call = self._session.call("api", "GET", "/customers", params={name: f"eq|{value}"})
+        return self._session.page(call, deadline)
+
+    def register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
+        """See ``Crm.register``; ``sent`` names what the registration could carry (``POST /customers``)."""
+        made = registration(command, fields, self._country)
+        if made.problems:
+            raise InvalidCommand("the customer cannot be registered", problems=made.problems)
+        answer, said = self._session.ask(self._session.call("api", "POST", "/customers", json=made.body), deadline)
+        if said is not None:
+            self._refuse_registration(answer, said, made, deadline)
+        found = customer_id(unwrapped(answer.json()))
+        # The customer is there by now; an answer that does not tell the id is no reason to lose it.
+        found = found or self.find(_contacts(made), deadline)
+        if found is None:
+            raise UpstreamUnavailable("the destination did not tell the new customer's id", reached=True)
+        return Receipt(loyalty_id=found, created=True, sent=tuple(made.sent))
+
+    def _refuse_registration(self, answer: Answer, said: Complaint, made: Registration, deadline: Deadline) -> NoReturn:
+        about = said.about("email", "phone")
+        taken = any(TAKEN.search(p.message) for p in about) or (not said.problems and said.says(TAKEN))
+        if said.status in (400, 409, 422) and taken:
+            raise CustomerExists(
+                "the destination has a customer with this e-mail or phone",
+                loyalty_id=self._in_the_way(made, deadline),
+                code=said.code,
+            )
+        refuse(answer, said, names=our_name)
+
+    def _in_the_way(self, made: Registration, deadline: Deadline) -> str | None:
+        found = self.find(_contacts(made), deadline)
+        if found is None and "phone" in made.body:
+            # The number is there, so it may be kept in the other form.
+            country = made.body["country_code"]
+            e164 = to_e164(made.body["phone"], country) or ""
+            found = match_phone(self._filtered("phone", e164, deadline), e164, country)
+        return found
+
+    def update(
+        self,
+        loyalty_id: str | None,
+        command: CustomerCommand,
+        fields: Mapping[str, Any],
+        deadline: Deadline,
+        *,
+        changed: frozenset[str],
+    ) -> Receipt:
+        """There is no update here: raises UnsupportedByDestination. Known customers are changed by a patch."""
+        raise UnsupportedByDestination("kangaroo changes customers through their CRM fields: use crm-patch")
+
+    # -- CRM fields -----------------------------------------------------------------------------------------------
+
+    def command_field(self, crm_field: str) -> str:
+        """See ``CrmFieldsCrm.command_field``. A command's ``country`` says how to read its phone, and is no field."""
+        return "country" if crm_field == "country_code" else our_name(crm_field)
+
+    def crm_fields(self, loyalty_id: str, deadline: Deadline) -> list[dict[str, Any]]:
+        """See ``CrmFieldsCrm.crm_fields``; the members are those of ``Listing.to_dicts``. Raises CustomerNotFound."""
+        return self._listing(loyalty_id, deadline).to_dicts()
+
+    def tags(self, deadline: Deadline) -> list[dict[str, Any]]:
+        """See ``CrmFieldsCrm.tags``: id, name, abbreviation, color, created_at."""
+        return [tag.to_dict() for tag in self._read_tags(deadline)]
+
+    def patch_crm_fields(
+        self,
+        loyalty_id: str,
+        command: CustomerCommand,
+        fields: Mapping[str, Any],
+        replace_tags: tuple[str, ...] | None,
+        deadline: Deadline,
+        *,
+        strict: bool = True,
+    ) -> Receipt:
+        """See ``CrmFieldsCrm.patch_crm_fields``. ``strict`` is ``Patcher``'s.
+
+        Single tags are added to or removed from the customer's tags as they are just before, because the vendor
+        replaces the whole set and has no conditional write. Our own executions are kept apart by the customer's lease;
+        a tag that somebody sets in the business portal in that moment is lost.
+
+        Nothing is sent when nothing is left to change: then ``sent`` is what holds already, and ``details`` has the
+        fields only where they were read. Raises InvalidCommand with every wrong field, and CredentialsRefused with
+        reason CRM_NOT_GRANTED when the business sees no CRM fields at all.
+        """
+        if not fields and replace_tags is None:
+            raise InvalidCommand(
+                "a patch needs at least one attribute", problems=[FieldProblem("fields", "needs at least one")]
+            )
+        listing = self._listing(loyalty_id, deadline) if any(n.startswith("tags.") for n in fields) else None
+        patch = self._patch(fields, replace_tags, listing, loyalty_id, deadline, strict=strict, fresh=False)
+        if patch.problems:
+            # Before anything is refused, look again: the definitions may have changed since they were cached.
+            listing = listing or self._listing(loyalty_id, deadline)
+            patch = self._patch(fields, replace_tags, listing, loyalty_id, deadline, strict=strict, fresh=True)
+        if patch.problems:
+            raise InvalidCommand("the CRM fields cannot be patched as asked", problems=patch.problems)
+        after = self._send(loyalty_id, patch, deadline) if patch.body else listing
+        notices = list(patch.notices)
+        if after is not None and "tags" in patch.body:
+            asked = {tag["tag_name"] for tag in patch.body["tags"]}
+            if asked != set(after.tags):
+                notices.append(Notice("tags_differ", "the destination answered with other tags than were sent", "tags"))
+        details = {} if after is None else {"fields": after.to_dicts()}
+        return Receipt(loyalty_id=loyalty_id, sent=tuple(patch.sent), notices=tuple(notices), details=details)
+
+    def _patch(
+        self,
+        fields: Mapping[str, Any],
+        replace_tags: tuple[str, ...] | None,
+        listing: Listing | None,
+        loyalty_id: str,
+        deadline: Deadline,
+        *,
+        strict: bool,
+        fresh: bool,
+    ) -> Patch:
+        definitions = listing.fields if listing else self._definitions(loyalty_id, deadline)
+        if not definitions:
+            raise credentials_refused(
+                "the business sees no CRM fields: the vendor's CSR has to grant the CRM module", reason=CRM_NOT_GRANTED
+            )
+        wants_tags = replace_tags is not None or any(name.startswith("tags.") for name in fields)
+        known_tags = self._known_tags(deadline, fresh=fresh) if wants_tags else ()
+        current = listing.tags if listing else ()
+        patcher = Patcher(definitions, known_tags, current, default_country=self._country, strict=strict)
+        return patcher.make(fields, replace_tags)
+
+    def _send(self, loyalty_id: str, patch: Patch, deadline: Deadline) -> Listing:
+        path = f"/customers/{path_segment(loyalty_id)}/{self._destination.options.get('crm_fields_path', 'crm-fields')}"
+        call = self._session.call("api", "PATCH", path, json=patch.body, idempotent=True)
+        answer, said = self._session.ask(call, deadline)
+        if said is not None:
+            refuse(answer, said, customer=True, names=our_name)
+        return self._keep(Listing.parse(listed(answer)))
+
+    def _listing(self, loyalty_id: str, deadline: Deadline) -> Listing:
+        call = self._session.call("api", "GET", f"/customers/{path_segment(loyalty_id)}/crm-fields")
+        return self._keep(Listing.parse(self._session.pages(call, deadline, customer=True)))
+
+    def _keep(self, listing: Listing) -> Listing:
+        if listing.fields:
+            self._cache.put(self._name, "crm-fields", listing.fields)
+        return listing
+
+    def _definitions(self, loyalty_id: str, deadline: Deadline) -> tuple[CrmField, ...]:
+        kept: tuple[CrmField, ...] | None = self._cache.get(self._name, "crm-fields")
+        return self._listing(loyalty_id, deadline).fields if kept is None else kept
+
+    def _known_tags(self, deadline: Deadline, *, fresh: bool) -> tuple[Tag, ...]:
+        kept: tuple[Tag, ...] | None = None if fresh else self._cache.get(self._name, "tags")
+        return self._read_tags(deadline) if kept is None else kept
+
+    def _read_tags(self, deadline: Deadline) -> tuple[Tag, ...]:
+        call = self._session.call("api", "GET", "/tags", params={"per_page": PAGE_SIZE})
+        tags = tuple(t for item in self._session.pages(call, deadline) if (t := Tag.parse(item)) is not None)
+        self._cache.put(self._name, "tags", tags)
+        return tags
+
+    # -- stores ---------------------------------------------------------------------------------------------------
+
+    def branches(self, deadline: Deadline) -> list[Branch]:
+        """See ``StoreLinkCrm.branches``."""
+        return self._stores.branches(deadline)
+
+    def find_integration(self, name: str, deadline: Deadline) -> int | None:
+        """See ``StoreLinkCrm.find_integration``; a configured ``integration_id`` is believed."""
+        return self._stores.find_integration(name, deadline)
+
+    def create_integration(self, name: str, deadline: Deadline) -> int:
+        """See ``StoreLinks.create_integration``."""
+        return self._stores.create_integration(name, deadline)
+
+    def links(self, integration_id: int, deadline: Deadline) -> list[StoreLink]:
+        """See ``StoreLinks.links``."""
+        return self._stores.links(integration_id, deadline)
+
+    def create_link(self, command: LinkStore, branch_id: str, integration_id: int, deadline: Deadline) -> StoreLink:
+        """See ``StoreLinks.create_link``."""
+        return self._stores.create_link(command, branch_id, integration_id, deadline)
+
+    # -- for operators --------------------------------------------------------------------------------------------
+
+    def probe(self, deadline: Deadline) -> list[Finding]:
+        """What of the vendor's prerequisites is there, by reading requests only; never raises the relay's errors."""
+        return probe(self._session, self._stores, deadline)
+
+    def authorize_url(self, state: str) -> str:
+        """The vendor's page on which the business allows access. Raises InvalidCommand for another kind of grant."""
+        self._needs_authorization()
+        return self._session.grants.authorize_url(state)
+
+    def authorize(self, code: str, deadline: Deadline) -> None:
+        """Exchange the code of that page and keep the tokens; also repairs a lost refresh token.
+
+        Raises CredentialsRefused for a code that is spent or of another application, StoreUnavailable, and
+        InvalidCommand for another kind of grant.
+        """
+        self._needs_authorization()
+        grants = self._session.grants
+        self._tokens.put(grants.key, grants.exchange(code, deadline))
+
+    def _needs_authorization(self) -> None:
+        if self._session.grants.type != "authorization_code":
+            raise InvalidCommand(
+                f"a connection with {self._session.grants.type} credentials needs no authorization",
+                problems=[FieldProblem("destination.credentials.type", "is not authorization_code")],
+            )
+
+
+def _contacts(made: Registration) -> CustomerRef:
+    """The customer of a registration, by what it sent."""
+    found = []
+    if "email" in made.body:
+        found.append(Identifier("email", made.body["email"]))
+    if "phone" in made.body and (e164 := to_e164(made.body["phone"], made.body["country_code"])):
+        found.append(Identifier("mobile", e164))
+    return CustomerRef(identifiers=tuple(found))

@@ -1,0 +1,222 @@
+"""From a command to the body of a CRM patch, with everything that is wrong named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from loyalty_relay.destinations.kangaroo.crm_fields import (
+    GENDERS,
+    CrmField,
+    Tag,
+    find_tag,
+    their_name,
+)
+from loyalty_relay.destinations.kangaroo.fields import email_problem, gender_word, is_date, national_phone
+from loyalty_relay.model.errors import FieldProblem
+from loyalty_relay.model.outcomes import Notice
+
+NOT_A_FIELD = "is not a CRM field of the destination"
+
+
+@dataclass(slots=True)
+class Patch:
+    """What to send: ``body`` in the vendor's names, ``sent`` in ours, and what was found on the way."""
+
+    body: dict[str, Any] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
+    problems: list[FieldProblem] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+
+class Patcher:
+    """Makes the patch of one command.
+
+    ``current`` are the customer's tags now, needed when single tags are added or removed, because the vendor replaces
+    the whole set. ``strict``: what the business has no place for is a problem; else it is left out with a notice, since
+    a shop sends more than a business has enabled.
+    """
+
+    def __init__(
+        self,
+        fields: Sequence[CrmField],
+        tags: Sequence[Tag],
+        current: Sequence[str],
+        *,
+        default_country: str | None,
+        strict: bool,
+    ) -> None:
+        self._fields = {each.name: each for each in fields}
+        self._tags = tags
+        self._current = current
+        self._country = default_country
+        self._strict = strict
+        self._patch = Patch()
+
+    def make(self, fields: Mapping[str, Any], replace_tags: tuple[str, ...] | None) -> Patch:
+        """The patch; nothing may be sent when it has problems."""
+        for name, value in fields.items():
+            if not name.startswith("tags."):
+                self._field(name, value)
+        wishes = {name.removeprefix("tags."): value for name, value in fields.items() if name.startswith("tags.")}
+        if wishes or replace_tags is not None:
+            self._set_tags(wishes, replace_tags)
+        return self._patch
+
+    # -- fields ---------------------------------------------------------------------------------------------------
+
+    def _field(self, name: str, value: Any) -> None:
+        theirs = their_name(name)
+        if theirs is None:
+            self._problem(name, "is not something this destination's CRM fields can carry")
+            return
+        known = self._place(name, theirs)
+        if known is None:
+            return
+        if value is None or value == "":
+            self._empty(name, known)
+            return
+        problem = self._put(name, known, value)
+        if problem is None:
+            self._patch.sent.append(name)
+        elif theirs == "gender" and not self._strict:
+            self._notice("gender_not_known", name)
+        else:
+            self._problem(name, problem)
+
+    def _place(self, name: str, theirs: str) -> CrmField | None:
+        """The field that can be written; otherwise the reason is noted."""
+        known = self._fields.get(theirs)
+        why = NOT_A_FIELD
+        if known is not None:
+            why = "is hidden in the destination's CRM settings" if known.hidden else ""
+            why = why or ("is read-only at the destination" if known.read_only else "")
+            if not why:
+                return known
+        if self._strict:
+            self._problem(name, why)
+        else:
+            self._notice("not_in_crm_fields", name)
+        return None
+
+    def _empty(self, name: str, known: CrmField) -> None:
+        if known.required and known.type != "checkbox":
+            if self._strict:
+                self._problem(name, "is required at the destination and cannot be emptied")
+            else:
+                self._notice("required_not_emptied", name)
+            return
+        self._patch.body[known.name] = False if known.type == "checkbox" else ""
+        self._patch.sent.append(name)
+
+    def _put(self, name: str, known: CrmField, value: Any) -> str | None:
+        """Put a value into the body; the problem with it if there is one."""
+        if known.name == "phone":
+            return self._put_phone(value)
+        if known.type == "checkbox":
+            return self._put_checkbox(known, value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and known.custom:
+            value = f"{value:g}" if isinstance(value, float) else str(value)
+        if not isinstance(value, str):
+            return "must be a text"
+        if known.name == "gender" or known.options:
+            return self._put_choice(known, value)
+        problem = self._checked(known, value)
+        if problem is None:
+            self._patch.body[known.name] = value
+        return problem
+
+    def _checked(self, known: CrmField, value: str) -> str | None:
+        if known.name == "email":
+            return email_problem(value)
+        if known.name == "birth_date" and not is_date(value):
+            return "must be a date such as 1990-12-31"
+        return "cannot be set: the destination's field takes several values" if known.type == "multi_select" else None
+
+    def _put_phone(self, value: Any) -> str | None:
+        found = national_phone(value, self._country) if isinstance(value, str) else None
+        if found is None:
+            return "must be a valid phone number with its country code"
+        self._patch.body["phone"] = found[0]
+        country = self._fields.get("country_code")
+        if country is None or not (country.hidden or country.read_only):
+            self._patch.body["country_code"] = found[1]
+        return None
+
+    def _put_checkbox(self, known: CrmField, value: Any) -> str | None:
+        words: Mapping[Any, bool] = {"true": True, "false": False}
+        if isinstance(value, str):
+            value = words.get(value.strip().lower(), value)
+        if not isinstance(value, bool):
+            return "must be true or false"
+        self._patch.body[known.name] = value
+        return None
+
+    def _put_choice(self, known: CrmField, value: str) -> str | None:
+        options = known.options or GENDERS
+        same: Callable[[str], str] = gender_word if known.name == "gender" else str.casefold
+        chosen = next((o for o in options if o == value), None)
+        chosen = chosen or next((o for o in options if same(o) == same(value)), None)
+        if chosen is None:
+            return f"must be one of {', '.join(options)}"
+        self._patch.body[known.name] = chosen
+        return None
+
+    # -- tags -----------------------------------------------------------------------------------------------------
+
+    def _set_tags(self, wishes: Mapping[str, Any], replace_tags: tuple[str, ...] | None) -> None:
+        known = self._fields.get("tags")
+        names = [f"tags.{name}" for name in wishes] + (["replace_tags"] if replace_tags is not None else [])
+        if known is None or known.hidden or known.read_only:
+            for name in names:
+                self._place(name, "tags")
+            return
+        wanted = list(self._current)
+        if replace_tags is not None:
+            wanted = []
+            for tag in replace_tags:
+                self._add(wanted, tag, "replace_tags")
+        for tag, value in wishes.items():
+            self._wish(wanted, tag, value)
+        if known.required and not wanted and not self._patch.problems:
+            if self._strict:
+                self._patch.problems.extend(
+                    FieldProblem(n, "is required at the destination: one tag must stay") for n in names
+                )
+            else:
+                for name in names:
+                    self._notice("required_not_emptied", name)
+            return
+        self._patch.sent.extend(f"tags.{name}" for name in wishes)
+        if replace_tags is not None:
+            self._patch.sent.append("tags")
+        # The same set again would change nothing, and needs no request.
+        if replace_tags is not None or set(wanted) != set(self._current):
+            self._patch.body["tags"] = [{"tag_name": name} for name in wanted]
+
+    def _wish(self, wanted: list[str], tag: str, value: Any) -> None:
+        if value is True:
+            self._add(wanted, tag, f"tags.{tag}")
+        elif value is False or value is None:
+            name = find_tag(tag, self._tags) or tag
+            if name in wanted:
+                wanted.remove(name)
+        else:
+            self._problem(f"tags.{tag}", "must be true or false")
+
+    def _add(self, wanted: list[str], tag: str, where: str) -> None:
+        name = find_tag(tag, self._tags)
+        if name is None:
+            said = "is not a tag of the destination" if where != "replace_tags" else f"has no such tag: {tag[:60]}"
+            self._problem(where, said)
+        elif name not in wanted:
+            wanted.append(name)
+
+    # -- what was found -------------------------------------------------------------------------------------------
+
+    def _problem(self, name: str, message: str) -> None:
+        self._patch.problems.append(FieldProblem(name, message))
+
+    def _notice(self, code: str, name: str) -> None:
+        self._patch.notices.append(Notice(code, "", name))

@@ -1,0 +1,97 @@
+"""Is everything there that Kangaroo's pages call a prerequisite? Only reading requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from loyalty_relay.destinations.base import Finding
+from loyalty_relay.destinations.kangaroo.customers import customer_id
+from loyalty_relay.destinations.kangaroo.linking import StoreLinks
+from loyalty_relay.destinations.kangaroo.session import Session
+from loyalty_relay.http.client import path_segment
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import CredentialsRefused, RelayError
+
+OPERATOR = "operator"
+BUSINESS = "business"
+VENDOR = "vendor"
+
+
+def probe(session: Session, stores: StoreLinks, deadline: Deadline) -> list[Finding]:
+    """One finding per prerequisite; a prerequisite that cannot be looked at fails with the error's own words."""
+    found = [_credentials(session, deadline)]
+    if found[0].ok:
+        found.append(_crm_fields(session, deadline))
+        found.append(_tags(session, deadline))
+    found.extend(_stores(stores, deadline))
+    return found
+
+
+def _looked(name: str, who: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except RelayError as error:
+        return Finding(name=name, ok=False, message=str(error), who=who)
+
+
+def _credentials(session: Session, deadline: Deadline) -> Finding:
+    def look() -> Finding:
+        try:
+            session.read(session.call("api", "GET", "/me"), deadline)
+        except CredentialsRefused as error:
+            if session.grants.type != "client_credentials":
+                raise
+            # They are made for the integrations host, which says below whether it takes them.
+            said = (
+                "client credentials link stores; to change customers too, give the connection credentials of type"
+                f" password or authorization_code ({error})"
+            )
+            return Finding(name="credentials", ok=None, message=said, who=OPERATOR)
+        return Finding(name="credentials", ok=True, message="application key and token are accepted", who=OPERATOR)
+
+    return _looked("credentials", OPERATOR, look)
+
+
+def _crm_fields(session: Session, deadline: Deadline) -> Finding:
+    def look() -> Finding:
+        ids = (customer_id(item) for item in session.page(session.call("api", "GET", "/customers"), deadline))
+        first = next((found for found in ids if found), None)
+        if first is None:
+            said = "cannot be seen before the business has its first customer"
+            return Finding(name="crm_fields", ok=None, message=said, who=BUSINESS)
+        fields = list(
+            session.pages(session.call("api", "GET", f"/customers/{path_segment(first)}/crm-fields"), deadline)
+        )
+        if not fields:
+            said = "no CRM field is visible: the vendor's CSR has to grant the CRM module, then enable the fields"
+            return Finding(name="crm_fields", ok=False, message=said, who=VENDOR)
+        return Finding(name="crm_fields", ok=True, message=f"{len(fields)} CRM fields are visible", who=BUSINESS)
+
+    try:
+        return look()
+    except CredentialsRefused as error:
+        said = f"CRM fields may not be read ({error}); the vendor's CSR has to grant the CRM module"
+        return Finding(name="crm_fields", ok=False, message=said, who=VENDOR)
+    except RelayError as error:
+        return Finding(name="crm_fields", ok=False, message=str(error), who=VENDOR)
+
+
+def _tags(session: Session, deadline: Deadline) -> Finding:
+    def look() -> Finding:
+        session.page(session.call("api", "GET", "/tags"), deadline)
+        return Finding(name="tags", ok=True, message="tags can be read", who=BUSINESS)
+
+    return _looked("tags", VENDOR, look)
+
+
+def _stores(stores: StoreLinks, deadline: Deadline) -> list[Finding]:
+    try:
+        branches = stores.branches(deadline)
+    except RelayError as error:
+        return [Finding(name="integrations_host", ok=False, message=str(error), who=OPERATOR)]
+    host = Finding(name="integrations_host", ok=True, message="the integrations host answers", who=OPERATOR)
+    virtual = sum(branch.virtual for branch in branches)
+    if virtual:
+        return [host, Finding(name="virtual_branch", ok=True, message=f"virtual branches: {virtual}", who=BUSINESS)]
+    said = "no virtual branch: check 'Virtual Branch Group' on a branch in the business portal"
+    return [host, Finding(name="virtual_branch", ok=False, message=said, who=BUSINESS)]

@@ -1,0 +1,312 @@
+"""Vendors' access tokens, shared by all executions and renewed by one at a time.
+
+Where a vendor's refresh token is good for one use (Kangaroo API blueprint: OAuth), two executions that refresh side by
+side lock each other out, and a pair that is used but not kept is lost with the process. Hence the order here:
+
+    cached and fresh ──► use it
+    in the secret and fresh (somebody else renewed it) ──► use it
+    take the lease ──► look again ──► obtain ──► write the secret ──► use it ──► give up the lease
+
+Who does not get the lease waits a moment and looks again, then asks to be retried. A process that dies after ``obtain``
+and before the write leaves the lease to run out; what the next one does then is the business of its ``obtain``.
+
+Secrets Manager keeps every version for a day and refuses more than a hundred young ones, so this store is for tokens
+that live for a quarter of an hour or longer (AWS docs: Secrets Manager quotas).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import LeaseBusy, RelayError, StoreUnavailable
+from loyalty_relay.storage.aws import error_code, failures
+from loyalty_relay.storage.digests import Digests
+from loyalty_relay.telemetry import observability
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LEASE_SECONDS = 40.0
+"""How long a renewal may hold the others off; longer than the longest renewal."""
+
+RENEWAL_SECONDS = 30.0
+"""The most that one renewal may take, so that it ends inside its lease."""
+
+WAIT_SECONDS = 2.0
+"""How long one waits for somebody else's renewal before asking to be retried."""
+
+EARLY_SECONDS = 120.0
+EARLY_SHARE = 0.1
+"""A token is renewed this long, or this share of its life, before it ends, whichever is less."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """An access token and what renews it. Times are epoch seconds; ``expires_at`` None: it is not known to end."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    obtained_at: float = 0.0
+    expires_at: float | None = None
+
+    def fresh(self, now: float) -> bool:
+        """Whether it is good for a request now, and for some time after."""
+        if self.expires_at is None:
+            return True
+        life = max(self.expires_at - self.obtained_at, 0.0)
+        return now < self.expires_at - min(EARLY_SECONDS, life * EARLY_SHARE)
+
+    def alive(self, now: float) -> bool:
+        return self.expires_at is None or now < self.expires_at
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> TokenSet | None:
+        """None when the text is not a token set: then there is none, and a new one is obtained."""
+        try:
+            data = json.loads(text)
+            access, refresh = data["access_token"], data.get("refresh_token")
+            expires = data.get("expires_at")
+            if not isinstance(access, str) or not (refresh is None or isinstance(refresh, str)):
+                return None
+            return cls(
+                access, refresh, float(data.get("obtained_at") or 0), None if expires is None else float(expires)
+            )
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+Obtain = Callable[[TokenSet | None, Deadline], TokenSet]
+"""Asks the vendor for tokens, given the ones there are."""
+
+
+class Tokens(Protocol):
+    """Where a client gets its access tokens from."""
+
+    def get(self, key: str, obtain: Obtain, deadline: Deadline, *, rejected: str | None = None) -> tuple[str, bool]:
+        """An access token, and whether it was obtained just now by this call.
+
+        ``key``: whose token. ``rejected``: an access token that the vendor refuses, which is therefore not given again.
+        Raises LeaseBusy while somebody else renews it, StoreUnavailable, and what ``obtain`` raises.
+        """
+        ...
+
+    def put(self, key: str, tokens: TokenSet) -> None:
+        """Keep tokens that were obtained elsewhere. Raises StoreUnavailable."""
+        ...
+
+
+class TokenStore:
+    """Tokens in one secret per key, with a lease in the state table. Safe to use from several threads.
+
+    ``secrets`` and ``dynamodb`` are botocore clients. ``owner`` tells this process from all others. ``random`` returns
+    numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        secrets: Any,
+        dynamodb: Any,
+        *,
+        table: str,
+        prefix: str,
+        digests: Digests,
+        owner: str,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        random: Callable[[], float],
+    ) -> None:
+        self._secrets = secrets
+        self._dynamodb = dynamodb
+        self._table = table
+        self._prefix = prefix
+        self._digests = digests
+        self._owner = owner
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._known: dict[str, TokenSet] = {}
+        self._unsaved: dict[str, TokenSet] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def name(self, key: str) -> str:
+        """The secret's name. A key may hold a user name, so that the name is a digest of it."""
+        return f"{self._prefix}/tokens/{self._digest(key)}"
+
+    def get(self, key: str, obtain: Obtain, deadline: Deadline, *, rejected: str | None = None) -> tuple[str, bool]:
+        """See ``Tokens.get``."""
+        known = self._known.get(key)
+        if known is not None and self._usable(known, rejected):
+            return known.access_token, False
+        with self._alone(key, deadline):
+            return self._renewed(key, obtain, deadline, rejected)
+
+    def put(self, key: str, tokens: TokenSet) -> None:
+        """See ``Tokens.put``."""
+        self._write(self.name(key), tokens)
+        self._unsaved.pop(key, None)
+        self._known[key] = tokens
+
+    def read(self, key: str) -> TokenSet | None:
+        """What the secret holds now; None when there is no such secret. Raises StoreUnavailable."""
+        try:
+            found = self._secrets.get_secret_value(SecretId=self.name(key))
+        except failures() as error:
+            if error_code(error) == "ResourceNotFoundException":
+                return None
+            raise StoreUnavailable(f"the tokens cannot be read ({error_code(error)})") from None
+        return TokenSet.from_json(found.get("SecretString") or "")
+
+    # -- one at a time --------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _alone(self, key: str, deadline: Deadline) -> Iterator[None]:
+        """One thread of this process at a time; the others find its result in the cache."""
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        if not lock.acquire(timeout=max(0.0, min(RENEWAL_SECONDS, deadline.remaining()))):
+            raise LeaseBusy("the access token is being renewed", retry_after=1.0)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _renewed(self, key: str, obtain: Obtain, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
+        if (found := self._shared(key, rejected)) is not None:
+            return found.access_token, False
+        waited, pause = 0.0, 0.1
+        while not self._take(key):
+            left = min(WAIT_SECONDS - waited, deadline.remaining())
+            if left <= 0:
+                return self._better_than_nothing(key, rejected), False
+            nap = min(pause * (1 + self._random()), left)
+            self._sleep(nap)
+            waited, pause = waited + nap, pause * 2
+            if (found := self._shared(key, rejected)) is not None:
+                return found.access_token, False
+        return self._renew(key, obtain, deadline, rejected)
+
+    def _renew(self, key: str, obtain: Obtain, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
+        """Under the lease. It is kept, to run out, when tokens were obtained that could not be written."""
+        kept = False
+        try:
+            # Somebody may have renewed it between our look and our lease.
+            stored = self.read(key)
+            unsaved = self._unsaved.get(key)
+            if unsaved is None and stored is not None and self._usable(stored, rejected):
+                self._known[key] = stored
+                return stored.access_token, False
+            if unsaved is None or not self._usable(unsaved, rejected):
+                within = Deadline(
+                    deadline.clock() + min(deadline.remaining(), RENEWAL_SECONDS),
+                    deadline.clock,
+                )
+                try:
+                    unsaved = obtain(unsaved or stored, within)
+                except RelayError as error:
+                    observability.count("TokenRefreshFailed", reason=error.reason)
+                    raise
+            self._unsaved[key] = unsaved
+            kept = True
+            self._write(self.name(key), unsaved)
+            kept = False
+            del self._unsaved[key]
+            self._known[key] = unsaved
+            return unsaved.access_token, True
+        finally:
+            if not kept:
+                self._give_up(key)
+
+    def _shared(self, key: str, rejected: str | None) -> TokenSet | None:
+        """What another thread or execution may have obtained meanwhile."""
+        known = self._known.get(key)
+        if known is not None and self._usable(known, rejected):
+            return known
+        if key in self._unsaved:
+            return None
+        stored = self.read(key)
+        if stored is not None and self._usable(stored, rejected):
+            self._known[key] = stored
+            return stored
+        return None
+
+    def _usable(self, tokens: TokenSet, rejected: str | None) -> bool:
+        return tokens.access_token != rejected and tokens.fresh(self._clock())
+
+    def _better_than_nothing(self, key: str, rejected: str | None) -> str:
+        """A token that is due for renewal, but still alive, serves while somebody else takes long."""
+        known = self._known.get(key)
+        if known is not None and known.access_token != rejected and known.alive(self._clock()):
+            return known.access_token
+        raise LeaseBusy("another execution is renewing the access token", retry_after=1.0)
+
+    # -- the stores -----------------------------------------------------------------------------------------------
+
+    def _digest(self, key: str) -> str:
+        # Hexadecimal, because a secret's name must not end in a hyphen and six characters (AWS docs: CreateSecret).
+        return hashlib.sha256(self._digests.identity("", "destination", key).encode()).hexdigest()[:32]
+
+    def _take(self, key: str) -> bool:
+        now = self._clock()
+        try:
+            self._dynamodb.put_item(
+                TableName=self._table,
+                Item={
+                    "pk": {"S": f"token#{self._digest(key)}"},
+                    "holder": {"S": self._owner},
+                    "held_until": {"N": f"{now + LEASE_SECONDS:.3f}"},
+                    "expires_at": {"N": str(int(now + 86_400))},
+                },
+                ConditionExpression="attribute_not_exists(pk) OR held_until < :now OR holder = :me",
+                ExpressionAttributeValues={":now": {"N": f"{now:.3f}"}, ":me": {"S": self._owner}},
+            )
+        except failures() as error:
+            if error_code(error) == "ConditionalCheckFailedException":
+                return False
+            raise StoreUnavailable(f"the lease on the tokens cannot be taken ({error_code(error)})") from None
+        return True
+
+    def _give_up(self, key: str) -> None:
+        """Best effort: a lease that cannot be given up runs out."""
+        try:
+            self._dynamodb.delete_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"token#{self._digest(key)}"}},
+                ConditionExpression="holder = :me",
+                ExpressionAttributeValues={":me": {"S": self._owner}},
+            )
+        except failures():
+            return
+
+    def _write(self, name: str, tokens: TokenSet) -> None:
+        """Write the secret, three tries: what is not written may be lost for good."""
+        text = tokens.to_json()
+        why = ""
+        for attempt in range(3):
+            if attempt:
+                self._sleep(0.1 * 2**attempt * (1 + self._random()))
+            try:
+                self._write_once(name, text)
+            except failures() as error:
+                why = error_code(error)
+            else:
+                return
+        raise StoreUnavailable(f"the tokens cannot be written ({why})")
+
+    def _write_once(self, name: str, text: str) -> None:
+        try:
+            self._secrets.put_secret_value(SecretId=name, SecretString=text)
+        except failures() as error:
+            if error_code(error) != "ResourceNotFoundException":
+                raise
+            self._secrets.create_secret(Name=name, SecretString=text, Description="Access tokens of a destination")

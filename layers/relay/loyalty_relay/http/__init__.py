@@ -1,0 +1,4 @@
+"""The HTTP client: deadlines, size limits, decompression, pacing.
+
+Imports model.
+"""

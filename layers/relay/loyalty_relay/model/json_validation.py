@@ -1,0 +1,143 @@
+"""Reading untrusted JSON into typed values, collecting every problem by its dotted path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from loyalty_relay.model.errors import FieldProblem
+
+T = TypeVar("T")
+
+
+class Reader:
+    """One JSON object under a path. Values of the wrong type, missing values and unknown names become problems, not
+    exceptions.
+
+    The getters return a usable default after noting a problem, so one pass names everything that is wrong.
+    """
+
+    def __init__(self, data: Any, path: str = "", problems: list[FieldProblem] | None = None) -> None:
+        self.path = path
+        self.problems: list[FieldProblem] = [] if problems is None else problems
+        self._seen: set[str] = set()
+        if not isinstance(data, Mapping):
+            self.problem("", "must be an object")
+            data = {}
+        self._data: Mapping[str, Any] = data
+
+    def problem(self, name: str, message: str) -> None:
+        where = ".".join(part for part in (self.path, name) if part) or "(document)"
+        self.problems.append(FieldProblem(where, message))
+
+    def has(self, name: str) -> bool:
+        return self._data.get(name) is not None
+
+    def raw(self, name: str) -> Any:
+        self._seen.add(name)
+        return self._data.get(name)
+
+    def _typed(self, name: str, kind: type[T], what: str, default: T | None, required: bool) -> T | None:
+        value = self.raw(name)
+        if value is None:
+            if required:
+                self.problem(name, "is required")
+            return default
+        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+            self.problem(name, f"must be {what}")
+            return default
+        return value
+
+    def text(self, name: str, *, max_length: int = 4096, header: bool = False) -> str:
+        """A required text that is not empty. ``header``: it travels in one, so that it must be printable ASCII."""
+        value = self._typed(name, str, "a text", None, True)
+        return self._sized(name, value, max_length, header) or ""
+
+    def optional_text(
+        self, name: str, default: str | None = None, *, max_length: int = 4096, header: bool = False
+    ) -> str | None:
+        return self._sized(name, self._typed(name, str, "a text", default, False), max_length, header)
+
+    def _sized(self, name: str, value: str | None, max_length: int, header: bool) -> str | None:
+        if value is not None and not value.strip():
+            self.problem(name, "must not be empty")
+        if value is not None and len(value) > max_length:
+            self.problem(name, f"must have at most {max_length} characters")
+        if header and value is not None and not (value.isascii() and value.isprintable()):
+            self.problem(name, "must be a text of printable ASCII characters: it travels in a header")
+        return value
+
+    def choice(self, name: str, choices: Iterable[str], default: str | None = None) -> str:
+        value = self._typed(name, str, "a text", default, default is None)
+        allowed = tuple(choices)
+        if value is not None and value not in allowed:
+            self.problem(name, f"must be one of {', '.join(allowed)}")
+        return value if value in allowed else (default or allowed[0])
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        return bool(self._typed(name, bool, "true or false", default, False))
+
+    def number(self, name: str, default: float, *, minimum: float, maximum: float) -> float:
+        value = self._typed(name, (int, float), "a number", default, False)  # type: ignore[arg-type]
+        if not isinstance(value, int | float):
+            return default
+        if not minimum <= value <= maximum:
+            self.problem(name, f"must be between {minimum:g} and {maximum:g}")
+            return default
+        return value
+
+    def whole(self, name: str, *, minimum: int = 0, maximum: int = 2**53) -> int | None:
+        value = self._typed(name, int, "a whole number", None, False)
+        if value is not None and not minimum <= value <= maximum:
+            self.problem(name, f"must be between {minimum} and {maximum}")
+            return None
+        return value
+
+    def texts(self, name: str, *, required: bool = False) -> tuple[str, ...]:
+        value = self._typed(name, list, "a list of texts", None, required)
+        if value is None:
+            return ()
+        out = []
+        for index, item in enumerate(value):
+            if isinstance(item, str) and item.strip():
+                out.append(item)
+            else:
+                self.problem(f"{name}.{index}", "must be a text that is not empty")
+        if required and not out:
+            self.problem(name, "must not be empty")
+        return tuple(out)
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        value = self._typed(name, dict, "an object", None, False)
+        return dict(value or {})
+
+    def object(self, name: str, *, required: bool = False) -> Reader:
+        value = self.raw(name)
+        if value is None and required:
+            self.problem(name, "is required")
+        return Reader({} if value is None else value, self._join(name), self.problems)
+
+    def objects(self, name: str) -> Iterator[Reader]:
+        value = self._typed(name, list, "a list of objects", None, False)
+        for index, item in enumerate(value or ()):
+            yield Reader(item, self._join(f"{name}.{index}"), self.problems)
+
+    def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
+        """An optional text given to ``parse``; its ValueError becomes the problem's message."""
+        value = self.optional_text(name)
+        if value is None:
+            return None
+        try:
+            return parse(value)
+        except ValueError as error:
+            self.problem(name, str(error))
+            return None
+
+    def done(self) -> None:
+        """Names every member that nobody asked for."""
+        for name in self._data:
+            if name not in self._seen:
+                self.problem(str(name), "is not a known name here")
+
+    def _join(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name

@@ -1,1 +1,0 @@
-"""The operations: a command goes in, an outcome comes out, whoever triggered it."""

@@ -1,0 +1,243 @@
+"""The circuit of a destination: while it is known to be down nothing is sent to it, and nothing is burnt on it.
+
+Closed is the absence of an item: healthy traffic reads once in five seconds per process and writes nothing. Failures
+are counted in the process; the one who counts to the threshold writes the item for everybody. When its time is over,
+one conditional write elects the prober; the probe's success deletes the item.
+
+This is not the circuit breaker of Powertools, which works much the same way: its clock cannot be given, it opens by
+count only (refused credentials must open at once), it wraps a function where here check and verdict lie apart, a probe
+that ends without a verdict holds its half-open state until the lease ends, and callers are not told when to come back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random as random_module
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from loyalty_relay.model.errors import (
+    CircuitOpen,
+    ConnectionFailed,
+    CredentialsRefused,
+    RelayError,
+    StoreUnavailable,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from loyalty_relay.storage.table import Contended, Item, Refused, Table
+
+THRESHOLD = 5
+"""Failures in a row, in one process, that open the circuit."""
+CACHED_SECONDS = 5.0
+FIRST_OPEN = 10.0
+LONGEST_OPEN = 60.0
+"""The circuit stays open for FIRST_OPEN seconds, then twice as long after each failed probe, up to this."""
+CREDENTIALS_OPEN = 60.0
+PROBE_SECONDS = 10.0
+"""A prober that has not said anything for so long is replaced."""
+LONGEST_WAIT = 900.0
+KEPT_SECONDS = 7 * 86_400
+MOST_CACHED = 1000
+
+OUTAGES = (ConnectionFailed, UpstreamTimeout, UpstreamUnavailable)
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitState:
+    """An open circuit. Times are epoch seconds."""
+
+    opened_at: float
+    open_until: float
+    """When a probe may be sent."""
+    reason: str
+    openings: int
+    """1, and one more for each probe that failed."""
+    probe_until: float = 0.0
+
+
+class Circuit:
+    """The circuits of all destinations. Safe for threads. Its own table failing never stops traffic."""
+
+    def __init__(
+        self,
+        dynamodb: Any,
+        table: str,
+        *,
+        clock: Callable[[], float],
+        random: Callable[[], float] = random_module.random,
+        new_token: Callable[[], str] = lambda: uuid4().hex,
+    ) -> None:
+        self._table = Table(dynamodb, table)
+        self._clock = clock
+        self._random = random
+        self._new_token = new_token
+        self._lock = threading.Lock()
+        self._failures: dict[str, int] = {}
+        self._probes: dict[str, str] = {}
+        self._cache: dict[str, tuple[float, CircuitState | None]] = {}
+
+    def check(self, destination: str) -> None:
+        """Let a command pass, or raise CircuitOpen with the seconds to wait.
+
+        The wait grows with the age of the outage, up to a quarter of an hour, and is spread: a message that waits for
+        a destination for a day is received a few hundred times at most, and somebody always comes soon to probe.
+        The one who passes while the circuit is open is the probe, and owes ``success`` or ``failure``.
+        """
+        state = self._read(destination)
+        if state is None:
+            return
+        now = self._clock()
+        if now < state.open_until:
+            raise CircuitOpen(retry_after=self._wait(state, now))
+        token = self._new_token()
+        try:
+            self._table.update(
+                {"pk": _pk(destination)},
+                "SET probe = :token, probe_until = :until",
+                condition=(
+                    "attribute_exists(pk) AND open_until <= :now"
+                    " AND (attribute_not_exists(probe_until) OR probe_until <= :now)"
+                ),
+                values={":token": token, ":until": now + PROBE_SECONDS, ":now": now},
+            )
+        except Refused as refused:
+            found = _state(refused.item)
+            self._remember(destination, found)
+            if found is None:
+                return
+            # A probe is usually decided within a second or two.
+            left = found.probe_until - now if found.probe_until > now else found.open_until - now
+            raise CircuitOpen(retry_after=max(left, 1.0)) from None
+        except (Contended, StoreUnavailable):
+            return
+        with self._lock:
+            self._probes[destination] = token
+
+    def success(self, destination: str) -> None:
+        """The destination answered. Closes the circuit when this process holds the probe; else costs nothing."""
+        with self._lock:
+            self._failures.pop(destination, None)
+            token = self._probes.pop(destination, None)
+        if token is None:
+            return
+        try:
+            self._table.delete({"pk": _pk(destination)}, condition="probe = :token", values={":token": token})
+        except (Refused, Contended, StoreUnavailable):
+            return
+        self._remember(destination, None)
+
+    def failure(self, destination: str, error: RelayError) -> None:
+        """Something went wrong; whether it says anything about the destination is decided here.
+
+        Refused credentials open the circuit at once, an outage when it is the fifth in a row or the probe's. Anything
+        else (our own pacing, a lease, our tables) says nothing, and frees the probe for somebody else.
+        """
+        with self._lock:
+            token = self._probes.pop(destination, None)
+            if isinstance(error, OUTAGES):
+                self._failures[destination] = self._failures.get(destination, 0) + 1
+            reached = self._failures.get(destination, 0) >= THRESHOLD
+        if isinstance(error, CredentialsRefused) or (isinstance(error, OUTAGES) and (reached or token is not None)):
+            self._open(destination, error)
+        elif token is not None:
+            self._free(destination, token)
+
+    def unused(self, destination: str) -> None:
+        """The command ended without asking the destination anything: a probe is for somebody else."""
+        with self._lock:
+            token = self._probes.pop(destination, None)
+        if token is not None:
+            self._free(destination, token)
+
+    def states(self, destinations: Iterable[str]) -> dict[str, CircuitState]:
+        """The open circuits among these destinations, as they are now. Raises StoreUnavailable."""
+        found = ((d, _state(self._table.get({"pk": _pk(d)}))) for d in dict.fromkeys(destinations))
+        return {destination: state for destination, state in found if state is not None}
+
+    def _open(self, destination: str, error: RelayError) -> None:
+        now = self._clock()
+        with self._lock:
+            self._failures.pop(destination, None)
+            known = self._cache.get(destination, (0.0, None))[1]
+        openings = known.openings + 1 if known else 1
+        refused = isinstance(error, CredentialsRefused)
+        lasts = CREDENTIALS_OPEN if refused else min(FIRST_OPEN * 2.0 ** min(openings - 1, 10), LONGEST_OPEN)
+        asked = getattr(error, "retry_after", None)
+        if asked is not None:
+            lasts = min(max(lasts, asked), LONGEST_WAIT)
+        state = CircuitState(known.opened_at if known else now, now + lasts, error.reason, openings)
+        try:
+            self._table.update(
+                {"pk": _pk(destination)},
+                "SET opened_at = if_not_exists(opened_at, :now), open_until = :until, reason = :reason,"
+                " openings = :openings, expires_at = :expires REMOVE probe, probe_until",
+                # What other requests under way report of the same outage does not count as failed probes.
+                condition="attribute_not_exists(open_until) OR open_until <= :now",
+                values={
+                    ":now": now,
+                    ":until": state.open_until,
+                    ":reason": error.reason,
+                    ":openings": openings,
+                    ":expires": int(now) + KEPT_SECONDS,
+                },
+            )
+        except Refused as found:
+            self._remember(destination, _state(found.item))
+        except (Contended, StoreUnavailable):
+            return
+        else:
+            self._remember(destination, state)
+
+    def _free(self, destination: str, token: str) -> None:
+        try:
+            self._table.update(
+                {"pk": _pk(destination)},
+                "REMOVE probe, probe_until",
+                condition="probe = :token",
+                values={":token": token},
+            )
+        except (Refused, Contended, StoreUnavailable):
+            return
+
+    def _read(self, destination: str) -> CircuitState | None:
+        with self._lock:
+            cached = self._cache.get(destination)
+        if cached is not None and self._clock() - cached[0] < CACHED_SECONDS:
+            return cached[1]
+        try:
+            state = _state(self._table.get({"pk": _pk(destination)}))
+        except StoreUnavailable:
+            return None
+        self._remember(destination, state)
+        return state
+
+    def _remember(self, destination: str, state: CircuitState | None) -> None:
+        with self._lock:
+            if len(self._cache) >= MOST_CACHED:
+                self._cache.clear()
+            self._cache[destination] = (self._clock(), state)
+
+    def _wait(self, state: CircuitState, now: float) -> float:
+        longest = max(state.open_until - now, min((now - state.opened_at) / 4, LONGEST_WAIT))
+        return max(state.open_until - now, longest * (0.5 + self._random() / 2))
+
+
+def _pk(destination: str) -> str:
+    # The key names the account that we log in with; a tool that has the connection finds the item all the same.
+    return "B#" + hashlib.sha256(destination.encode()).hexdigest()[:32]
+
+
+def _state(item: Item | None) -> CircuitState | None:
+    if item is None or "open_until" not in item:
+        return None
+    return CircuitState(
+        opened_at=float(item["opened_at"]),
+        open_until=float(item["open_until"]),
+        reason=str(item.get("reason", "")),
+        openings=int(item.get("openings", 1)),
+        probe_until=float(item.get("probe_until", 0.0)),
+    )

@@ -1,0 +1,173 @@
+"""The journal: what happened to each command, so that "what became of this customer's event?" has an answer.
+
+One item per delivery and position, kept 90 days. It holds no personal data: customers stand in it as keyed hashes,
+fields by name only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from loyalty_relay.model.outcomes import Result
+from loyalty_relay.storage.table import Item, Refused, Table
+
+KEPT_DAYS = 90
+INGEST = "ingest"
+"""The operation of entries about deliveries that led to no command."""
+BY_CONNECTION = "by_connection"
+BY_CUSTOMER = "by_customer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """What became of one command of one delivery. Times are epoch seconds, except ``occurred_at``."""
+
+    delivery_id: str
+    position: int = 0
+    connection: str
+    result: Result
+    reason: str = ""
+    source: str = ""
+    topic: str = ""
+    event_id: str = ""
+    operation: str = ""
+    customer: str = ""
+    """Keyed hash of the customer (``Hold.customer``); empty where no customer is concerned."""
+    loyalty_id: str | None = None
+    codes: tuple[str, ...] = ()
+    """Codes of notices."""
+    fields: tuple[str, ...] = ()
+    """Names of the fields that were sent."""
+    attempt: int = 0
+    """The number of the redrive, as in the envelope."""
+    attempts: int = 1
+    """How often the command was received so far."""
+    occurred_at: str = ""
+    """The source's event time (``instant`` text)."""
+    received_at: float = 0.0
+    finished_at: float = 0.0
+    request_id: str | None = None
+    code: str | None = None
+    """The vendor's error code."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """Further short texts without personal data."""
+
+    def to_item(self) -> Item:
+        """The entry as the table holds it, with the keys of both indexes."""
+        day = datetime.fromtimestamp(self.received_at, UTC)
+        item: Item = {
+            "connection_day": f"{self.connection}#{day:%Y-%m-%d}",
+            "sort": f"{self.delivery_id}#{self.position:05d}",
+            "expires_at": int((day + timedelta(days=KEPT_DAYS)).timestamp()),
+        }
+        for member in fields(self):
+            value = getattr(self, member.name)
+            # Empty texts are left out: an empty index key is refused, and absent says the same.
+            if value in (None, "", (), {}):
+                continue
+            item[member.name] = value.value if isinstance(value, Result) else value
+        return item
+
+    @classmethod
+    def from_item(cls, item: Item) -> JournalEntry:
+        given = {f.name: item[f.name] for f in fields(cls) if f.name in item}
+        given["result"] = Result(given["result"])
+        for name in ("codes", "fields"):
+            given[name] = tuple(given.get(name, ()))
+        for name in ("received_at", "finished_at"):
+            given[name] = float(given.get(name, 0))
+        return cls(**given)
+
+
+class Journal:
+    """The journal's table."""
+
+    def __init__(self, dynamodb: Any, table: str, *, clock: Callable[[], float]) -> None:
+        self._table = Table(dynamodb, table)
+        self._clock = clock
+
+    def put(self, entry: JournalEntry) -> dict[str, Any]:
+        """The write of an entry as an action of a transaction; its condition fails where ``write`` would not write."""
+        return self._table.action("Put", entry.to_item(), **_unless_final(entry))
+
+    def write(self, entry: JournalEntry) -> bool:
+        """Write an entry; False when a final one stands there.
+
+        A retrying entry is replaced in place. The first final result stays, whatever a late copy of the message says;
+        only a redrive writes over it: that of a command by its higher ``attempt``, and that of a delivery that ingest
+        parked raw by being no command before.
+        """
+        try:
+            self._table.put(entry.to_item(), **_unless_final(entry))
+        except Refused:
+            return False
+        return True
+
+    def retrying(self, entry: JournalEntry, *, waiting: float) -> float:
+        """Note an attempt that will be repeated; the seconds of counted waits so far, with this one's ``waiting``.
+
+        One request: the item itself counts attempts and waits. Where a final entry stands, nothing is noted and 0 is
+        returned.
+        """
+        item = entry.to_item()
+        keys = {name: item.pop(name) for name in ("delivery_id", "position")}
+        item.pop("attempts", None)
+        unless = _unless_final(entry)
+        names = {f"#m{i}": name for i, name in enumerate(item)} | unless["names"]
+        values = {f":m{i}": value for i, value in enumerate(item.values())} | unless["values"]
+        sets = ", ".join(f"#m{i} = :m{i}" for i in range(len(item)))
+        try:
+            before = self._table.update(
+                keys,
+                f"SET {sets} ADD attempts :one, tried :waiting",
+                condition=unless["condition"],
+                names=names,
+                values=values | {":one": 1, ":waiting": round(waiting, 3)},
+            )
+        except Refused:
+            return 0.0
+        return float((before or {}).get("tried", 0)) + waiting
+
+    def show(self, delivery_id: str) -> list[JournalEntry]:
+        """All entries of a delivery, by position."""
+        return [JournalEntry.from_item(i) for i in self._table.query(None, "delivery_id", delivery_id, limit=10_000)]
+
+    def by_customer(self, customer: str, *, limit: int = 50) -> list[JournalEntry]:
+        """The entries of one customer, by keyed hash, newest delivery first."""
+        items = self._table.query(BY_CUSTOMER, "customer", customer, limit=limit, newest_first=True)
+        return [JournalEntry.from_item(item) for item in items]
+
+    def list(
+        self, connection: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = 50
+    ) -> list[JournalEntry]:
+        """A connection's entries, newest delivery first. Without ``since``: of the last seven days."""
+        last = (until or datetime.fromtimestamp(self._clock(), UTC)).astimezone(UTC).date()
+        first = since.astimezone(UTC).date() if since else last - timedelta(days=6)
+        first = max(first, last - timedelta(days=KEPT_DAYS + 1))
+        found: list[JournalEntry] = []
+        while last >= first and len(found) < limit:
+            key = f"{connection}#{last:%Y-%m-%d}"
+            rest = limit - len(found)
+            items = self._table.query(BY_CONNECTION, "connection_day", key, limit=rest, newest_first=True)
+            found += [JournalEntry.from_item(item) for item in items]
+            last -= timedelta(days=1)
+        return found
+
+
+def _unless_final(entry: JournalEntry) -> dict[str, Any]:
+    return {
+        "condition": (
+            "attribute_not_exists(delivery_id) OR #attempt < :attempt OR (#attempt = :attempt AND (#result = :retrying"
+            " OR (#result = :parked AND #operation = :ingest)))"
+        ),
+        "names": {"#attempt": "attempt", "#result": "result", "#operation": "operation"},
+        "values": {
+            ":attempt": entry.attempt,
+            ":retrying": Result.RETRYING.value,
+            ":parked": Result.PARKED.value,
+            ":ingest": INGEST,
+        },
+    }

@@ -1,0 +1,242 @@
+"""Pacing: all executions together stay below a destination's published limits, and use them.
+
+One item per destination and API holds the slots of the last window (``slots``). A write that is conditional on its
+revision reserves the slots of a whole batch; the threads of the batch then share them without asking again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import RateLimited, StoreUnavailable
+from loyalty_relay.reliability.sliding_window import LONGEST_WAIT, SLACK, Granted, Ledger, Rate
+from loyalty_relay.storage.table import Contended, Item, Refused, Table
+
+TRIES = 10
+LATE_SECONDS = SLACK / 2
+"""A slot is not used later than this after its time; the other half of the slack is for the way to the vendor."""
+PENALTY_SECONDS = 5.0
+"""For a vendor that refuses without saying how long."""
+KEPT_SECONDS = 86_400
+CONTENDED_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What this process holds of one API's slots."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    counting: threading.Lock = field(default_factory=threading.Lock)
+    waiting: int = 0
+    """Threads that want a slot now."""
+    fresh: bool = True
+    """No slot was reserved since the batch began."""
+    slots: deque[float] = field(default_factory=deque)
+    waits: deque[float] = field(default_factory=deque)
+    """Moments until which further threads of the batch should wait."""
+    unused: list[float] = field(default_factory=list)
+    blocked: float = 0.0
+    revision: int | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+    """As last seen in the table."""
+
+
+class Pacing:
+    """The limiters of all destinations, in the state table. ``clock``: epoch seconds."""
+
+    def __init__(
+        self, dynamodb: Any, table: str, *, clock: Callable[[], float], sleep: Callable[[float], None]
+    ) -> None:
+        self._table = Table(dynamodb, table)
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._queues: dict[tuple[str, str], _Queue] = {}
+
+    def limiter(
+        self, destination: str, limits: Mapping[str, float | Rate], *, batch: Callable[[], int] = lambda: 1
+    ) -> PacedLimiter:
+        """The limits of one destination by API, as clients ask for them; a number is requests per minute.
+        ``batch``: how many records run side by side.
+        """
+        return PacedLimiter(self, destination, limits, batch)
+
+    def acquire(self, destination: str, api: str, rate: Rate | None, batch: int, deadline: Deadline) -> None:
+        """Wait for a slot of ``api``, for two seconds at most.
+
+        Raises RateLimited with the seconds to wait when there is none so soon, without using one up;
+        DeadlineTooShort when the invocation ends before the slot; StoreUnavailable.
+        """
+        queue = self._queue(destination, api)
+        now = self._clock()
+        if now < queue.blocked:
+            raise RateLimited(retry_after=queue.blocked - now)
+        if rate is None:
+            return
+        with queue.counting:
+            queue.waiting += 1
+        try:
+            with queue.lock:
+                slot = self._slot(queue, _pk(destination, api), rate, batch)
+        finally:
+            with queue.counting:
+                queue.waiting -= 1
+        wait = slot - self._clock()
+        if wait <= 0:
+            return
+        try:
+            deadline.require(wait)
+        except BaseException:
+            with queue.lock:
+                queue.unused.append(slot)
+            raise
+        self._sleep(wait)
+
+    def penalise(self, destination: str, api: str, retry_after: float | None) -> None:
+        """The vendor refused for its limit: no slot of ``api`` before so many seconds, for anybody. Never raises."""
+        seconds = min(PENALTY_SECONDS if retry_after is None else max(retry_after, 0.0), LONGEST_WAIT)
+        until = self._clock() + seconds
+        queue = self._queue(destination, api)
+        with queue.lock:
+            queue.blocked = max(queue.blocked, until)
+            queue.unused += queue.slots
+            queue.slots.clear()
+        try:
+            self._table.update(
+                {"pk": _pk(destination, api)},
+                "SET blocked = :until, expires_at = :expires ADD revision :one",
+                condition="attribute_not_exists(blocked) OR blocked < :until",
+                values={":until": until, ":expires": int(until) + KEPT_SECONDS, ":one": 1},
+            )
+        except (Refused, Contended, StoreUnavailable):
+            return
+
+    def give_back(self) -> None:
+        """The batch is over: what it reserved and did not use is free again. Never raises."""
+        with self._lock:
+            queues = list(self._queues.items())
+        for (destination, api), queue in queues:
+            with queue.lock:
+                queue.fresh = True
+                queue.waits.clear()
+                unused = (*queue.unused, *queue.slots)
+                queue.unused.clear()
+                queue.slots.clear()
+                if unused:
+                    self._return(queue, _pk(destination, api), unused)
+
+    def _return(self, queue: _Queue, pk: str, unused: tuple[float, ...]) -> None:
+        try:
+            self._change(queue, pk, lambda ledger: ledger.returned(unused))
+        except (StoreUnavailable, RateLimited):
+            # They stay counted as used: less than the limit for a minute, never more.
+            return
+
+    def reserve(self, destination: str, api: str, per_minute: float, count: int) -> Granted:
+        """Reserve up to ``count`` slots with one conditional write, and a second where others wrote in between.
+
+        Raises RateLimited when too many others write at once, StoreUnavailable.
+        """
+        queue = self._queue(destination, api)
+        with queue.lock:
+            return self._reserve(queue, _pk(destination, api), Rate.of(per_minute), count)
+
+    def _slot(self, queue: _Queue, pk: str, rate: Rate, batch: int) -> float:
+        now = self._clock()
+        while queue.slots and queue.slots[0] < now - LATE_SECONDS:
+            queue.unused.append(queue.slots.popleft())
+        if queue.slots:
+            return queue.slots.popleft()
+        while queue.waits:
+            until = queue.waits.popleft()
+            if until > now:
+                raise RateLimited(retry_after=until - now)
+        # Threads that wait for this lock are served by the same write.
+        count = max(queue.waiting, batch if queue.fresh else 1)
+        granted = self._reserve(queue, pk, rate, count)
+        queue.fresh = False
+        queue.slots.extend(granted.slots)
+        queue.waits.extend(now + wait for wait in granted.waits)
+        if queue.slots:
+            return queue.slots.popleft()
+        raise RateLimited(retry_after=queue.waits.popleft() - now)
+
+    def _reserve(self, queue: _Queue, pk: str, rate: Rate, count: int) -> Granted:
+        granted: list[Granted] = []
+
+        def grant(ledger: Ledger) -> Ledger:
+            after, given = ledger.grant(rate, count, self._clock())
+            granted.append(given)
+            return after
+
+        self._change(queue, pk, grant)
+        return granted[-1]
+
+    def _change(self, queue: _Queue, pk: str, change: Callable[[Ledger], Ledger]) -> None:
+        for _ in range(TRIES):
+            after, revision = change(queue.ledger), queue.revision
+            values: dict[str, Any] = {
+                ":ledger": after.to_json(),
+                ":next": (revision or 0) + 1,
+                ":expires": int(self._clock()) + KEPT_SECONDS,
+            }
+            if revision is not None:
+                values[":revision"] = revision
+            try:
+                self._table.update(
+                    {"pk": pk},
+                    "SET ledger = :ledger, revision = :next, expires_at = :expires",
+                    condition="attribute_not_exists(pk)" if revision is None else "revision = :revision",
+                    values=values,
+                )
+            except Refused as refused:
+                self._see(queue, refused.item)
+            except Contended:
+                continue
+            else:
+                queue.revision = (revision or 0) + 1
+                queue.ledger = after
+                return
+        raise RateLimited(retry_after=CONTENDED_SECONDS)
+
+    def _see(self, queue: _Queue, item: Item | None) -> None:
+        if item is None:
+            queue.revision, queue.ledger = None, Ledger()
+            return
+        queue.revision = int(item["revision"])
+        queue.ledger = Ledger.from_json(item.get("ledger"), float(item.get("blocked", 0.0)))
+
+    def _queue(self, destination: str, api: str) -> _Queue:
+        with self._lock:
+            return self._queues.setdefault((destination, api), _Queue())
+
+
+class PacedLimiter:
+    """Implements ``limits.Limiter`` for one destination."""
+
+    def __init__(
+        self, pacing: Pacing, destination: str, limits: Mapping[str, float | Rate], batch: Callable[[], int]
+    ) -> None:
+        self._pacing = pacing
+        self._destination = destination
+        self._limits = {api: it if isinstance(it, Rate) else Rate.of(it) for api, it in limits.items()}
+        self._batch = batch
+
+    def acquire(self, api: str, deadline: Deadline) -> None:
+        """See ``Pacing.acquire``. An API without a published limit waits only while the vendor refuses it."""
+        self._pacing.acquire(self._destination, api, self._limits.get(api), self._batch(), deadline)
+
+    def penalise(self, api: str, retry_after: float | None) -> None:
+        """See ``Pacing.penalise``."""
+        self._pacing.penalise(self._destination, api, retry_after)
+
+
+def _pk(destination: str, api: str) -> str:
+    # The destination's key names the account that we log in with.
+    return f"R#{hashlib.sha256(destination.encode()).hexdigest()[:32]}#{api}"

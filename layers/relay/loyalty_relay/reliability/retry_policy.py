@@ -1,0 +1,94 @@
+"""What to do about a failure: three small questions, asked in one place for both triggers.
+
+Constraints that lead to the numbers:
+1. A destination may be down for a day and nothing may be parked for it, so trying goes on for 72 h.
+2. Waiting for our own pacing, for a lease or for an open circuit is not trying: it does not use up the horizon.
+3. A queue forgets a message 14 days after it was sent, and moves it after 1000 receives, so whatever still waits
+   shortly before that is parked, which gives it 14 further days and its reason.
+4. Many records fail at the same moment, so waits are spread evenly over the whole back-off (full jitter).
+5. A message can be hidden for at most 12 h per receive, and somebody may repair the destination at any time, so no wait
+   is longer than 15 minutes unless the destination itself asked for it.
+"""
+
+from __future__ import annotations
+
+from loyalty_relay.model.errors import (
+    CircuitOpen,
+    CredentialsRefused,
+    CustomerUnknown,
+    KeyInProgress,
+    LeaseBusy,
+    PermanentError,
+    RateLimited,
+)
+
+HORIZON = 72 * 3600.0
+"""Seconds of trying after which a command is parked."""
+
+OLDEST = 13.5 * 86_400.0
+"""Age in seconds at which a message is parked whatever it waits for."""
+
+MAX_RECEIVES = 950
+"""Receives after which a message is parked whatever it waits for: some before the 1000 at which SQS moves it, without
+its reason, and with its first date, so that it would be kept for less than 14 further days.
+"""
+
+NEAR_TRIED = 24 * 3600.0
+NEAR_AGE = 7 * 86_400.0
+NEAR_RECEIVES = 500
+"""From here on somebody should know that work is on its way to being parked."""
+
+FIRST_BACKOFF = 2.0
+MAX_BACKOFF = 900.0
+MAX_RETRY_AFTER = 6 * 3600.0
+"""The longest Retry-After that is honoured in full, well inside SQS's 12 h of invisibility."""
+
+TURNS = (RateLimited, LeaseBusy, KeyInProgress, CustomerUnknown)
+"""Somebody else's turn, which ends at the moment that was said."""
+
+WAITING = (*TURNS, CircuitOpen, CredentialsRefused)
+"""Not failures of the command: somebody else's turn, or a destination that is known to need time or an operator."""
+
+PATIENCE = 100
+"""Receives after which a turn that has not come is waited for like the end of an outage: a vendor can answer 429 for
+days. Under backlog a message is received two or three times.
+"""
+
+
+def retryable(error: BaseException) -> bool:
+    """Whether the same command may succeed later: everything but what the command itself can never pass. A connection
+    that is missing or wrong can be applied again, and nothing is lost to an exception nobody foresaw.
+    """
+    return not isinstance(error, PermanentError)
+
+
+def counts(error: BaseException) -> bool:
+    """Whether the wait before the next attempt uses up the horizon."""
+    return not isinstance(error, WAITING)
+
+
+def delay(error: BaseException, attempt: int, jitter: float) -> float:
+    """Seconds until the next attempt. ``attempt`` counts from 1; ``jitter`` is a random number in [0, 1)."""
+    asked = getattr(error, "retry_after", None)
+    if isinstance(error, CredentialsRefused):
+        return MAX_BACKOFF / 2 * (1 + jitter)
+    ceiling = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(max(attempt, 1), 20))
+    if asked is None:
+        return max(1.0, ceiling * jitter)
+    # Everybody who was told the same moment would otherwise come back at it together.
+    told = float(min(max(asked, 0.0), MAX_RETRY_AFTER) + jitter * min(ceiling, 5.0))
+    # A turn is taken when it comes. In an outage the moment is the earliest: coming back at each, a message would use
+    # up its receives before the horizon.
+    turn = isinstance(error, TURNS) and attempt < PATIENCE
+    return told if turn else max(told, ceiling * jitter)
+
+
+def give_up(error: BaseException, *, tried: float, age: float, receives: int = 1) -> bool:
+    """Whether to park now. ``tried``: seconds of counted waits so far; ``age``: seconds since the message was sent."""
+    return age >= OLDEST or receives >= MAX_RECEIVES or (counts(error) and tried >= HORIZON)
+
+
+def near(*, tried: float, age: float, receives: int) -> tuple[str, ...]:
+    """Which of the bounds of ``give_up`` come near, for a message that goes back to its queue."""
+    used = (("tried", tried, NEAR_TRIED), ("age", age, NEAR_AGE), ("receives", receives, NEAR_RECEIVES))
+    return tuple(name for name, value, threshold in used if value >= threshold)

@@ -1,0 +1,246 @@
+"""The one place where everything is wired, each thing built on first use.
+
+Tests use the same place: every collaborator is a cached property, and time, randomness and sleeping are arguments.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+from loyalty_relay.connections.model import Connection, Destination
+from loyalty_relay.connections.store import ConnectionDirectory
+from loyalty_relay.runtime.settings import Settings
+from loyalty_relay.storage import aws
+from loyalty_relay.storage.digests import Digests, digest_key
+from loyalty_relay.telemetry import observability
+
+if TYPE_CHECKING:
+    from loyalty_relay.customers.ledger import Customers
+    from loyalty_relay.destinations.base import Crm, StoreLinkCrm
+    from loyalty_relay.destinations.kangaroo.cache import DefinitionCache
+    from loyalty_relay.destinations.tokens import TokenStore
+    from loyalty_relay.http.client import Transport
+    from loyalty_relay.reliability.circuit_breaker import Circuit
+    from loyalty_relay.reliability.dead_letters import Parking
+    from loyalty_relay.reliability.headroom import Bounds
+    from loyalty_relay.reliability.idempotency import Idempotency
+    from loyalty_relay.reliability.journal import Journal
+    from loyalty_relay.reliability.rate_limiter import Pacing
+    from loyalty_relay.stores.links import Links
+
+LEASE_SECONDS = 45.0
+"""How long a lease lasts: longer than an operation's function may run (30 s), so that no holder is overtaken."""
+
+
+class Services:
+    """Collaborators of one function, shared by its warm invocations."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        random: Callable[[], float] = random.random,
+        client: Callable[[aws.Service], Any] = aws.client,
+    ) -> None:
+        self.settings = settings or Settings.from_env()
+        self.clock = clock
+        self.monotonic = monotonic
+        self.sleep = sleep
+        self.random = random
+        self._client = client
+        self._crms: dict[str, tuple[Destination, Any]] = {}
+        self._crms_lock = threading.Lock()
+        self._batch = 1
+
+    def start(self, context: Any) -> None:
+        """Tell those who need it how long this invocation may run."""
+        self.idempotency.bind(context)
+
+    def begin_batch(self, records: int) -> None:
+        """A batch begins: pacing reserves slots for all of its records at once."""
+        self._batch = records
+
+    def end_batch(self) -> None:
+        """The batch is over: slots that nobody used are given back."""
+        self._batch = 1
+        if "pacing" in self.__dict__:
+            self.pacing.give_back()
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        from loyalty_relay.reliability.headroom import Bounds
+
+        return Bounds(self.settings.memory)
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        return self._client("dynamodb")
+
+    @cached_property
+    def sqs(self) -> Any:
+        return self._client("sqs")
+
+    @cached_property
+    def secrets(self) -> Any:
+        return self._client("secretsmanager")
+
+    @cached_property
+    def directory(self) -> ConnectionDirectory:
+        return ConnectionDirectory(
+            self.secrets, self.settings.secrets_prefix, self.settings.sandbox_hosts, clock=self.clock
+        )
+
+    @cached_property
+    def digests(self) -> Digests:
+        return Digests(digest_key(self.settings.digest_secret, self.secrets))
+
+    @cached_property
+    def customers(self) -> Customers:
+        from loyalty_relay.customers.ledger import Customers
+
+        return Customers(
+            self.dynamodb,
+            self.settings.state_table,
+            self.digests,
+            journal=self.journal,
+            clock=self.clock,
+            lease_seconds=LEASE_SECONDS,
+            new_token=lambda: uuid4().hex,
+            sleep=self.sleep,
+        )
+
+    @cached_property
+    def links(self) -> Links:
+        from loyalty_relay.stores.links import Links
+
+        return Links(self.dynamodb, self.settings.state_table, clock=self.clock, lease_seconds=LEASE_SECONDS)
+
+    @cached_property
+    def journal(self) -> Journal:
+        from loyalty_relay.reliability.journal import Journal
+
+        return Journal(self.dynamodb, self.settings.journal_table, clock=self.clock)
+
+    @cached_property
+    def idempotency(self) -> Idempotency:
+        from loyalty_relay.reliability.idempotency import Idempotency
+
+        return Idempotency(self.dynamodb, self.settings.idempotency_table)
+
+    @cached_property
+    def pacing(self) -> Pacing:
+        from loyalty_relay.reliability.rate_limiter import Pacing
+
+        return Pacing(self.dynamodb, self.settings.state_table, clock=self.clock, sleep=self.sleep)
+
+    @cached_property
+    def circuit(self) -> Circuit:
+        from loyalty_relay.reliability.circuit_breaker import Circuit
+
+        return Circuit(self.dynamodb, self.settings.state_table, clock=self.clock)
+
+    @cached_property
+    def parking(self) -> Parking:
+        from loyalty_relay.reliability.dead_letters import Parking
+
+        return Parking(self.sqs, self.settings.parked_queue, self.dynamodb, self.settings.state_table, clock=self.clock)
+
+    @cached_property
+    def tokens(self) -> TokenStore:
+        from loyalty_relay.destinations.tokens import TokenStore
+
+        return TokenStore(
+            self.secrets,
+            self.dynamodb,
+            table=self.settings.state_table,
+            prefix=self.settings.secrets_prefix,
+            digests=self.digests,
+            owner=uuid4().hex,
+            clock=self.clock,
+            sleep=self.sleep,
+            random=self.random,
+        )
+
+    @cached_property
+    def definitions(self) -> DefinitionCache:
+        from loyalty_relay.destinations.kangaroo.cache import DefinitionCache
+
+        return DefinitionCache(self.clock)
+
+    def crm(self, connection: Connection) -> Crm:
+        """The client of the connection's destination; kept until the connection's configuration changes."""
+        destination = connection.destination
+        with self._crms_lock:
+            kept = self._crms.get(connection.id)
+            if kept is None or kept[0] != destination:
+                kept = (destination, self._new_crm(connection))
+                self._crms[connection.id] = kept
+        return cast("Crm", kept[1])
+
+    def store_link_crm(self, connection: Connection) -> StoreLinkCrm | None:
+        """The same client where the destination links stores, else None."""
+        crm = self.crm(connection)
+        return cast("StoreLinkCrm", crm) if "link-store" in crm.operations else None
+
+    def _new_crm(self, connection: Connection) -> Any:
+        transport = self._transport(connection.destination)
+        if connection.destination.vendor == "capillary":
+            from loyalty_relay.destinations.capillary import CapillaryCrm
+
+            return CapillaryCrm(
+                connection.destination, transport, default_country=connection.default_country, clock=self.clock
+            )
+        from loyalty_relay.destinations.kangaroo.client import KangarooCrm
+
+        return KangarooCrm(
+            connection.destination,
+            transport,
+            self.tokens,
+            default_country=connection.default_country,
+            cache=self.definitions,
+            clock=self.clock,
+        )
+
+    def _transport(self, destination: Destination) -> Transport:
+        from loyalty_relay.http.client import Transport
+
+        limiter = self.pacing.limiter(destination.key, destination.requests_per_minute, batch=lambda: self._batch)
+        return Transport(limiter, clock=self.clock)
+
+    def platform_transport(self, account: str, limit: tuple[int, float] | None) -> Transport:
+        """The transport to a source platform's own API, paced like a destination's. ``limit``: so many requests in so
+        many seconds.
+        """
+        from loyalty_relay.http.client import Transport
+        from loyalty_relay.reliability.sliding_window import Rate
+
+        limits = {"read": Rate(*limit)} if limit else {}
+        return Transport(self.pacing.limiter(account, limits, batch=lambda: self._batch), clock=self.clock)
+
+    def postpone(self, operation: str, entries: Iterable[dict[str, Any]]) -> None:
+        """Change the visibility of up to ten messages; what fails comes back at the queue's own visibility time-out."""
+        answer = self.sqs.change_message_visibility_batch(
+            QueueUrl=self.settings.queue(operation), Entries=list(entries)
+        )
+        for failed in answer.get("Failed", ()):
+            observability.warning("visibility not changed", operation=operation, code=failed.get("Code"))
+
+
+_shared: Services | None = None
+
+
+def shared() -> Services:
+    """The services of this process, built on first use."""
+    global _shared
+    if _shared is None:
+        _shared = Services()
+    return _shared

@@ -1,0 +1,237 @@
+"""Our own published event schema: how any till or shop tells us something, in bodies of its own making.
+
+docs/event-schema.md is for the people who send it, ``events/sources/standard/schema.json`` for their tools. The
+Standard Webhooks and the CloudEvents modules share it; they differ in the envelope only.
+
+A body is taken as it is meant: unknown members are kept for mappings, a member of the wrong type parks the delivery
+with the member's name, absent says nothing, and null or an empty text says that the customer has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loyalty_relay.model.commands import Event, Version, revision
+from loyalty_relay.model.errors import Untranslatable
+from loyalty_relay.sources.base import (
+    Change,
+    CustomerChanged,
+    CustomerRetired,
+    NothingToDo,
+    StoreChanged,
+    StoreErased,
+)
+from loyalty_relay.sources.parsing import member, moment, take, text_id, text_or_none
+
+CHANNELS = ("email", "sms", "whatsapp")
+FIELDS = {
+    name: name
+    for name in (
+        "email",
+        "phone",
+        "first_name",
+        "last_name",
+        "birthday",
+        "gender",
+        "language",
+        "postal_code",
+        "country",
+        "address",
+        "notes",
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event of the schema, whatever envelope brought it. ``time``: ``instant`` text or empty."""
+
+    source: str
+    type: str
+    id: str
+    time: str
+    data: Mapping[str, Any]
+
+    def event(self, entity_id: str) -> Event:
+        return Event(source=self.source, topic=self.type, id=self.id, entity_id=entity_id, time=self.time)
+
+    def version(self, entity: Mapping[str, Any]) -> Version | None:
+        """The entity's revision where it has one, else its ``updated_at``, else the event's time. A sender keeps to
+        one of them: revisions and times are clocks of their own.
+        """
+        number = entity.get("revision")
+        if number is not None:
+            if isinstance(number, bool) or not isinstance(number, int):
+                raise Untranslatable("bad_revision", "revision is not a whole number")
+            try:
+                return Version(f"{self.source}.revision", revision(number), self.time, self.id)
+            except ValueError as error:
+                raise Untranslatable("bad_revision", str(error)) from None
+        return self.as_of(entity.get("updated_at")) or self.as_of(self.time)
+
+    def as_of(self, told: Any) -> Version | None:
+        value = moment(told)
+        if told and value is None:
+            raise Untranslatable("bad_time", "a time is not RFC 3339")
+        return Version(self.source, value, self.time, self.id) if value else None
+
+
+def changes(told: Told) -> list[Change]:
+    """What an event of the schema says. Raises Untranslatable when it does not keep to the schema."""
+    reader = _READERS.get(told.type)
+    if reader is None:
+        return [NothingToDo(event=told.event(""), reason="topic_not_used")]
+    return [reader(told)]
+
+
+def store_of(data: Any) -> str | None:
+    """The store that an event's data names; None when it names none."""
+    return text_or_none(member(data, "store_id")) or text_or_none(member(data, "store", "account_id"))
+
+
+def _object(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = data.get(name)
+    if not isinstance(value, dict):
+        raise Untranslatable(f"no_{name}", f"data.{name} is not an object")
+    return value
+
+
+def _customer(told: Told) -> Change:
+    """created, updated: whatever is told of the customer."""
+    customer = _object(told.data, "customer")
+    fields = take(customer, FIELDS)
+    for name in ("custom_fields", "extended_fields"):
+        given = customer.get(name)
+        if given is None:
+            continue
+        if not isinstance(given, dict):
+            raise Untranslatable("bad_field", f"{name} is not an object")
+        fields |= {f"{name}.{key}": value for key, value in given.items()}
+    consents, versions = _consents(told, customer.get("consents"))
+    return _changed(told, customer, fields | _tags(customer.get("tags")) | consents, versions)
+
+
+def _part(told: Told) -> Change:
+    """consent, tags: only these; e-mail and phone tell who is meant, not what they have become."""
+    customer = _object(told.data, "customer")
+    if told.type == "customer.tags":
+        return _changed(told, customer, _tags(customer.get("tags")), {})
+    return _changed(told, customer, *_consents(told, customer.get("consents")))
+
+
+def _changed(
+    told: Told, customer: Mapping[str, Any], fields: Mapping[str, Any], versions: Mapping[str, Version]
+) -> Change:
+    source_id = text_id(customer.get("id"))
+    created = told.type == "customer.created"
+    if not fields and not created:
+        return NothingToDo(event=told.event(source_id), reason="nothing_told")
+    return CustomerChanged(
+        event=told.event(source_id),
+        source_id=source_id,
+        fields=fields,
+        payload=customer,
+        version=told.version(customer),
+        versions=versions,
+        created=created,
+        store=store_of(told.data),
+        email=text_or_none(customer.get("email")),
+        phone=text_or_none(customer.get("phone")),
+    )
+
+
+def _tags(given: Any) -> dict[str, bool]:
+    """A list says which tags are set; an object says of each whether it is."""
+    if given is None:
+        return {}
+    if isinstance(given, list):
+        given = dict.fromkeys((tag for tag in given if isinstance(tag, str)), True)
+    if not isinstance(given, dict) or not all(isinstance(value, bool) for value in given.values()):
+        raise Untranslatable("bad_field", "tags is neither a list of names nor an object of name -> true or false")
+    return {f"tags.{name.strip()}": value for name, value in given.items() if name.strip()}
+
+
+def _consents(told: Told, given: Any) -> tuple[dict[str, bool], dict[str, Version]]:
+    if given is None:
+        return {}, {}
+    if not isinstance(given, dict):
+        raise Untranslatable("bad_field", "consents is not an object")
+    fields: dict[str, bool] = {}
+    versions: dict[str, Version] = {}
+    for channel in CHANNELS:
+        consent = given.get(channel)
+        if consent is None:
+            continue
+        opted = member(consent, "subscribed")
+        if not isinstance(opted, bool):
+            raise Untranslatable("bad_field", f"consents.{channel}.subscribed is neither true nor false")
+        field = f"subscriptions.{channel}.bulk"
+        fields[field] = opted
+        if version := told.as_of(member(consent, "updated_at")):
+            versions[field] = version
+    return fields, versions
+
+
+def _retired(told: Told) -> Change:
+    customer = _object(told.data, "customer")
+    source_id = text_id(customer.get("id"))
+    return CustomerRetired(
+        event=told.event(source_id),
+        source_id=source_id,
+        reason="erased" if told.type == "customer.erased" else "deleted",
+        version=told.version(customer),
+        email=text_or_none(customer.get("email")),
+        phone=text_or_none(customer.get("phone")),
+        store=store_of(told.data),
+    )
+
+
+def _merged(told: Told) -> Change:
+    customer = _object(told.data, "customer")
+    source_id = text_id(customer.get("id"))
+    survivor = text_id(customer.get("merged_into"))
+    if survivor == source_id:
+        raise Untranslatable("bad_merge", "a customer cannot be merged into itself")
+    return CustomerRetired(
+        event=told.event(source_id),
+        source_id=source_id,
+        reason="merged",
+        survivor=survivor,
+        version=told.version(customer),
+        store=store_of(told.data),
+    )
+
+
+def _store(told: Told) -> Change:
+    store = _object(told.data, "store")
+    shop_id = text_id(store.get("id"))
+    if told.type == "store.closed":
+        return NothingToDo(event=told.event(shop_id), reason="location_closed")
+    if told.type == "store.erased":
+        return StoreErased(event=told.event(shop_id), shop_id=shop_id, version=told.version(store))
+    return StoreChanged(
+        event=told.event(shop_id),
+        shop_id=shop_id,
+        account_id=text_or_none(store.get("account_id")) or store_of(told.data) or shop_id,
+        name=text_or_none(store.get("name")),
+        domain=text_or_none(store.get("domain")),
+        payload=store,
+        version=told.version(store),
+    )
+
+
+_READERS: dict[str, Callable[[Told], Change]] = {
+    "customer.created": _customer,
+    "customer.updated": _customer,
+    "customer.consent": _part,
+    "customer.tags": _part,
+    "customer.deleted": _retired,
+    "customer.erased": _retired,
+    "customer.merged": _merged,
+    "store.created": _store,
+    "store.updated": _store,
+    "store.closed": _store,
+    "store.erased": _store,
+}

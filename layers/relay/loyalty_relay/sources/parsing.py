@@ -1,0 +1,223 @@
+"""Tools for reading what platforms put on the wire: signatures, times, ids and JSON. All of them take hostile input."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from loyalty_relay.model.commands import MAX_ID, instant, instant_at
+from loyalty_relay.model.errors import Untranslatable
+from loyalty_relay.sources.base import Verdict
+
+# -- signatures ---------------------------------------------------------------------------------------------------
+
+
+def hmac_sha256(key: str | bytes, *parts: str | bytes) -> bytes:
+    """HMAC-SHA256 over the concatenation of ``parts``; texts are taken as UTF-8."""
+    mac = hmac.new(_bytes(key), digestmod=hashlib.sha256)
+    for part in parts:
+        mac.update(_bytes(part))
+    return mac.digest()
+
+
+def base64_text(data: bytes) -> str:
+    """Standard base64 with padding."""
+    return base64.b64encode(data).decode()
+
+
+def same(expected: bytes | str, given: bytes | str | None) -> bool:
+    """Constant-time equality that never raises."""
+    return given is not None and hmac.compare_digest(_bytes(expected), _bytes(given))
+
+
+def matching(given: str | None, expected: Iterable[str]) -> Verdict:
+    """Whether a signature header's text is one of the expected ones, all of the same length; every one is compared, so
+    time tells nothing about which secret it was.
+    """
+    if given is None:
+        return Verdict.NO_SIGNATURE
+    lengths: set[int] = set()
+    found = False
+    for text in expected:
+        lengths.add(len(text))
+        found |= same(text, given)
+    if found:
+        return Verdict.AUTHENTIC
+    return Verdict.WRONG if len(given) in lengths else Verdict.MALFORMED
+
+
+def within(signed_at: float, now: float, window: float) -> bool:
+    """Whether a signed time is at most ``window`` seconds away from now, before or after."""
+    return abs(now - signed_at) <= window
+
+
+def body_digest(*parts: str | bytes) -> str:
+    """The identity of a delivery whose platform signs no event id: SHA-256 over the parts that make it, in hex."""
+    sha = hashlib.sha256()
+    for part in parts:
+        data = _bytes(part)
+        sha.update(len(data).to_bytes(8, "big") + data)
+    return sha.hexdigest()
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+
+
+# -- JSON ---------------------------------------------------------------------------------------------------------
+
+MAX_DEPTH = 64
+"""Deeper JSON than any platform sends is refused before it can hurt."""
+
+
+def json_object(body: bytes | str) -> dict[str, Any]:
+    """The body as a JSON object; integers stay exact.
+
+    Raises Untranslatable('not_json', 'too_deep' or 'not_an_object').
+    """
+    value = json_value(body)
+    if not isinstance(value, dict):
+        raise Untranslatable("not_an_object")
+    return value
+
+
+def json_value(body: bytes | str) -> Any:
+    """The body as JSON. Raises Untranslatable('not_json' or 'too_deep')."""
+    try:
+        text = body.decode("utf-8") if isinstance(body, bytes) else body
+        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise Untranslatable("not_json") from error
+    if _too_deep(value):
+        raise Untranslatable("too_deep")
+    return _scrubbed(value) if _SUSPECT.search(text) else value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError("too large for a number")
+    return value
+
+
+_SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|[fF]{3}[eEfF])|[\ufffe\uffff]")
+_UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
+
+
+def _scrubbed(value: Any) -> Any:
+    """Halves of cut-off emoji and non-characters become U+FFFD: no queue and no vendor takes them, and the rest of the
+    customer is still worth having.
+    """
+    if isinstance(value, str):
+        return _UNSENDABLE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_scrubbed(key): _scrubbed(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_scrubbed(child) for child in value]
+    return value
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+# -- members ------------------------------------------------------------------------------------------------------
+
+
+def text_id(value: Any) -> str:
+    """An id as text, whether the platform writes a number or a text. Raises Untranslatable('no_id' or 'bad_id')."""
+    if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).strip():
+        raise Untranslatable("no_id")
+    text = str(value).strip()
+    if len(text) > MAX_ID or any(ord(c) < 0x20 or c == "\x7f" for c in text):
+        raise Untranslatable("bad_id")
+    return text
+
+
+def text_or_none(value: Any) -> str | None:
+    """A text without surrounding blanks; numbers as text; None for everything empty or not a text."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return str(value).strip() or None
+
+
+def member(data: Any, *path: str) -> Any:
+    """A member of nested objects, or None where one of them is missing or no object."""
+    for name in path:
+        if not isinstance(data, Mapping):
+            return None
+        data = data.get(name)
+    return data
+
+
+def take(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The texts of an entity under our field names; ``names``: platform's name -> ours.
+
+    A member that is absent stays absent; one that is null or empty becomes None. Raises Untranslatable('bad_field')
+    when a member is no text.
+    """
+    out: dict[str, Any] = {}
+    for theirs, ours in names.items():
+        if theirs not in data:
+            continue
+        value = data[theirs]
+        if isinstance(value, bool | dict | list):
+            raise Untranslatable("bad_field", f"{theirs} is not a text")
+        out[ours] = text_or_none(value)
+    return out
+
+
+def address_line(*parts: Any) -> str | None:
+    """Street, further line, town and region as one line, as a person would write it; None when all are empty."""
+    return ", ".join(text for part in parts if (text := text_or_none(part))) or None
+
+
+# -- times --------------------------------------------------------------------------------------------------------
+
+_GO_ZONE = re.compile(r"\s*([+-]\d\d):?(\d\d)(?:\s+[A-Z]{1,5})?$")
+
+
+def moment(value: Any) -> str | None:
+    """A time as ``commands.instant`` text, or None when it is none.
+
+    Takes RFC 3339 with any number of fraction digits, ``YYYY-MM-DD HH:MM:SS`` (as UTC where no zone is written),
+    and Go's ``... +0000 UTC``.
+    """
+    if not isinstance(value, str):
+        return None
+    text = _GO_ZONE.sub(r"\1:\2", value.strip())
+    try:
+        return instant(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        return None
+
+
+def epoch(value: Any, *, unit: float = 1.0) -> str | None:
+    """Epoch time as ``commands.instant`` text, or None. ``unit``: how many seconds one is (0.001 for milliseconds)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return instant_at(value * unit)
+    except (ValueError, OverflowError, OSError):
+        return None

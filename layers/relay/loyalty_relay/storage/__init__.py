@@ -1,0 +1,4 @@
+"""DynamoDB access, the map of all keys, and keyed digests.
+
+Imports model.
+"""

@@ -1,0 +1,219 @@
+"""What every access to a table shares: attributes, conditions that do not hold, transactions, passing faults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from loyalty_relay.model.errors import StoreUnavailable
+from loyalty_relay.storage import aws
+
+Item = dict[str, Any]
+
+
+class Refused(Exception):
+    """A write's condition did not hold. ``item``: what stands in the table instead; None when nothing does."""
+
+    def __init__(self, item: Item | None) -> None:
+        super().__init__("the condition did not hold")
+        self.item = item
+
+
+class Contended(Exception):
+    """A transaction under way touches the same item; nothing was written."""
+
+
+class Cancelled(Exception):
+    """A transaction was cancelled. ``reasons``: DynamoDB's code per action; ``None`` for those that were fine."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("the transaction was cancelled")
+        self.reasons = tuple(reasons)
+
+
+def pack(value: Any) -> dict[str, Any]:
+    """A value as a DynamoDB attribute. Raises TypeError for what no item of ours holds."""
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, int | float):
+        return {"N": repr(value)}
+    if isinstance(value, set | frozenset):
+        return {"SS": sorted(value)}
+    if isinstance(value, list | tuple):
+        return {"L": [pack(v) for v in value]}
+    if isinstance(value, Mapping):
+        return {"M": {k: pack(v) for k, v in value.items()}}
+    raise TypeError(f"cannot store a {type(value).__name__}")
+
+
+def pack_item(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: pack(value) for name, value in values.items()}
+
+
+def unpack(attribute: Mapping[str, Any]) -> Any:
+    """The inverse of ``pack``; numbers without a fraction become int."""
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "S" | "BOOL":
+            return value
+        case "N":
+            number = float(value)
+            return int(value) if value.lstrip("-").isdigit() else number
+        case "NULL":
+            return None
+        case "SS":
+            return set(value)
+        case "L":
+            return [unpack(v) for v in value]
+        case "M":
+            return {k: unpack(v) for k, v in value.items()}
+    raise TypeError(f"cannot read an attribute of type {kind}")
+
+
+def unpack_item(attributes: Mapping[str, Any] | None) -> Item | None:
+    return None if not attributes else {name: unpack(value) for name, value in attributes.items()}
+
+
+class Table:
+    """One table, through a botocore client. Every method raises StoreUnavailable when the table does not answer."""
+
+    def __init__(self, dynamodb: Any, name: str) -> None:
+        self.dynamodb = dynamodb
+        self.name = name
+
+    def get(self, key: Mapping[str, Any]) -> Item | None:
+        """The item as it is now (a consistent read)."""
+        answer = self._call("get_item", Key=pack_item(key), ConsistentRead=True)
+        return unpack_item(answer.get("Item"))
+
+    def update(
+        self,
+        key: Mapping[str, Any],
+        expression: str,
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> Item | None:
+        """One UpdateItem; the item as it was before. Raises Refused with what stands there, or Contended."""
+        answer = self._call(
+            "update_item",
+            Key=pack_item(key),
+            UpdateExpression=expression,
+            ReturnValues="ALL_OLD",
+            **_condition(condition, names, values),
+        )
+        return unpack_item(answer.get("Attributes"))
+
+    def put(
+        self,
+        item: Mapping[str, Any],
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        """One PutItem. Raises Refused with what stands there, or Contended."""
+        self._call("put_item", Item=pack_item(item), **_condition(condition, names, values))
+
+    def delete(
+        self,
+        key: Mapping[str, Any],
+        *,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        """One DeleteItem. Raises Refused with what stands there, or Contended."""
+        self._call("delete_item", Key=pack_item(key), **_condition(condition, names, values))
+
+    def query(self, index: str | None, name: str, value: str, *, limit: int, newest_first: bool = False) -> list[Item]:
+        """Up to ``limit`` items of one partition, over as many pages as that takes."""
+        found: list[Item] = []
+        more: dict[str, Any] = {}
+        while len(found) < limit:
+            answer = self._call(
+                "query",
+                KeyConditionExpression="#k = :v",
+                ExpressionAttributeNames={"#k": name},
+                ExpressionAttributeValues={":v": pack(value)},
+                ScanIndexForward=not newest_first,
+                Limit=limit - len(found),
+                **({"IndexName": index} if index else {}),
+                **more,
+            )
+            found += [unpack_item(item) or {} for item in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                break
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return found
+
+    def action(
+        self,
+        kind: str,
+        subject: Mapping[str, Any],
+        *,
+        expression: str | None = None,
+        condition: str | None = None,
+        names: Mapping[str, str] | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """One action of a transaction. ``kind``: Put (``subject`` is the item), Update, Delete or ConditionCheck."""
+        body: dict[str, Any] = {
+            "TableName": self.name,
+            "Item" if kind == "Put" else "Key": pack_item(subject),
+            **({"UpdateExpression": expression} if expression else {}),
+            **_condition(condition, names, values),
+        }
+        body.pop("ReturnValuesOnConditionCheckFailure", None)
+        return {kind: body}
+
+    def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = getattr(self.dynamodb, operation)(TableName=self.name, **arguments)
+        except aws.failures() as error:
+            code = aws.error_code(error)
+            if code == "ConditionalCheckFailedException":
+                raise Refused(unpack_item(getattr(error, "response", {}).get("Item"))) from None
+            if code == "TransactionConflictException":
+                raise Contended from None
+            raise unavailable(error) from error
+        return answer
+
+
+def transact(dynamodb: Any, actions: Sequence[Mapping[str, Any]]) -> None:
+    """All or nothing, in one request. Raises Cancelled, or StoreUnavailable when it may or may not have been written.
+
+    botocore gives each call a client request token and repeats it with the same one, so that a transaction whose
+    answer was lost is not carried out twice.
+    """
+    try:
+        dynamodb.transact_write_items(TransactItems=list(actions))
+    except aws.failures() as error:
+        if aws.error_code(error) == "TransactionCanceledException":
+            response = getattr(error, "response", {})
+            raise Cancelled([r.get("Code", "None") for r in response.get("CancellationReasons", [])]) from None
+        raise unavailable(error) from error
+
+
+def unavailable(error: BaseException) -> StoreUnavailable:
+    """A failed call as the error that the failure policy knows; its text carries AWS's code and nothing else."""
+    return StoreUnavailable(f"a table does not answer: {aws.error_code(error)}")
+
+
+def _condition(
+    condition: str | None, names: Mapping[str, str] | None, values: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if condition:
+        given["ConditionExpression"] = condition
+        given["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    if names:
+        given["ExpressionAttributeNames"] = dict(names)
+    if values:
+        given["ExpressionAttributeValues"] = pack_item(values)
+    return given

@@ -1,0 +1,4 @@
+"""The ledger of store links.
+
+Imports storage and model.
+"""

@@ -1,0 +1,131 @@
+"""Values as destinations want them: dates, booleans, genders, texts. From whatever a platform or a mapping yields.
+
+Phones are not touched here: the operation brings them to E.164, so that ingest need not load anybody's number tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from loyalty_relay.sources.parsing import moment
+
+
+class NotCoercible(ValueError):
+    """A value that cannot become what its field wants."""
+
+
+def coerce(field: str, value: Any) -> Any:
+    """The value in the form that ``field`` (names: ``loyalty_relay.model.commands``) wants; empty becomes None.
+
+    Raises NotCoercible.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    kind = _KINDS.get(field) or _PREFIXES.get(field.partition(".")[0])
+    return kind(value) if kind else value
+
+
+_YMD = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ].*)?")
+
+
+def _date(value: Any) -> str:
+    """``YYYY-MM-DD``; year, month and day of an object too. A birthday without its year (Square writes 0000) is not
+    told.
+    """
+    if isinstance(value, Mapping):
+        parts = [value.get(name) for name in ("year", "month", "day")]
+    else:
+        found = _YMD.fullmatch(value.strip()) if isinstance(value, str) else None
+        parts = list(found.groups()) if found else []
+    try:
+        return date(*(int(part) for part in parts)).isoformat()  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise NotCoercible("is not a date such as 1990-05-17") from None
+
+
+def _time(value: Any) -> str:
+    """An ISO 8601 moment stays one, a date a date."""
+    if isinstance(value, str) and len(value.strip()) > 10 and (as_of := moment(value)):
+        return as_of
+    return _date(value)
+
+
+_TRUE = frozenset({"true", "1", "yes", "y", "on", "subscribed", "opted_in", "optin"})
+_FALSE = frozenset(
+    {"false", "0", "no", "n", "off", "unsubscribed", "not_subscribed", "pending", "none", "opted_out", "optout"}
+)
+
+
+def _flag(value: Any) -> bool:
+    text = str(value).strip().lower() if isinstance(value, bool | int | str) else ""
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise NotCoercible("is neither true nor false")
+
+
+_GENDERS = {
+    "m": "male",
+    "male": "male",
+    "man": "male",
+    "f": "female",
+    "female": "female",
+    "woman": "female",
+    "x": "nonbinary",
+    "nonbinary": "nonbinary",
+    "non-binary": "nonbinary",
+    "non_binary": "nonbinary",
+    "diverse": "nonbinary",
+}
+
+
+def _gender(value: Any) -> str:
+    gender = _GENDERS.get(value.strip().lower()) if isinstance(value, str) else None
+    if gender is None:
+        raise NotCoercible("is not a gender such as female, male or nonbinary")
+    return gender
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value).strip()
+    raise NotCoercible("is not a text")
+
+
+def _country(value: Any) -> str:
+    text = _text(value).upper()
+    if not re.fullmatch(r"[A-Z]{2}", text):
+        raise NotCoercible("is not an ISO 3166-1 alpha-2 code such as GB")
+    return text
+
+
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    "birthday": _date,
+    "registered_on": _time,
+    "registered_till": _time,
+    "gender": _gender,
+    "country": _country,
+} | dict.fromkeys(
+    (
+        "first_name",
+        "last_name",
+        "email",
+        "phone",
+        "language",
+        "postal_code",
+        "address",
+        "notes",
+        "loyalty_type",
+        "status_label",
+        "associated_with",
+        "fraud_status",
+    ),
+    _text,
+)
+_PREFIXES: dict[str, Callable[[Any], Any]] = {"subscriptions": _flag, "tags": _flag, "identifiers": _text}

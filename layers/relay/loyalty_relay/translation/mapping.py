@@ -1,0 +1,183 @@
+"""A connection's mapping: topic pattern -> destination field -> JMESPath over the source's own payload.
+
+It lies over the defaults: a field that is mapped for a topic comes from its expression alone. Patterns are shell
+patterns (``customers/*``); where several match, ``*`` yields to any other and an exact topic wins. What an
+expression yields:
+
+- null: the field is not told;
+- an empty text: the field is told to be empty;
+- anything else: the value, in the form the field wants (``coercion``). A value that cannot take that form goes on
+as it is,
+  so that the operation refuses it by name instead of losing it.
+
+Besides the fields of ``model.commands`` a mapping may name ``tags`` (a list, or a comma-separated text, of
+tags that are set) and ``identifiers.TYPE`` (a further identifier of the customer, such as ``identifiers.card_number``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.errors import FieldProblem, Untranslatable
+from loyalty_relay.translation.coercion import NotCoercible, coerce
+
+if TYPE_CHECKING:
+    from jmespath.parser import ParsedResult
+
+FIELDS: dict[str, frozenset[str]] = {
+    "capillary": frozenset(
+        {
+            "first_name",
+            "last_name",
+            "email",
+            "phone",
+            "country",
+            "loyalty_type",
+            "status_label",
+            "associated_with",
+            "registered_on",
+            "registered_till",
+            "fraud_status",
+        }
+    ),
+    "kangaroo": frozenset(
+        {
+            "first_name",
+            "last_name",
+            "email",
+            "phone",
+            "country",
+            "birthday",
+            "gender",
+            "postal_code",
+            "notes",
+            "tags",
+        }
+    ),
+}
+"""Plain fields by vendor. Capillary keeps birthdays, genders and addresses in extended fields, which each organisation
+enables or not: map to ``extended_fields.NAME``. Kangaroo's CRM fields have neither language nor address.
+"""
+
+SUBSCRIPTION = r"subscriptions\.(?:sms|email|whatsapp)\.(?:bulk|trans)"
+PATTERNS: dict[str, tuple[tuple[str, str], ...]] = {
+    "capillary": (
+        (r"custom_fields\..+", "custom_fields.NAME"),
+        (r"extended_fields\..+", "extended_fields.NAME"),
+        (SUBSCRIPTION, "subscriptions.CHANNEL.PRIORITY"),
+        (r"channels\.[a-z_]+", "channels.TYPE"),
+        (
+            r"identifiers\.(?:email|mobile|external_id|card_number|card_external_id|cuid|union_id|line|wechat|facebook)",
+            "identifiers.TYPE",
+        ),
+    ),
+    "kangaroo": (
+        (r"custom_fields\.custom_field_[1-9]\d{0,2}", "custom_fields.custom_field_NUMBER"),
+        (r"tags\..+", "tags.NAME"),
+        (r"subscriptions\.email\.bulk", "subscriptions.email.bulk"),
+        (r"identifiers\.(?:email|mobile)", "identifiers.email, identifiers.mobile"),
+    ),
+}
+"""Fields with a name inside, by vendor: expression and how it is written."""
+
+
+def takes(vendor: str, field: str) -> bool:
+    """Whether a mapping may name this field for this vendor."""
+    return field in FIELDS[vendor] or any(re.fullmatch(pattern, field) for pattern, _ in PATTERNS[vendor])
+
+
+@lru_cache(maxsize=512)
+def compiled(expression: str) -> ParsedResult:
+    """A JMESPath expression, compiled once per process. Raises jmespath.exceptions.JMESPathError."""
+    import jmespath
+
+    return jmespath.compile(expression)
+
+
+def rules_for(topic: str, mapping: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Field -> expression of every pattern that matches, the more exact over the less."""
+    matching = [pattern for pattern in mapping if fnmatchcase(topic, pattern)]
+    matching.sort(key=lambda pattern: (pattern == topic, pattern != "*", len(pattern)))
+    return {field: expression for pattern in matching for field, expression in mapping[pattern].items()}
+
+
+def mapped(topic: str, payload: Mapping[str, Any], connection: Connection) -> tuple[dict[str, Any], frozenset[str]]:
+    """(values, names): what the mapping tells of a topic's payload, and every field it is in charge of.
+
+    Raises Untranslatable('mapping_failed') when an expression cannot be evaluated on this payload.
+    """
+    rules = rules_for(topic, connection.mapping)
+    values: dict[str, Any] = {}
+    for field, expression in rules.items():
+        found = _search(field, expression, payload)
+        if found is None:
+            continue
+        if field == "tags":
+            values |= {f"tags.{tag}": True for tag in _listed(found)}
+            continue
+        try:
+            values[field] = coerce(field, found)
+        except NotCoercible:
+            values[field] = found
+    return values, frozenset(rules)
+
+
+def _search(field: str, expression: str, payload: Mapping[str, Any]) -> Any:
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return compiled(expression).search(payload)
+    except JMESPathError as error:
+        raise Untranslatable("mapping_failed", f"mapping of {field}: {type(error).__name__}") from error
+
+
+def _listed(value: Any) -> Iterable[str]:
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    return [text for part in parts if (text := str(part).strip())]
+
+
+def check_mapping(connection: Connection) -> list[FieldProblem]:
+    """Every expression that does not compile, and every field the destination does not have, by name and reason."""
+    vendor = connection.destination.vendor
+    problems = []
+    for pattern, rules in connection.mapping.items():
+        for field, expression in rules.items():
+            where = f"mapping.{pattern}.{field}"
+            if not takes(vendor, field):
+                problems.append(FieldProblem(where, f"is not a field of {vendor}; there are {_known(vendor)}"))
+            if reason := _reason(expression):
+                problems.append(FieldProblem(where, f"{expression!r} is not a JMESPath expression: {reason}"))
+    return problems
+
+
+def _known(vendor: str) -> str:
+    return ", ".join([*sorted(FIELDS[vendor]), *(written for _, written in PATTERNS[vendor])])
+
+
+def _reason(expression: str) -> str | None:
+    from jmespath.exceptions import JMESPathError
+    from jmespath.functions import Functions
+
+    if not expression.strip():
+        return "it is empty"
+    try:
+        tree = compiled(expression).parsed
+    except JMESPathError as error:
+        return str(error).splitlines()[0]
+    known = Functions.FUNCTION_TABLE
+    unknown = sorted({name for name in _functions(tree) if name not in known})
+    return f"there is no function {', '.join(unknown)}" if unknown else None
+
+
+def _functions(node: Any) -> Iterable[str]:
+    """The names of all functions called: an unknown one is only found out when it is evaluated."""
+    if isinstance(node, dict):
+        if node.get("type") == "function_expression":
+            yield node["value"]
+        for child in node.get("children", ()):
+            yield from _functions(child)

@@ -1,0 +1,184 @@
+"""From changes to commands: what a source's news becomes at the connection's destination.
+
+    customer created      capillary: register        kangaroo: patch CRM fields
+    customer changed      capillary: update          kangaroo: patch CRM fields
+    consent, tags         part of the same           part of the same
+    customer retired      a tombstone of ours; the destination is not asked
+    store changed         nothing                    link the store
+    store erased          erasure of what we hold
+    thin                  hydrate, then as above
+
+Defaults a destination has no place for are left out; what a mapping names is always sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.commands import (
+    Command,
+    CustomerRef,
+    EraseStore,
+    Hydrate,
+    Identifier,
+    LinkStore,
+    PatchCrmFields,
+    RegisterCustomer,
+    RetireCustomer,
+    UpdateCustomer,
+)
+from loyalty_relay.sources.base import (
+    Change,
+    CustomerChanged,
+    CustomerRetired,
+    NothingToDo,
+    StoreChanged,
+    StoreErased,
+    Unreadable,
+)
+from loyalty_relay.translation.coercion import NotCoercible, coerce
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Nothing to send; ``reason`` is a stable word for the journal."""
+
+    reason: str
+
+
+def translate(change: Change, connection: Connection) -> list[Command] | Skip:
+    """The commands of one change, in the order in which they are to be sent.
+
+    Raises Untranslatable for what could not be read, and 'mapping_failed' when a mapping's expression fails on it.
+    """
+    match change:
+        case NothingToDo():
+            return Skip(change.reason)
+        case Unreadable():
+            raise change.problem
+        case CustomerChanged():
+            return _changed(change, connection)
+        case CustomerRetired():
+            return [_retired(change, connection)]
+        case StoreErased():
+            return [EraseStore(shop_id=change.shop_id, version=change.version, store=_store(change.shop_id))]
+        case StoreChanged():
+            if connection.destination.vendor != "kangaroo":
+                return Skip(f"no_stores_at_{connection.destination.vendor}")
+            return [
+                LinkStore(
+                    shop_id=change.shop_id,
+                    account_id=change.account_id,
+                    store_name=change.name,
+                    store_domain=change.domain,
+                    version=change.version,
+                )
+            ]
+        case _:
+            return [Hydrate(resource=change.resource, store=change.store, data=change.data)]
+
+
+def _changed(change: CustomerChanged, connection: Connection) -> list[Command] | Skip:
+    vendor = connection.destination.vendor
+    fields = _defaults(change.fields, vendor)
+    if connection.mapping:
+        from loyalty_relay.translation.mapping import mapped
+
+        values, names = mapped(change.event.topic, change.payload, connection)
+        fields = {name: value for name, value in fields.items() if not _overridden(name, names)} | values
+    identifiers = {name: fields.pop(name) for name in list(fields) if name.startswith("identifiers.")}
+    if not fields.keys() - {"country"} and not change.created:
+        return Skip(_why_nothing(change, vendor))
+    customer = _customer_ref(change, fields, identifiers, connection)
+    versions = {name: version for name, version in change.versions.items() if name in fields}
+    told: dict[str, Any] = {"version": change.version, "versions": versions, "store": _store(change.store)}
+    if vendor == "kangaroo":
+        return [
+            PatchCrmFields(
+                customer=customer,
+                fields=fields,
+                **told,
+                if_missing=_if_missing(change, connection),
+            )
+        ]
+    if change.created:
+        return [RegisterCustomer(customer=customer, fields=fields, **told)]
+    return [
+        UpdateCustomer(
+            customer=customer,
+            fields=fields,
+            **told,
+            if_missing=_if_missing(change, connection),
+        )
+    ]
+
+
+def _store(name: str | None) -> str | None:
+    """A store as commands name it: one spelling, so that erasing it finds what belongs to it."""
+    return name.casefold() if name else None
+
+
+def _if_missing(change: CustomerChanged, connection: Connection) -> Literal["register", "error"]:
+    return "register" if change.created or connection.register_missing else "error"
+
+
+def _defaults(told: Mapping[str, Any], vendor: str) -> dict[str, Any]:
+    """What the source tells, in the form the fields want. A default that cannot take that form is left out."""
+    fields: dict[str, Any] = {}
+    for name, value in told.items():
+        if vendor == "capillary" and name.startswith("tags."):
+            continue
+        if vendor == "kangaroo" and name.startswith("subscriptions.") and name != "subscriptions.email.bulk":
+            continue
+        try:
+            fields[name] = coerce(name, value)
+        except NotCoercible:
+            continue
+    return fields
+
+
+def _overridden(name: str, mapped_names: frozenset[str]) -> bool:
+    return name in mapped_names or (name.startswith("tags.") and "tags" in mapped_names)
+
+
+def _why_nothing(change: CustomerChanged, vendor: str) -> str:
+    if not change.fields:
+        return "nothing_mapped"
+    if all(name.startswith("tags.") for name in change.fields):
+        return f"no_tags_at_{vendor}"
+    if all(name.startswith("subscriptions.") for name in change.fields):
+        return f"no_such_consent_at_{vendor}"
+    return f"nothing_for_{vendor}"
+
+
+def _customer_ref(
+    change: CustomerChanged, fields: Mapping[str, Any], further: Mapping[str, Any], connection: Connection
+) -> CustomerRef:
+    found: dict[str, Any] = {
+        "email": fields.get("email") or change.email,
+        "mobile": fields.get("phone") or change.phone,
+    }
+    if connection.destination.options.get("source_id_as_external_id"):
+        found["external_id"] = change.source_id
+    found |= {name.partition(".")[2]: value for name, value in further.items()}
+    return CustomerRef(
+        source_id=change.source_id,
+        identifiers=tuple(Identifier(kind, str(value)) for kind, value in found.items() if value),
+    )
+
+
+def _retired(change: CustomerRetired, connection: Connection) -> RetireCustomer:
+    found = {"email": change.email, "mobile": change.phone}
+    return RetireCustomer(
+        customer=CustomerRef(
+            source_id=change.source_id,
+            identifiers=tuple(Identifier(kind, value) for kind, value in found.items() if value),
+        ),
+        reason=change.reason,
+        survivor=change.survivor,
+        version=change.version,
+        store=_store(change.store),
+    )

@@ -1,0 +1,68 @@
+"""The API-key authorizer of the HTTP API.
+
+A key belongs to a connection: its SHA-256 stands in the connection's secret. Neither the gateway nor this function
+remembers an answer: the secret's current version is read for every request, so a revoked key stops working at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from typing import Any
+
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.connections.store import ConnectionDirectory
+from loyalty_relay.model.errors import RelayError, UnknownConnection
+from loyalty_relay.telemetry import observability
+
+MAX_KEY = 200
+_PATH = re.compile(r"/connections/([^/]+)(?:/|$)")
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """A REQUEST authorizer event (payload 2.0) -> a simple response."""
+    from loyalty_relay.runtime.wiring import shared
+
+    return authorize(event, shared().directory)
+
+
+def authorize(event: dict[str, Any], directory: ConnectionDirectory) -> dict[str, Any]:
+    """Allow the request when its key is one of the named connection's. Raises nothing a caller could tell apart."""
+    key = _header(event, "x-api-key")
+    connection_id = (event.get("pathParameters") or {}).get("connection") or _from_path(event)
+    if not key or len(key) > MAX_KEY or not connection_id:
+        return {"isAuthorized": False}
+    try:
+        key_id = _key_id(directory.get(connection_id, fresh=True), key)
+    except UnknownConnection:
+        key_id = None
+    except RelayError as error:
+        observability.error("authorizer failed", reason=error.reason, connection=connection_id)
+        raise
+    except Exception as error:  # noqa: BLE001 - the runtime would log its text, which may hold anything that was sent
+        observability.unexpected("authorizer failed", error)
+        raise RelayError("an unforeseen error; see the line before") from None
+    if key_id is None:
+        observability.warning("api key refused", reason="not_authentic")
+        return {"isAuthorized": False}
+    return {"isAuthorized": True, "context": {"connection": connection_id, "key_id": key_id}}
+
+
+def _key_id(connection: Connection, key: str) -> str | None:
+    """The name of the matching key. Every key is compared, so time tells nothing about which one it was."""
+    given = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    matching = [known.id for known in connection.api_keys if hmac.compare_digest(known.sha256, given)]
+    return matching[0] if matching else None
+
+
+def _header(event: dict[str, Any], name: str) -> str | None:
+    for header, value in (event.get("headers") or {}).items():
+        if header.lower() == name:
+            return str(value).strip()
+    return None
+
+
+def _from_path(event: dict[str, Any]) -> str | None:
+    found = _PATH.match(event.get("rawPath") or "")
+    return found.group(1) if found else None

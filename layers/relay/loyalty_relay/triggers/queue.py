@@ -1,0 +1,182 @@
+"""Queue messages: the records of a batch side by side, each with its own end.
+
+A record ends in one of three ways: done (acknowledged), later (its visibility is changed to the wait and it is
+reported as failed) or parked (a copy with the reason goes to the operation's dead-letter queue, then it is
+acknowledged). Whatever happens to one record, the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from loyalty_relay.model.commands import Envelope
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import RelayError, TransientError
+from loyalty_relay.model.outcomes import Outcome, Result
+from loyalty_relay.pipeline.execute import execute, failed
+from loyalty_relay.reliability import retry_policy
+from loyalty_relay.telemetry import observability
+
+if TYPE_CHECKING:
+    from loyalty_relay.runtime.wiring import Services
+
+MAX_THREADS = 10
+"""Records side by side: the batch size of the event source mapping."""
+
+MARGIN = 2.0
+"""Seconds kept back of the invocation for putting things in order after the last upstream call."""
+
+Work = Callable[[Envelope, Deadline, int], Outcome]
+"""Work on one envelope: in this time, at the n-th receive."""
+
+
+def consume(event: dict[str, Any], context: Any, operation: str, services: Services) -> dict[str, Any]:
+    """An SQS batch -> ``{"batchItemFailures": [...]}``."""
+
+    def work(envelope: Envelope, deadline: Deadline, attempts: int) -> Outcome:
+        return execute(envelope, services, deadline, attempts=attempts).outcome
+
+    return consume_with(work, event, context, operation, services)
+
+
+def consume_with(work: Work, event: dict[str, Any], context: Any, operation: str, services: Services) -> dict[str, Any]:
+    """The same for any work on envelopes; hydrate uses it with its own."""
+    records = event["Records"]
+    services.start(context)
+    left = context.get_remaining_time_in_millis() / 1000
+    deadline = Deadline(services.monotonic() + left - MARGIN, services.monotonic)
+    services.begin_batch(len(records))
+    batch = _Batch(work, operation, services, deadline)
+    if len(records) <= 1:
+        again = [batch.handle(record) for record in records]
+    else:
+        with ThreadPoolExecutor(min(len(records), MAX_THREADS), thread_name_prefix="record") as pool:
+            again = list(pool.map(batch.handle, records))
+    services.end_batch()
+    batch.postpone_all()
+    services.bounds.invocation(left=context.get_remaining_time_in_millis() / 1000, operation=operation)
+    failures = [{"itemIdentifier": r["messageId"]} for r, failed in zip(records, again, strict=True) if failed]
+    return {"batchItemFailures": failures}
+
+
+class _Batch:
+    def __init__(self, work: Work, operation: str, services: Services, deadline: Deadline) -> None:
+        self.work = work
+        self.operation = operation
+        self.services = services
+        self.deadline = deadline
+        self._waits: list[tuple[str, float]] = []
+
+    def postpone_all(self) -> None:
+        """Hide each record that must come back for its own wait; one request. A failure here costs only the wait."""
+        entries = [
+            {"Id": str(i), "ReceiptHandle": handle, "VisibilityTimeout": max(1, round(wait))}
+            for i, (handle, wait) in enumerate(self._waits)
+        ]
+        for start in range(0, len(entries), 10):
+            self.services.postpone(self.operation, entries[start : start + 10])
+
+    def handle(self, record: dict[str, Any]) -> bool:
+        """One record; True when it must come back. Never raises: one record's bug is not another's failure."""
+        try:
+            return self._handle(record)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the record must come back and the batch go on
+            observability.unexpected("record failed", error, operation=self.operation, message_id=record["messageId"])
+            return True
+
+    def _handle(self, record: dict[str, Any]) -> bool:
+        try:
+            envelope = Envelope.from_json(record["body"])
+        except ValueError:
+            self.services.parking.park_unreadable(record, operation=self.operation)
+            observability.error("message unreadable, parked", operation=self.operation, message_id=record["messageId"])
+            return False
+        started = self.services.monotonic()
+        try:
+            outcome = self.work(envelope, self.deadline, _receives(record))
+        except Exception as error:  # noqa: BLE001 - a bug is retried like an outage, so nothing is lost to it
+            if isinstance(error, RelayError) and not retry_policy.retryable(error):
+                self._park(envelope, error, record)
+                return False
+            if not isinstance(error, RelayError):
+                observability.unexpected("unforeseen", error, **_names(envelope))
+            return self._later(envelope, error, record)
+        self._report(envelope, outcome, self.services.monotonic() - started)
+        return False
+
+    def _later(self, envelope: Envelope, error: BaseException, record: dict[str, Any]) -> bool:
+        services = self.services
+        received = _receives(record)
+        wait = retry_policy.delay(error, received, services.random())
+        failure = error if isinstance(error, RelayError) else TransientError()
+        outcome, entry = failed(envelope, failure, Result.RETRYING, services)
+        waiting = wait if retry_policy.counts(error) else 0.0
+        tried = services.journal.retrying(entry, waiting=waiting)
+        # The wait that is still to come has not been tried yet.
+        age = _age(record, services.clock())
+        if retry_policy.give_up(error, tried=tried - waiting, age=age, receives=received):
+            self._park(envelope, failure, record)
+            return False
+        services.bounds.waiting(tried=tried - waiting, age=age, receives=received, **_names(envelope))
+        self._waits.append((record["receiptHandle"], wait))
+        self._report(envelope, outcome, 0.0, delay=round(wait, 1), attempt=received, code=failure.code)
+        return True
+
+    def _park(self, envelope: Envelope, error: RelayError, record: dict[str, Any]) -> None:
+        attempts = _receives(record)
+        outcome, entry = failed(envelope, error, Result.PARKED, self.services)
+        self.services.parking.park(envelope, error, attempts=attempts)
+        self.services.journal.write(replace(entry, attempts=attempts))
+        self._report(envelope, outcome, 0.0, code=error.code)
+
+    def _report(self, envelope: Envelope, outcome: Outcome, took: float, **keys: Any) -> None:
+        services = self.services
+        observability.info(
+            "record",
+            outcome=outcome.result.value,
+            reason=outcome.reason or None,
+            duration_ms=round(took * 1000),
+            **_names(envelope),
+            **keys,
+        )
+        names = _names(envelope) | {"destination": self._destination(envelope)}
+        observability.count("Outcomes", outcome=outcome.result.value, reason=outcome.reason or None, **names)
+        if outcome.result in (Result.RETRYING, Result.PARKED):
+            observability.count("Failures", **names | {"reason": outcome.reason})
+        # What hydrate fetched is on its way, not applied.
+        if outcome.result is Result.APPLIED and envelope.received_at and self.operation != "hydrate":
+            latency = max(0.0, services.clock() - envelope.received_at) * 1000
+            observability.count("Latency", round(latency), unit="Milliseconds", **names)
+
+    def _destination(self, envelope: Envelope) -> str:
+        """The vendor, for the metrics; hydrate asks a platform, not a destination."""
+        if self.operation == "hydrate":
+            return "none"
+        try:
+            return self.services.directory.get(envelope.connection).destination.vendor
+        except RelayError:
+            return "none"
+
+
+def _receives(record: dict[str, Any]) -> int:
+    return int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
+
+
+def _age(record: dict[str, Any], now: float) -> float:
+    """Seconds since the message was sent; 0 for a record that does not say."""
+    sent = record.get("attributes", {}).get("SentTimestamp")
+    return max(0.0, now - int(sent) / 1000) if sent else 0.0
+
+
+def _names(envelope: Envelope) -> dict[str, Any]:
+    return {
+        "delivery_id": envelope.delivery_id,
+        "position": envelope.position,
+        "connection": envelope.connection,
+        "operation": envelope.command.operation,
+        "source": envelope.event.source,
+        "topic": envelope.event.topic,
+    }

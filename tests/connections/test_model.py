@@ -1,0 +1,196 @@
+"""Connections: everything wrong with one is named at once, and nothing reaches a host that is not the vendor's."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from loyalty_relay.connections.model import CAPILLARY_LIMITS, CAPILLARY_SOURCES, Connection
+from loyalty_relay.model.errors import ConnectionInvalid
+
+CAPILLARY: dict[str, Any] = {
+    "source": {"platform": "shopify", "stores": ["acme.myshopify.com"], "secrets": [{"value": "fake-secret"}]},
+    "destination": {
+        "vendor": "capillary",
+        "region": "eu",
+        "source": "ECOMMERCE",
+        "credentials": {"type": "basic", "username": "demo.till01", "password": "fake-till-password"},
+    },
+    "default_country": "GB",
+    "api_keys": [{"id": "pos", "sha256": "a" * 64}],
+}
+KANGAROO: dict[str, Any] = {
+    "source": {"platform": "standard", "secrets": [{"value": "whsec_ZmFrZQ=="}]},
+    "destination": {
+        "vendor": "kangaroo",
+        "credentials": {
+            "type": "password",
+            "application_key": "fake-application-key",
+            "client_id": "1",
+            "client_secret": "fake",
+            "username": "demo@example.com",
+            "password": "fake-password",
+        },
+    },
+}
+
+
+def changed(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy of ``base`` with one member replaced, or removed when the value is ``...``."""
+    data = copy.deepcopy(base)
+    node: Any = data
+    *way, last = path.split(".")
+    for part in way:
+        node = node[int(part)] if part.isdigit() else node.setdefault(part, {})
+    if value is ...:
+        del node[last]
+    else:
+        node[last] = value
+    return data
+
+
+def problems(data: Any, **options: Any) -> dict[str, str]:
+    with pytest.raises(ConnectionInvalid) as caught:
+        Connection.parse("shop-1", data, **options)
+    return {p.field: p.message for p in caught.value.problems}
+
+
+def test_a_full_connection_is_read() -> None:
+    connection = Connection.parse("shop-1", CAPILLARY)
+    assert connection.source.stores == ("acme.myshopify.com",)
+    assert connection.destination.host == "https://eu.api.capillarytech.com"
+    assert connection.destination.requests_per_minute == CAPILLARY_LIMITS["eu"]
+    assert connection.api_keys[0].id == "pos"
+
+
+def test_kangaroo_has_two_hosts_and_its_published_limit() -> None:
+    destination = Connection.parse("shop-1", KANGAROO).destination
+    assert destination.integrations_host == "https://integrations.kangarooapis.com"
+    assert destination.requests_per_minute == {"api": 240.0, "integrations": 240.0}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        ("source.platform", "shopfiy", "source.platform"),
+        ("source.secrets", [{"value": ""}], "source.secrets.0.value"),
+        ("source.secrets", [{"value": "x", "not_after": "tomorrow"}], "source.secrets.0.not_after"),
+        ("source.secrets", [{"value": "x", "not_after": "2026-01-01T00:00:00"}], "source.secrets.0.not_after"),
+        ("source.stores", "acme", "source.stores"),
+        ("source.stores", [""], "source.stores.0"),
+        ("source.unsigned", True, "source.unsigned"),
+        ("source.unknown", 1, "source.unknown"),
+        ("destination.vendor", "capilary", "destination.vendor"),
+        ("destination.region", "mars", "destination.region"),
+        ("destination.source", "SHOP", "destination.source"),
+        ("destination.source", "WECHAT", "destination.account_id"),
+        ("destination.credentials.password", ..., "destination.credentials.password"),
+        ("destination.credentials.type", "token", "destination.credentials.type"),
+        ("destination.requests_per_minute", {"v2-create": 0}, "destination.requests_per_minute.v2-create"),
+        ("destination.requests_per_minute", {"v9": 5}, "destination.requests_per_minute.v9"),
+        ("destination.options", {"identifier_change": "yes"}, "destination.options.identifier_change"),
+        ("default_country", "gb", "default_country"),
+        ("mapping", {"*": "x"}, "mapping.*"),
+        ("api_keys", [{"id": "a", "sha256": "abc"}], "api_keys.0.sha256"),
+        ("extra", 1, "extra"),
+    ],
+)
+def test_each_wrong_member_is_named(path: str, value: Any, field: str) -> None:
+    assert field in problems(changed(CAPILLARY, path, value))
+
+
+def test_all_problems_are_named_at_once() -> None:
+    data = changed(changed(CAPILLARY, "default_country", "xx"), "destination.region", "mars")
+    assert {"default_country", "destination.region"} <= problems(data).keys()
+
+
+@pytest.mark.parametrize("data", [None, [], "x", 3, {}])
+def test_what_is_no_connection_at_all_is_still_an_answer(data: Any) -> None:
+    assert problems(data)
+
+
+@pytest.mark.parametrize("id", ["", "-a", "a-", "A", "a_b", "a/b", "../x", "a" * 64, "é"])
+def test_an_id_that_could_not_stand_in_a_url_or_secret_name_is_refused(id: str) -> None:
+    with pytest.raises(ConnectionInvalid, match="id"):
+        Connection.parse(id, CAPILLARY)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://eu.api.capillarytech.com",
+        "https://eu.api.capillarytech.com.evil.example",
+        "https://evilcapillarytech.com",
+        "https://user@eu.api.capillarytech.com",
+        "https://eu.api.capillarytech.com/redirect",
+        "https://eu.api.capillarytech.com?x=1",
+        "https://eu.api.capillarytech.com:8443",
+        "https://127.0.0.1",
+        "https://169.254.169.254",
+        "http://127.0.0.1:9000",
+        "file:///etc/passwd",
+        "https://[::1",
+        "https://evil.example\\@eu.api.capillarytech.com",
+    ],
+)
+def test_a_host_that_is_not_the_vendors_is_refused(host: str) -> None:
+    assert "destination.host" in problems(changed(CAPILLARY, "destination.host", host))
+
+
+def test_a_sandbox_host_is_allowed_only_when_the_stack_says_so() -> None:
+    data = changed(CAPILLARY, "destination.host", "http://127.0.0.1:9000/capillary")
+    connection = Connection.parse("shop-1", data, sandbox_hosts=frozenset({"127.0.0.1:9000"}))
+    assert connection.destination.host == "http://127.0.0.1:9000/capillary"
+    assert "destination.host" in problems(data, sandbox_hosts=frozenset({"127.0.0.1:9001"}))
+
+
+@pytest.mark.parametrize("source", CAPILLARY_SOURCES)
+def test_every_source_of_the_vendors_pages_is_known(source: str) -> None:
+    data = changed(changed(CAPILLARY, "destination.source", source), "destination.account_id", "acc-1")
+    assert Connection.parse("shop-1", data).destination.source == source
+
+
+def test_a_secret_outside_its_dates_is_not_live() -> None:
+    data = changed(
+        CAPILLARY,
+        "source.secrets",
+        [{"value": "x", "not_before": "2026-01-01T00:00:00Z", "not_after": "2026-02-01T00:00:00Z"}],
+    )
+    secret = Connection.parse("shop-1", data).source.secrets[0]
+    assert [secret.live(t) for t in (1767225599, 1767225600, 1769904000, 1769904001)] == [False, True, True, False]
+
+
+def test_connections_to_one_account_share_a_key_and_others_do_not() -> None:
+    first = Connection.parse("a", CAPILLARY).destination
+    second = Connection.parse("b", CAPILLARY).destination
+    other = Connection.parse("c", changed(CAPILLARY, "destination.credentials.username", "other.till")).destination
+    assert first.key == second.key != other.key
+
+
+@pytest.mark.parametrize("grant", ["authorization_code", "token"])
+def test_credentials_that_do_not_tell_businesses_apart_need_an_account(grant: str) -> None:
+    assert "destination.credentials.account" in problems(changed(KANGAROO, "destination.credentials", {"type": grant}))
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "naïve", "tab\there"])
+@pytest.mark.parametrize(
+    ("base", "field"),
+    [
+        (CAPILLARY, "destination.credentials.attribution_type"),
+        (CAPILLARY, "destination.credentials.attribution_code"),
+        (CAPILLARY, "destination.options.user_context.id"),
+        (KANGAROO, "destination.credentials.application_key"),
+    ],
+)
+def test_what_travels_in_a_header_is_refused_before_any_request_is(
+    base: dict[str, Any], field: str, value: str
+) -> None:
+    assert "header" in problems(changed(base, field, value))[field]
+
+
+def test_an_access_token_with_a_line_break_is_refused() -> None:
+    token = {"type": "token", "application_key": "fake-key", "access_token": "fake\ntoken", "account": "acme"}
+    data = changed(KANGAROO, "destination.credentials", token)
+    assert "header" in problems(data)["destination.credentials.access_token"]

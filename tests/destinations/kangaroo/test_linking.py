@@ -1,0 +1,181 @@
+"""The steps of linking a store, and what stands in their way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from loyalty_relay.http.client import Answer, Call
+from loyalty_relay.model.commands import LinkStore
+from loyalty_relay.model.errors import AmbiguousOutcome, InvalidCommand, StoreConflict, VendorRejected
+from tests.destinations.kangaroo.support import Script, answer, crm, deadline, destination
+
+LIST = "GET /api/v1/integrations"
+CREATE = "POST /api/v1/integrations"
+LINKS = "GET /api/v1/integrations/20/branch-links"
+LINK = "POST /api/v1/branch-links"
+BRANCH = "11ea0123456789abcdef0123456789ab"
+COMMAND = LinkStore(shop_id="s-1", account_id="acc-9")
+EXISTING = {"id": 17, "shop_id": "s-1", "account_id": "acc-9", "branch_id": BRANCH, "integration_id": 20}
+TAKEN = answer(422, {"shop_id": ["The shop_id has already been taken."]})
+
+
+def test_all_pages_of_branches_are_read() -> None:
+    def pages(call: Call) -> Answer:
+        page = int(call.params.get("page", 1))
+        branch = {"id": f"b{page}", "name": "", "virtual_branch_flag": "1" if page == 2 else 0}
+        return answer(200, {"data": [branch, {"name": "no id"}], "links": {"next": "http://x" if page == 1 else None}})
+
+    branches = crm(Script({"GET /api/v1/branches": pages})).branches(deadline())
+
+    assert [(b.id, b.name, b.virtual) for b in branches] == [("b1", None, False), ("b2", None, True)]
+
+
+@pytest.mark.parametrize(
+    ("listed", "found"),
+    [
+        ([], None),
+        ([{"id": 20, "name": "Acme"}], 20),
+        ([{"id": 20, "name": "Other"}], None),
+        ([{"id": 22, "name": "Acme"}, {"id": 21, "name": "Acme"}], 21),
+        ([{"id": 20, "name": "Acme", "active": False}, {"id": 21, "name": "Acme", "active": True}], 21),
+        ([{"integration_id": "23", "name": "Acme"}], 23),
+    ],
+)
+def test_an_integration_is_found_by_its_name(listed: list[dict[str, Any]], found: int | None) -> None:
+    assert crm(Script({LIST: answer(200, {"data": listed})})).find_integration("Acme", deadline()) == found
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_where_the_vendor_has_no_list_the_outcome_is_ambiguous(status: int) -> None:
+    vendor = Script({LIST: answer(status, {"message": "no such route"})})
+
+    with pytest.raises(AmbiguousOutcome, match="integration's id"):
+        crm(vendor).find_integration("Acme", deadline())
+
+
+def test_a_connection_may_say_that_there_is_no_list() -> None:
+    vendor = Script()
+
+    with pytest.raises(AmbiguousOutcome):
+        crm(vendor, destination(options={"can_list_integrations": False})).find_integration("Acme", deadline())
+
+    assert vendor.asked == []
+
+
+def test_a_configured_integration_is_believed() -> None:
+    vendor = Script()
+
+    assert crm(vendor, destination(options={"integration_id": 33})).find_integration("Acme", deadline()) == 33
+    assert vendor.asked == []
+
+
+@pytest.mark.parametrize("reply", [answer(201, text=""), answer(201, {"name": "Acme"}), answer(200, text="<p>ok</p>")])
+def test_an_integration_that_was_created_under_an_unknown_id_is_looked_up(reply: Answer) -> None:
+    vendor = Script({CREATE: reply, LIST: answer(200, {"data": [{"id": 20, "name": "Acme"}]})})
+
+    assert crm(vendor).create_integration("Acme", deadline()) == 20
+
+
+def test_an_integration_that_cannot_be_found_after_its_creation_is_not_created_again() -> None:
+    vendor = Script({CREATE: answer(201, {}), LIST: answer(200, {"data": []})})
+
+    with pytest.raises(AmbiguousOutcome):
+        crm(vendor).create_integration("Acme", deadline())
+
+    assert vendor.paths().count(CREATE) == 1
+
+
+def test_links_of_an_unknown_integration() -> None:
+    with pytest.raises(InvalidCommand) as error:
+        crm(Script()).links(20, deadline())
+
+    assert [p.field for p in error.value.problems] == ["integration_id"]
+
+
+def test_all_pages_of_links_are_read_and_the_first_one_once() -> None:
+    def pages(call: Call) -> Answer:
+        page = int(call.params.get("page", 1))
+        link = {**EXISTING, "id": page, "enabled": page == 1}
+        return answer(200, {"data": [link], "links": {"next": "http://x" if page < 3 else None}})
+
+    vendor = Script({LINKS: pages})
+    links = crm(vendor).links(20, deadline())
+
+    assert [(link.branch_link_id, link.enabled) for link in links] == [(1, True), (2, False), (3, False)]
+    assert len(vendor.asked) == 3
+
+
+def test_a_shop_that_is_linked_already_is_a_conflict_that_names_the_link() -> None:
+    vendor = Script({LINK: TAKEN, LINKS: answer(200, {"data": [EXISTING]})})
+
+    with pytest.raises(StoreConflict) as error:
+        crm(vendor).create_link(COMMAND, BRANCH, 20, deadline())
+
+    assert error.value.existing["branch_link_id"] == 17
+    assert error.value.existing["branch_id"] == BRANCH
+
+
+@pytest.mark.parametrize("links", [answer(200, {"data": []}), answer(503, {"message": "busy"})])
+def test_the_conflict_stands_when_the_link_cannot_be_read(links: Answer) -> None:
+    conflict = answer(409, {"status_code": 409, "message": "Conflict", "description": "linked"})
+    vendor = Script({LINK: conflict, LINKS: links})
+
+    with pytest.raises(StoreConflict) as error:
+        crm(vendor).create_link(COMMAND, BRANCH, 20, deadline())
+
+    assert error.value.existing == {"shop_id": "s-1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"branch_id": ["The selected branch_id is not a virtual branch."]}, ["branch_id"]),
+        ({"integration_id": ["The selected integration_id is invalid."]}, ["integration_id"]),
+        ({"shop_id": ["The shop_id must be a string."]}, ["shop_id"]),
+        ({"store_domain": ["The store_domain field is required."]}, ["store_domain"]),
+        ({"errors": {"branch_id": ["no"], "integration_id": ["no"]}}, ["branch_id", "integration_id"]),
+        ({"errors": [{"status": 422, "detail": "The branch_id field is required."}]}, ["branch_id"]),
+    ],
+)
+def test_other_refusals_keep_the_vendors_field_names(body: Any, fields: list[str]) -> None:
+    with pytest.raises(InvalidCommand) as error:
+        crm(Script({LINK: answer(422, body)})).create_link(COMMAND, BRANCH, 20, deadline())
+
+    assert [p.field for p in error.value.problems] == fields
+    assert error.value.code == "422"
+
+
+def test_required_members_are_checked_before_anything_is_asked() -> None:
+    vendor = Script()
+
+    with pytest.raises(InvalidCommand) as error:
+        crm(vendor).create_link(LinkStore(shop_id=" ", account_id=""), BRANCH, 20, deadline())
+
+    assert [p.field for p in error.value.problems] == ["account_id", "shop_id"]
+    assert vendor.asked == []
+
+
+@pytest.mark.parametrize("reply", [answer(201, text=""), answer(200, {"enabled": True})])
+def test_a_link_that_was_made_under_an_unknown_id_is_looked_up(reply: Answer) -> None:
+    vendor = Script({LINK: reply, LINKS: answer(200, {"data": [EXISTING]})})
+
+    assert crm(vendor).create_link(COMMAND, BRANCH, 20, deadline()).branch_link_id == 17
+
+    vendor.answers[LINKS] = answer(200, {"data": []})
+    with pytest.raises(AmbiguousOutcome):
+        crm(vendor).create_link(COMMAND, BRANCH, 20, deadline())
+
+
+def test_a_disabled_link_says_so() -> None:
+    vendor = Script({LINK: answer(201, {**EXISTING, "enabled": False})})
+
+    assert not crm(vendor).create_link(COMMAND, BRANCH, 20, deadline()).enabled
+
+
+def test_a_refusal_without_fields_is_the_vendors_no() -> None:
+    refusal = answer(400, {"error": {"status_code": 400, "message": "Bad Request", "description": "Something odd"}})
+
+    with pytest.raises(VendorRejected):
+        crm(Script({LINK: refusal})).create_link(COMMAND, BRANCH, 20, deadline())

@@ -1,0 +1,215 @@
+"""Every error shape of the vendor becomes one complaint with code and field names, and gives nobody's data away."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loyalty_relay.destinations.kangaroo.errors import refuse
+from loyalty_relay.destinations.kangaroo.shapes import complaint, excerpt, redact, texts_in
+from loyalty_relay.model.errors import (
+    CredentialsRefused,
+    CustomerNotFound,
+    InvalidCommand,
+    RateLimited,
+    RelayError,
+    UpstreamUnavailable,
+    VendorRejected,
+)
+from tests.destinations.kangaroo.support import answer
+
+E1 = {"error": {"status_code": 404, "message": "Customer not found", "description": "The resource doesn't exist."}}
+E1_SWAPPED = {"error": {"status_code": 400, "message": "Amount too low", "description": "Bad Request", "link": "x"}}
+E2 = {"email": ["The email field is required"], "customer.id": ["The selected customer.id is invalid."]}
+E3 = {"errors": {"file": ["File does not exist"]}}
+E4 = {"message": "This action is unauthorized."}
+E5 = {"error": "Import not found"}
+E6 = {"errors": [{"status": "422", "title": "Unprocessable Content", "detail": "The triggers field is required."}]}
+E6_NUMBER = {"errors": [{"status": 403, "title": "Forbidden", "detail": "No such right."}]}
+E7 = {"status_code": 409, "message": "Conflict", "description": "Import has been already started"}
+OAUTH = {"error": "invalid_grant", "error_description": "The refresh token is invalid.", "hint": "revoked"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "shape", "code", "fields", "words"),
+    [
+        (E1, 404, "E1", "404", [], "Customer not found: The resource doesn't exist."),
+        (E1_SWAPPED, 400, "E1", "400", [], "Amount too low: Bad Request"),
+        (E2, 422, "E2", "422", ["email", "customer.id"], "the destination rejects email, customer.id"),
+        (E3, 422, "E3", "422", ["file"], "the destination rejects file"),
+        ({"message": "Invalid.", **E3}, 422, "E3", "422", ["file"], "the destination rejects file"),
+        (E4, 403, "E4", "403", [], "This action is unauthorized."),
+        (E5, 404, "E5", "404", [], "Import not found"),
+        (E6, 422, "E6", "422", ["triggers"], "The triggers field is required."),
+        (E6_NUMBER, 403, "E6", "403", [], "No such right."),
+        (E7, 409, "E7", "409", [], "Conflict: Import has been already started"),
+        (OAUTH, 400, "oauth", "invalid_grant", [], "The refresh token is invalid.: revoked"),
+        ({"error": {"message": "Nope", "description": "Not now"}}, 400, "E1", "400", [], "Nope: Not now"),
+    ],
+)
+def test_every_documented_shape_is_read(
+    body: Any, status: int, shape: str, code: str, fields: list[str], words: str
+) -> None:
+    said = complaint(answer(status, body))
+
+    assert said is not None
+    assert (said.shape, said.status, said.code, said.message) == (shape, status, code, words)
+    assert [problem.field for problem in said.problems] == fields
+
+
+@pytest.mark.parametrize("body", [E1, {"errors": {"gender": ["The selected gender is invalid."]}}, E6, E7, OAUTH])
+def test_a_success_that_carries_an_error_is_an_error(body: Any) -> None:
+    said = complaint(answer(200, body))
+
+    assert said is not None
+    assert said.status >= 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": []},
+        {"data": {"id": "x"}},
+        {"errors": [], "data": []},
+        {"error": None, "data": {}},
+        {"status_code": 202, "message": "Accepted", "description": "Queued"},
+        {"id": 17},
+        [],
+    ],
+)
+def test_a_success_is_no_complaint(body: Any) -> None:
+    assert complaint(answer(200, body)) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "words"),
+    [
+        ("<html><head><title>403 Forbidden</title></head><body>Go <b>away</b></body></html>", "text/html", "Forbidden"),
+        ("", "application/json", "empty body"),
+        ('{"error": {"status_c', "application/json", "cut off"),
+        ("error=invalid", "application/x-www-form-urlencoded", "content type application/x-www-form-urlencoded"),
+        ('{"surprise": {"first_name": "Ana", "email": "ana@example.com"}}', "application/json", "surprise"),
+    ],
+)
+def test_a_shape_never_seen_is_permanent_and_keeps_status_and_excerpt(raw: str, kind: str, words: str) -> None:
+    refused = answer(418, text=raw, kind=kind)
+    said = complaint(refused)
+
+    assert said is not None
+    with pytest.raises(VendorRejected) as error:
+        refuse(refused, said)
+    assert error.value.code == "418"
+    assert "418" in str(error.value)
+    assert words in str(error.value)
+    assert "Ana" not in str(error.value)
+    assert "example.com" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        (E4, 403, CredentialsRefused),
+        ({"error": "Unauthorized"}, 401, CredentialsRefused),
+        (E2, 422, InvalidCommand),
+        (E6, 422, InvalidCommand),
+        (E1_SWAPPED, 400, VendorRejected),
+        (E7, 409, VendorRejected),
+        ({"message": "Server Error"}, 500, UpstreamUnavailable),
+        ({"message": "Try later"}, 408, UpstreamUnavailable),
+        ({"message": "Too Many Attempts."}, 429, RateLimited),
+    ],
+)
+def test_the_status_decides_about_the_error(body: Any, status: int, error: type[RelayError]) -> None:
+    refused = answer(status, body)
+    said = complaint(refused)
+
+    assert said is not None
+    with pytest.raises(error):
+        refuse(refused, said)
+
+
+def test_a_rate_limit_says_when_it_ends() -> None:
+    refused = answer(429, {"message": "Too Many Attempts."}, headers={"x-ratelimit-reset": "1790000042"}, now=1.79e9)
+    said = complaint(refused)
+
+    assert said is not None
+    with pytest.raises(RateLimited) as error:
+        refuse(refused, said)
+    assert error.value.retry_after == 42
+
+
+def test_only_a_404_that_is_about_the_customer_means_that_there_is_none() -> None:
+    for body, about_customer in [
+        (E1, True),
+        ({"error": "Customer not found"}, True),
+        ({"message": "No query results for model."}, True),
+        ({"message": "The route customers/1/crm-fields could not be found."}, False),
+        ({"oops": 1}, False),
+    ]:
+        refused = answer(404, body)
+        said = complaint(refused)
+        assert said is not None
+        with pytest.raises(CustomerNotFound if about_customer else VendorRejected):
+            refuse(refused, said, customer=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Customer ana.gray@example.com exists",
+        "Phone +1 (514) 555-0123 is taken",
+        'The name "Ana Gray" is odd',
+        "Token eyJhbGciOi.abc.def is bad",
+        "Customer 11eb5b4433edf7bfaaffb42e99312ac8 not found",
+        "Ana Gray has left",
+    ],
+)
+def test_texts_lose_what_may_be_personal(text: str) -> None:
+    said = redact(text, ["Ana Gray"])
+
+    assert "…" in said
+    for secret in ("ana.gray", "555", "Ana", "eyJ", "11eb"):
+        assert secret not in said
+
+
+def test_what_was_sent_is_not_repeated() -> None:
+    sent = list(texts_in({"first_name": "Orsolya", "tags": [{"tag_name": "Gold"}], "email": "eq|o@example.com"}))
+
+    assert redact("Orsolya and GOLD are wrong", sent) == "… and … are wrong"
+
+
+def test_an_excerpt_shows_the_outline_of_json_and_none_of_its_values() -> None:
+    body = {"first_name": "Ana", "list": [{"n": 1}], "ok": True, "ana@example.com": None}
+
+    assert excerpt(answer(200, body)) == "{first_name: text, list: [{n: number}], ok: true, …: null}"
+
+
+words = st.text(max_size=12)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=12,
+)
+keys = st.sampled_from(["error", "errors", "message", "status_code", "status", "detail", "title", "email", "data"])
+
+
+@given(body=st.dictionaries(keys, json_values, max_size=4) | json_values, status=st.integers(200, 599))
+def test_no_body_is_a_crash(body: Any, status: int) -> None:
+    said = complaint(answer(status, body))
+
+    assert (said is None) <= (200 <= status < 300)
+    if said is not None:
+        with pytest.raises(RelayError):
+            refuse(answer(status, body), said, customer=True)
+
+
+@given(body=st.dictionaries(keys, st.sampled_from(["x@example.com wrote", ["x@example.com"], {"a": "x@example.com"}])))
+def test_no_complaint_holds_an_address(body: Any) -> None:
+    said = complaint(answer(422, body))
+
+    assert said is not None
+    assert "example.com" not in json.dumps([said.message, [p.to_dict() for p in said.problems]])

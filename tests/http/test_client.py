@@ -1,0 +1,471 @@
+"""The one way out: what leaves, what comes back, and which error each broken answer becomes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import socket
+import threading
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import httpx
+import pytest
+
+from loyalty_relay.http.client import (
+    MAX_ANSWER,
+    USER_AGENT,
+    VERSION,
+    Answer,
+    Call,
+    Limits,
+    NotJson,
+    Transport,
+    path_segment,
+    raise_for_transient,
+    retry_after,
+)
+from loyalty_relay.http.rate_limit import NullLimiter
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import (
+    ConnectionFailed,
+    DeadlineTooShort,
+    InvalidCommand,
+    RateLimited,
+    TransientError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+
+NOON = 1_790_000_000.0
+
+
+class CountingLimiter(NullLimiter):
+    """Remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.penalties: list[tuple[str, float | None]] = []
+
+    def acquire(self, api: str, deadline: Deadline) -> None:
+        self.taken.append(api)
+
+    def penalise(self, api: str, retry_after: float | None) -> None:
+        self.penalties.append((api, retry_after))
+
+
+def in_seconds(seconds: float) -> Deadline:
+    return Deadline(seconds, lambda: 0.0)
+
+
+def transport(
+    handler: Callable[[httpx.Request], httpx.Response], limiter: NullLimiter | None = None, **options: Any
+) -> Transport:
+    return Transport(
+        limiter or NullLimiter(), lambda: NOON, upstream=httpx.MockTransport(handler), limits=Limits(**options)
+    )
+
+
+def get(**options: Any) -> Call:
+    return Call(api="read", method="GET", url="https://crm.example.com/things", **options)
+
+
+def post(**options: Any) -> Call:
+    return Call(api="write", method="POST", url="https://crm.example.com/things", **options)
+
+
+# What leaves
+
+
+def test_a_json_call_leaves_with_its_parameters_headers_and_our_name() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={})
+
+    transport(answer).send(
+        post(params={"source": "INSTORE", "q": "a b&c"}, headers={"X-Thing": "1"}, json={"name": "Zoë"}),
+        in_seconds(25),
+    )
+    (request,) = seen
+    assert str(request.url) == "https://crm.example.com/things?source=INSTORE&q=a%20b%26c"
+    assert request.headers["x-thing"] == "1"
+    assert request.headers["user-agent"] == USER_AGENT
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["accept"] == "application/json"
+    assert request.content == '{"name":"Zoë"}'.encode()
+
+
+def test_a_form_call_is_url_encoded_and_its_own_accept_wins_in_any_spelling() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200)
+
+    transport(answer).send(
+        post(form={"a": "1 2", "b": "&"}, headers={"accept": "application/vnd.shop+json"}), in_seconds(25)
+    )
+    (request,) = seen
+    assert request.content == b"a=1+2&b=%26"
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert request.headers.get_list("accept") == ["application/vnd.shop+json"]
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\x00b", "Zoë", "a\x7f"])
+def test_a_header_value_that_could_start_another_header_is_refused_unsent(value: str) -> None:
+    with pytest.raises(InvalidCommand) as caught:
+        transport(_unreachable).send(get(headers={"X-User": value}), in_seconds(25))
+    assert caught.value.problems[0].field == "x-user"
+    assert value not in str(caught.value)
+
+
+def test_half_a_surrogate_pair_does_not_stop_a_request() -> None:
+    seen: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.content)
+        return httpx.Response(200)
+
+    transport(answer).send(post(json={"n": "a\ud83d"}), in_seconds(25))
+    assert json.loads(seen[0]) == {"n": "a?"}
+
+
+def test_the_name_in_user_agent_is_the_projects_version() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert project["project"]["version"] == VERSION
+
+
+def test_only_this_module_imports_httpx() -> None:
+    layer = Path(__file__).parents[2] / "layers" / "relay" / "loyalty_relay"
+    pattern = re.compile(r"^\s*(import|from) httpx\b", re.MULTILINE)
+    importing = {path.relative_to(layer).as_posix() for path in layer.rglob("*.py") if pattern.search(path.read_text())}
+    assert importing == {"http/client.py"}
+
+
+@pytest.mark.parametrize(("text", "segment"), [("123", "123"), ("a/b", "a%2Fb"), ("a?b", "a%3Fb"), ("..a", "..a")])
+def test_an_id_stays_one_segment_of_the_path(text: str, segment: str) -> None:
+    assert path_segment(text) == segment
+
+
+@pytest.mark.parametrize("text", ["", ".", ".."])
+def test_an_id_that_a_url_would_resolve_away_is_refused(text: str) -> None:
+    with pytest.raises(InvalidCommand):
+        path_segment(text)
+
+
+# Limits and deadlines
+
+
+def test_each_request_takes_one_turn_of_its_api() -> None:
+    limiter = CountingLimiter()
+    way = transport(lambda _: httpx.Response(200), limiter)
+    way.send(get(), in_seconds(25))
+    way.send(post(), in_seconds(25))
+    assert limiter.taken == ["read", "write"]
+
+
+def test_no_call_starts_that_could_not_finish() -> None:
+    limiter = CountingLimiter()
+    with pytest.raises(DeadlineTooShort):
+        transport(_unreachable, limiter, least=3.0, margin=0.5).send(post(), in_seconds(3.4))
+    assert limiter.taken == []
+
+
+def test_no_call_starts_when_waiting_for_its_turn_used_up_the_time() -> None:
+    now = [0.0]
+
+    class Slow(NullLimiter):
+        def acquire(self, api: str, deadline: Deadline) -> None:
+            now[0] += 8.0
+
+    with pytest.raises(DeadlineTooShort):
+        transport(_unreachable, Slow()).send(post(), Deadline(10.0, lambda: now[0]))
+
+
+def test_time_limits_shrink_with_the_deadline() -> None:
+    seen: list[dict[str, float]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.extensions["timeout"])
+        return httpx.Response(200)
+
+    way = transport(answer, connect=3, read=15, total=20, least=1, margin=0.5)
+    way.send(get(), in_seconds(100))
+    way.send(get(), in_seconds(2.5))
+    assert [s["read"] for s in seen] == [15, 2.0]
+    assert [s["connect"] for s in seen] == [3, 2.0]
+
+
+def test_a_429_is_told_to_the_limiter_and_raised_only_on_request() -> None:
+    limiter = CountingLimiter()
+    answer = transport(lambda _: httpx.Response(429, headers={"Retry-After": "7"}), limiter).send(
+        post(), in_seconds(25)
+    )
+    assert limiter.penalties == [("write", 7.0)]
+    with pytest.raises(RateLimited) as caught:
+        raise_for_transient(answer)
+    assert caught.value.retry_after == 7.0
+    assert caught.value.reached is False
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "12"}, 12.0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "Mon, 21 Sep 2026 14:14:20 GMT"}, 60.0),
+        ({"retry-after": "Mon, 21 Sep 2020 14:14:20 GMT"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"x-ratelimit-reset": str(int(NOON) + 30)}, 30.0),
+        ({"x-ratelimit-reset": "30"}, None),
+        ({"retry-after": "3", "x-ratelimit-reset": str(int(NOON) + 30)}, 3.0),
+    ],
+)
+def test_the_vendors_wait_is_read_from_seconds_dates_and_reset_times(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert retry_after(headers, NOON) == seconds
+
+
+# What comes back
+
+
+@pytest.mark.parametrize(
+    ("status", "wrote", "reached"),
+    [
+        (408, True, True),
+        (425, True, False),
+        (500, True, True),
+        (502, True, True),
+        (503, True, True),
+        (504, True, True),
+        (500, False, False),
+    ],
+)
+def test_passing_statuses_say_whether_the_request_may_have_had_an_effect(
+    status: int, wrote: bool, reached: bool
+) -> None:
+    kind = UpstreamTimeout if status == 504 else UpstreamUnavailable
+    with pytest.raises(kind) as caught:
+        raise_for_transient(Answer(status, {"retry-after": "4"}, b"", wrote, NOON), request_id="r-1")
+    assert (caught.value.reached, caught.value.retry_after) == (reached, 4.0)
+    assert (caught.value.code, caught.value.request_id) == (str(status), "r-1")
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 301, 400, 401, 403, 404, 409, 422])
+def test_every_other_status_is_left_to_the_vendors_client(status: int) -> None:
+    answer = transport(lambda _: httpx.Response(status, json={"a": 1})).send(post(), in_seconds(25))
+    raise_for_transient(answer)
+    assert answer.status == status
+    assert answer.json() == {"a": 1}
+
+
+def test_redirects_are_not_followed() -> None:
+    answer = transport(lambda _: httpx.Response(302, headers={"Location": "https://evil.example.org/"})).send(
+        get(), in_seconds(25)
+    )
+    assert answer.status == 302
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "why"),
+    [
+        ("application/json", b"", "empty body"),
+        ("application/json", b"  \n", "empty body"),
+        ("application/json", b'{"a": ', "not JSON, or cut off"),
+        ("application/json", b"\xff\xfe", "not JSON, or cut off"),
+        ("application/json", b"[" * 200_000, "not JSON, or cut off"),
+        ("application/json", b'{"a": NaN}', "not JSON, or cut off"),
+        ("text/html; charset=utf-8", b"<html></html>", "content type text/html"),
+        ("text/html", b'{"a": 1}', "content type text/html"),
+        ("application/xml", b"<response/>", "content type application/xml"),
+    ],
+)
+def test_a_body_that_is_not_json_says_why_and_nothing_of_itself(kind: str, body: bytes, why: str) -> None:
+    assert Answer(200, {"content-type": kind}, body).json() == NotJson(why)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/vnd.x+json; charset=utf-8", "text/plain", ""])
+def test_json_is_read_under_every_label_that_does_not_contradict_it(kind: str) -> None:
+    assert Answer(200, {"content-type": kind}, b'{"a":1}').json() == {"a": 1}
+
+
+def test_a_packed_answer_is_unpacked_and_its_header_names_are_in_lower_case() -> None:
+    body = gzip.compress(b'{"a":1}')
+    answer = transport(
+        lambda _: httpx.Response(200, headers={"Content-Encoding": "gzip", "X-Cap-Requestid": "ab"}, content=body)
+    ).send(get(), in_seconds(25))
+    assert answer.json() == {"a": 1}
+    assert answer.headers["x-cap-requestid"] == "ab"
+
+
+def test_an_answer_that_cannot_be_unpacked_is_unavailable() -> None:
+    with pytest.raises(UpstreamUnavailable) as caught:
+        transport(lambda _: httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=iter([b"nope"]))).send(
+            post(), in_seconds(25)
+        )
+    assert caught.value.reached is True
+
+
+def test_an_answer_without_end_is_cut_off() -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 65_536
+
+    with pytest.raises(UpstreamUnavailable, match=str(MAX_ANSWER)):
+        transport(lambda _: httpx.Response(200, content=endless())).send(get(), in_seconds(25))
+
+
+# Broken connections
+
+PATH_WITH_SECRET = "https://crm.example.com/things?email=ana%40example.com"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reached"),
+    [
+        (httpx.ConnectError, ConnectionFailed, False),
+        (httpx.ConnectTimeout, ConnectionFailed, False),
+        (httpx.PoolTimeout, ConnectionFailed, False),
+        (httpx.ReadTimeout, UpstreamTimeout, True),
+        (httpx.WriteTimeout, UpstreamTimeout, True),
+        (httpx.ReadError, UpstreamUnavailable, True),
+        (httpx.RemoteProtocolError, UpstreamUnavailable, True),
+        (httpx.UnsupportedProtocol, ConnectionFailed, False),
+    ],
+)
+def test_each_broken_connection_is_one_typed_error_that_names_no_url(
+    error: type[httpx.TransportError], kind: type[TransientError], reached: bool
+) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error(f"failed for {request.url}")
+
+    with pytest.raises(kind) as caught:
+        transport(fail).send(Call(api="write", method="POST", url=PATH_WITH_SECRET), in_seconds(25))
+    assert caught.value.reached is reached
+    assert "example.com" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_read_that_times_out_had_no_effect() -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("late")
+
+    with pytest.raises(UpstreamTimeout) as caught:
+        transport(fail).send(get(), in_seconds(25))
+    assert caught.value.reached is False
+
+
+@pytest.mark.parametrize("call", [get(), Call(api="w", method="PUT", url="https://crm.example.com/", idempotent=True)])
+@pytest.mark.parametrize("error", [httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError])
+def test_a_dead_connection_is_forgiven_once_where_repeating_is_safe(
+    call: Call, error: type[httpx.TransportError]
+) -> None:
+    limiter = CountingLimiter()
+    tries: list[int] = []
+
+    def once(request: httpx.Request) -> httpx.Response:
+        tries.append(1)
+        if len(tries) == 1:
+            raise error("gone")
+        return httpx.Response(200)
+
+    assert transport(once, limiter).send(call, in_seconds(25)).status == 200
+    assert len(limiter.taken) == 2, "the second try counts against the limit as well"
+
+
+@pytest.mark.parametrize(("call", "tries"), [(get(), 2), (post(), 1)])
+def test_a_connection_that_keeps_dying_is_not_tried_for_ever(call: Call, tries: int) -> None:
+    seen: list[int] = []
+
+    def never(request: httpx.Request) -> httpx.Response:
+        seen.append(1)
+        raise httpx.RemoteProtocolError("gone")
+
+    with pytest.raises(UpstreamUnavailable):
+        transport(never).send(call, in_seconds(25))
+    assert len(seen) == tries
+
+
+# Over real sockets
+
+
+@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"])
+def test_a_server_that_hangs_up_is_unavailable_and_may_have_acted(reply: bytes) -> None:
+    with served(reply) as url, pytest.raises(UpstreamUnavailable) as caught:
+        Transport(NullLimiter()).send(Call(api="w", method="POST", url=url, json={}), in_seconds(25))
+    assert caught.value.reached is True
+
+
+def test_a_whole_answer_comes_back_from_a_real_socket() -> None:
+    with served(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\n" + b'{"a":1}') as url:
+        assert Transport(NullLimiter()).send(Call(api="r", method="GET", url=url), in_seconds(25)).json() == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "start", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"], ids=["headers", "body"]
+)
+def test_a_server_that_drips_cannot_stretch_a_call_beyond_its_total_time(start: bytes) -> None:
+    limits = Limits(read=5.0, total=0.4, least=0.1, margin=0.0)
+    before = monotonic()
+    with served(start, drip=b"x: y\r\n") as url, pytest.raises(UpstreamTimeout):
+        Transport(NullLimiter(), limits=limits).send(Call(api="r", method="GET", url=url), in_seconds(25))
+    assert monotonic() - before < 3.0
+
+
+def test_nobody_listening_means_nothing_was_sent() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(ConnectionFailed) as caught:
+        Transport(NullLimiter()).send(Call(api="w", method="POST", url=f"http://127.0.0.1:{port}/"), in_seconds(25))
+    assert caught.value.reached is False
+
+
+class served:  # noqa: N801 - a context manager
+    """A server for one connection that sends ``reply``, then ``drip`` again and again until the client leaves."""
+
+    def __init__(self, reply: bytes, drip: bytes = b"") -> None:
+        self._reply, self._drip = reply, drip
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with closing(connection):
+            connection.settimeout(5.0)
+            received = b""
+            while b"\r\n\r\n" not in received:
+                received += connection.recv(65_536)
+            length = re.search(rb"content-length: (\d+)", received.lower())
+            body = received.split(b"\r\n\r\n", 1)[1]
+            while length and len(body) < int(length.group(1)):
+                body += connection.recv(65_536)
+            try:
+                connection.sendall(self._reply)
+                while self._drip and not self._over.wait(0.05):
+                    connection.sendall(self._drip)
+            except OSError:
+                return
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(5.0)
+        self._listener.close()
+
+
+def _unreachable(request: httpx.Request) -> httpx.Response:
+    raise AssertionError("nothing may be sent")

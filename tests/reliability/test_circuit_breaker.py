@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import pytest
+
+from loyalty_relay.model.errors import (
+    CircuitOpen,
+    ConnectionFailed,
+    CredentialsRefused,
+    LeaseBusy,
+    RateLimited,
+    RelayError,
+    StoreUnavailable,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from loyalty_relay.reliability.circuit_breaker import Circuit
+from tests.customers.support import STATE, Clock, Counted
+
+DOWN = "capillary:eu.api.capillarytech.com:fake.till"
+OTHER = "kangaroo:api.kangaroorewards.com:fake"
+
+
+@pytest.fixture
+def circuit(dynamodb: Counted, clock: Clock) -> Circuit:
+    return new(dynamodb, clock)
+
+
+def new(dynamodb: Counted, clock: Clock) -> Circuit:
+    return Circuit(dynamodb, STATE, clock=clock, random=lambda: 1.0)
+
+
+def fail(circuit: Circuit, times: int = 5, error: RelayError | None = None) -> None:
+    for _ in range(times):
+        circuit.failure(DOWN, error or UpstreamUnavailable())
+
+
+def wait_of(circuit: Circuit) -> float:
+    with pytest.raises(CircuitOpen) as caught:
+        circuit.check(DOWN)
+    assert caught.value.retry_after is not None
+    return caught.value.retry_after
+
+
+def test_healthy_traffic_writes_nothing_and_reads_once_in_five_seconds(
+    circuit: Circuit, dynamodb: Counted, clock: Clock
+) -> None:
+    for _ in range(50):
+        circuit.check(DOWN)
+        circuit.success(DOWN)
+        clock.now += 0.09
+    assert dynamodb.calls == ["get_item"]
+    clock.now += 5
+    circuit.check(DOWN)
+    assert dynamodb.calls == ["get_item"] * 2
+
+
+@pytest.mark.parametrize("error", [ConnectionFailed(), UpstreamTimeout(), UpstreamUnavailable()])
+def test_an_outage_opens_the_circuit_for_all_executions_and_no_other_destination(
+    circuit: Circuit, dynamodb: Counted, clock: Clock, error: RelayError
+) -> None:
+    fail(circuit, 4, error)
+    circuit.check(DOWN)
+    fail(circuit, 1, error)
+    assert wait_of(circuit) == 10
+    assert wait_of(new(dynamodb, clock)) == 10
+    circuit.check(OTHER)
+
+
+def test_an_execution_that_read_a_moment_ago_sees_it_within_five_seconds(
+    circuit: Circuit, dynamodb: Counted, clock: Clock
+) -> None:
+    other = new(dynamodb, clock)
+    other.check(DOWN)
+    fail(circuit)
+    other.check(DOWN)
+    clock.now += 5
+    assert wait_of(other) == 5
+
+
+def test_only_failures_in_a_row_count(circuit: Circuit) -> None:
+    fail(circuit, 4)
+    circuit.success(DOWN)
+    fail(circuit, 4)
+    circuit.check(DOWN)
+
+
+@pytest.mark.parametrize("error", [RateLimited(), LeaseBusy(), StoreUnavailable()])
+def test_what_says_nothing_about_the_destination_does_not_count(circuit: Circuit, error: RelayError) -> None:
+    fail(circuit, 50, error)
+    circuit.check(DOWN)
+
+
+def test_refused_credentials_open_the_circuit_at_once(circuit: Circuit) -> None:
+    fail(circuit, 1, CredentialsRefused())
+    assert wait_of(circuit) == 60
+    assert circuit.states([DOWN, OTHER])[DOWN].reason == "credentials"
+
+
+def test_one_probe_is_sent_and_its_success_closes_the_circuit(
+    circuit: Circuit, dynamodb: Counted, clock: Clock
+) -> None:
+    other = new(dynamodb, clock)
+    fail(circuit)
+    clock.now += 10
+    circuit.check(DOWN)
+    assert 1 <= wait_of(other) <= 10
+    assert 1 <= wait_of(circuit) <= 10
+    circuit.success(DOWN)
+    circuit.check(DOWN)
+    clock.now += 5
+    other.check(DOWN)
+    assert circuit.states([DOWN]) == {}
+
+
+def test_a_failed_probe_opens_the_circuit_for_longer(circuit: Circuit, clock: Clock) -> None:
+    fail(circuit)
+    expected = [20, 40, 60, 60]
+    for number, seconds in enumerate(expected, start=2):
+        clock.now = circuit.states([DOWN])[DOWN].open_until
+        circuit.check(DOWN)
+        fail(circuit, 1)
+        state = circuit.states([DOWN])[DOWN]
+        assert state.open_until - clock.now == seconds
+        assert state.openings == number
+
+
+def test_failures_of_requests_under_way_are_not_failed_probes(
+    circuit: Circuit, dynamodb: Counted, clock: Clock
+) -> None:
+    other = new(dynamodb, clock)
+    fail(circuit)
+    fail(other, 20)
+    fail(circuit, 20)
+    assert circuit.states([DOWN])[DOWN].openings == 1
+
+
+def test_a_prober_that_says_nothing_is_replaced(circuit: Circuit, dynamodb: Counted, clock: Clock) -> None:
+    fail(circuit)
+    clock.now += 10
+    circuit.check(DOWN)
+    clock.now += 10
+    new(dynamodb, clock).check(DOWN)
+
+
+def test_a_probe_that_ended_without_reaching_the_destination_frees_the_place(
+    circuit: Circuit, dynamodb: Counted, clock: Clock
+) -> None:
+    fail(circuit)
+    clock.now += 10
+    circuit.check(DOWN)
+    circuit.failure(DOWN, LeaseBusy())
+    new(dynamodb, clock).check(DOWN)
+
+
+def test_a_success_that_was_under_way_before_does_not_close_the_circuit(circuit: Circuit) -> None:
+    fail(circuit)
+    circuit.success(DOWN)
+    assert wait_of(circuit) == 10
+
+
+def test_a_late_probe_does_not_close_what_another_opened_again(
+    circuit: Circuit, dynamodb: Counted, clock: Clock
+) -> None:
+    other = new(dynamodb, clock)
+    fail(circuit)
+    clock.now += 10
+    circuit.check(DOWN)
+    clock.now += 10
+    other.check(DOWN)
+    other.failure(DOWN, UpstreamTimeout())
+    circuit.success(DOWN)
+    assert DOWN in circuit.states([DOWN])
+
+
+def test_a_retry_after_of_the_vendor_is_honoured_up_to_a_quarter_of_an_hour(circuit: Circuit) -> None:
+    fail(circuit, 5, UpstreamUnavailable(retry_after=300))
+    assert wait_of(circuit) == 300
+
+
+def test_a_day_of_outage_is_waited_for_with_a_few_hundred_receives_at_most(circuit: Circuit, clock: Clock) -> None:
+    start = clock.now
+    fail(circuit)
+    receives = 0
+    while clock.now < start + 86_400:
+        receives += 1
+        try:
+            circuit.check(DOWN)
+        except CircuitOpen as error:
+            clock.now += min(error.retry_after or 0.0, 900)
+        else:
+            circuit.failure(DOWN, ConnectionFailed())
+    assert receives < 300
+
+
+def test_waits_are_spread(dynamodb: Counted, clock: Clock) -> None:
+    circuit = Circuit(dynamodb, STATE, clock=clock, random=iter([0.0, 1.0]).__next__)
+    fail(circuit)
+    clock.now += 7200
+    circuit.check(DOWN)
+    fail(circuit, 1)
+    first, second = wait_of(circuit), wait_of(circuit)
+    assert (first, second) == (450, 900)
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", None])
+def test_a_table_that_does_not_answer_stops_no_traffic(
+    circuit: Circuit, dynamodb: Counted, clock: Clock, code: str | None
+) -> None:
+    fail(circuit)
+    clock.now += 10
+    dynamodb.fail(code)
+    circuit.check(DOWN)
+    fail(circuit, 20)
+    circuit.check(DOWN)
+    circuit.success(DOWN)
+
+
+def test_the_table_does_not_name_the_account_and_forgets_abandoned_circuits(
+    circuit: Circuit, dynamodb: Counted
+) -> None:
+    fail(circuit)
+    (item,) = dynamodb.client.scan(TableName=STATE)["Items"]
+    assert "fake" not in str(item)
+    assert "expires_at" in item

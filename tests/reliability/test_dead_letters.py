@@ -1,0 +1,60 @@
+"""Parking: what cannot succeed is kept once, with all that helps to judge it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from loyalty_relay.model.commands import CustomerRef, Envelope, Event, UpdateCustomer
+from loyalty_relay.model.errors import VendorRejected
+from loyalty_relay.reliability.dead_letters import KEPT
+from tests.support.stack import Stack
+
+ENVELOPE = Envelope(
+    delivery_id="d1",
+    connection="shop-1",
+    event=Event(source="shopify", topic="customers/update", id="e1", entity_id="7"),
+    command=UpdateCustomer(customer=CustomerRef(source_id="7"), fields={"first_name": "Ana"}),
+)
+
+
+def test_a_command_is_parked_once_per_key(stack: Stack) -> None:
+    parking = stack.services("update").parking
+    assert parking.park(ENVELOPE, VendorRejected("no", code="8014"), attempts=2)
+    assert not parking.park(replace(ENVELOPE, delivery_id="d2"), VendorRejected("no"), attempts=1)
+    assert parking.park(ENVELOPE.redriven(), VendorRejected("no"), attempts=1)
+    assert len(stack.messages("parked:update")) == 2
+
+
+def test_a_crash_between_message_and_marker_parks_twice_rather_than_never(stack: Stack) -> None:
+    services = stack.services("update")
+
+    class Dies:
+        def __getattr__(self, name: str) -> object:
+            if name == "put_item":
+                raise SystemExit("killed")
+            return getattr(stack.client("dynamodb"), name)
+
+    services.parking._dynamodb = Dies()
+    with pytest.raises(SystemExit):
+        services.parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
+    stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
+    keys = {m["MessageAttributes"]["key"]["StringValue"] for m in stack.messages("parked:update")}
+    assert keys == {ENVELOPE.key}
+
+
+def test_the_marker_ends_before_the_queue_forgets_the_message(stack: Stack) -> None:
+    stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
+    (marker,) = [i for i in stack.items("state") if i["pk"]["S"].startswith("P#")]
+    assert float(marker["expires_at"]["N"]) <= stack.clock.now + KEPT < stack.clock.now + 14 * 86_400
+    stack.clock.now += KEPT + 1
+    assert stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), attempts=1), "though it still stands"
+
+
+def test_a_copy_of_an_untranslatable_delivery_is_parked_once(stack: Stack) -> None:
+    parking = stack.services("ingest").parking
+    assert parking.park_raw({"body": "x"}, "shop-1", "not_json", "d1", "print")
+    assert not parking.park_raw({"body": "x"}, "shop-1", "not_json", "d2", "print")
+    assert parking.park_raw({"body": "y"}, "shop-1", "not_json", "d3", "other")
+    assert len(stack.messages("parked:ingest")) == 2

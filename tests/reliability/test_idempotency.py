@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from loyalty_relay.model.errors import InvalidCommand, KeyInProgress, StoreUnavailable, UpstreamTimeout
+from loyalty_relay.model.outcomes import Notice, Outcome, Result
+from loyalty_relay.reliability.idempotency import KEPT_SECONDS, Idempotency
+from tests.customers.support import IDEMPOTENCY, Counted, Crash, refusal
+
+APPLIED = Outcome(
+    result=Result.APPLIED, loyalty_id="10", fields=("email",), notices=(Notice("1001", "jane@example.com"),)
+)
+
+
+class Work:
+    """Counts how often it was carried out."""
+
+    def __init__(self, outcome: Outcome = APPLIED) -> None:
+        self.outcome = outcome
+        self.runs = 0
+
+    def __call__(self) -> Outcome:
+        self.runs += 1
+        return self.outcome
+
+
+class Invocation:
+    def __init__(self, millis: int) -> None:
+        self.millis = millis
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.millis
+
+
+@pytest.fixture
+def idempotency(dynamodb: Counted) -> Idempotency:
+    return Idempotency(dynamodb, IDEMPOTENCY)
+
+
+def items(dynamodb: Counted) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = dynamodb.client.scan(TableName=IDEMPOTENCY)["Items"]
+    return found
+
+
+def test_a_command_is_carried_out_once_per_key_and_a_copy_is_a_duplicate(idempotency: Idempotency) -> None:
+    work = Work()
+    first = idempotency.run("key-1", "register", work)
+    again = idempotency.run("key-1", "register", work)
+    assert work.runs == 1
+    assert (first.outcome, first.replayed) == (APPLIED, False)
+    assert (again.outcome.result, again.outcome.reason, again.replayed) == (Result.DUPLICATE, "applied", True)
+    assert (again.original.result, again.original.loyalty_id) == (Result.APPLIED, "10")
+    assert [n.code for n in again.original.notices] == ["1001"]
+
+
+def test_the_same_key_of_another_operation_is_another_command(idempotency: Idempotency) -> None:
+    work = Work()
+    idempotency.run("key-1", "register", work)
+    assert not idempotency.run("key-1", "update", work).replayed
+    assert work.runs == 2
+
+
+def test_an_applied_command_costs_two_requests_and_a_duplicate_one(idempotency: Idempotency, dynamodb: Counted) -> None:
+    idempotency.run("key-1", "register", Work())
+    assert dynamodb.calls == ["put_item", "update_item"]
+    dynamodb.reset()
+    idempotency.run("key-1", "register", Work())
+    assert dynamodb.calls == ["put_item"]
+
+
+def test_what_is_stored_holds_no_personal_data_and_lives_thirty_days(
+    idempotency: Idempotency, dynamodb: Counted
+) -> None:
+    import time
+
+    idempotency.run("key-1", "register", Work())
+    (item,) = items(dynamodb)
+    assert "example.com" not in json.dumps(item)
+    assert item["id"]["S"].startswith("relay:register#")
+    assert int(item["expiration"]["N"]) - time.time() == pytest.approx(KEPT_SECONDS, abs=60)
+
+
+def test_an_error_frees_the_key_and_passes_through(idempotency: Idempotency, dynamodb: Counted) -> None:
+    error = UpstreamTimeout(reached=True)
+
+    def failing() -> Outcome:
+        raise error
+
+    with pytest.raises(UpstreamTimeout) as caught:
+        idempotency.run("key-1", "register", failing)
+    assert caught.value is error
+    assert items(dynamodb) == []
+    assert not idempotency.run("key-1", "register", Work()).replayed
+
+
+def test_a_key_that_is_being_worked_on_is_in_progress_elsewhere(idempotency: Idempotency) -> None:
+    def nested() -> Outcome:
+        with pytest.raises(KeyInProgress):
+            idempotency.run("key-1", "register", Work())
+        return APPLIED
+
+    assert idempotency.run("key-1", "register", nested).outcome == APPLIED
+    # The persistence layer was used again while it was in use; the outer key is complete all the same.
+    assert idempotency.run("key-1", "register", Work()).replayed
+
+
+def test_a_key_whose_process_died_is_free_when_its_invocation_has_ended(idempotency: Idempotency) -> None:
+    def dies() -> Outcome:
+        raise Crash
+
+    idempotency.bind(Invocation(60_000))
+    with pytest.raises(Crash):
+        idempotency.run("alive", "register", dies)
+    with pytest.raises(KeyInProgress):
+        idempotency.run("alive", "register", Work())
+    idempotency.bind(Invocation(-10))
+    with pytest.raises(Crash):
+        idempotency.run("dead", "register", dies)
+    assert not idempotency.run("dead", "register", Work()).replayed
+
+
+def test_the_same_key_with_another_body_is_refused_and_without_digest_nothing_is_compared(
+    idempotency: Idempotency,
+) -> None:
+    idempotency.run("key-1", "register", Work(), payload_digest="a")
+    assert idempotency.run("key-1", "register", Work(), payload_digest="a").replayed
+    assert idempotency.run("key-1", "register", Work()).replayed
+    with pytest.raises(InvalidCommand) as caught:
+        idempotency.run("key-1", "register", Work(), payload_digest="b")
+    assert caught.value.code == "idempotency_key_reused"
+    assert [p.field for p in caught.value.problems] == ["idempotency_key"]
+
+
+def test_a_queue_record_stored_without_digest_does_not_refuse_a_later_caller(idempotency: Idempotency) -> None:
+    idempotency.run("key-1", "register", Work())
+    assert idempotency.run("key-1", "register", Work(), payload_digest="a").replayed
+
+
+@pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "AccessDeniedException", None])
+def test_nothing_is_done_when_the_table_does_not_answer(
+    idempotency: Idempotency, dynamodb: Counted, code: str | None
+) -> None:
+    work = Work()
+    dynamodb.fail(code)
+    with pytest.raises(StoreUnavailable) as caught:
+        idempotency.run("key-1", "register", work)
+    assert (work.runs, caught.value.reached) == (0, False)
+
+
+def test_done_work_is_reported_done_when_only_its_key_could_not_be_completed(
+    idempotency: Idempotency, dynamodb: Counted
+) -> None:
+    dynamodb.fail(None, only="update_item")
+    ran = idempotency.run("key-1", "register", Work())
+    assert (ran.outcome, ran.replayed) == (APPLIED, False)
+
+
+def test_the_works_own_error_is_what_is_said_when_the_key_could_not_be_freed(
+    idempotency: Idempotency, dynamodb: Counted
+) -> None:
+    def failing() -> Outcome:
+        dynamodb.before = lambda name, _: (_ for _ in ()).throw(refusal(None, name))
+        raise UpstreamTimeout(reached=True)
+
+    with pytest.raises(UpstreamTimeout):
+        idempotency.run("key-1", "register", failing)
+
+
+def test_threads_do_not_share_a_persistence_layer(idempotency: Idempotency) -> None:
+    layers = []
+
+    def look() -> None:
+        layers.append(idempotency._layer("register")[0])
+        layers.append(idempotency._layer("register")[0])
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    look()
+    assert layers[0] is layers[1]
+    assert layers[2] is layers[3]
+    assert layers[0] is not layers[2]
+    assert idempotency._layer("update")[0] is not layers[2]

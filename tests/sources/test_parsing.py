@@ -1,0 +1,94 @@
+"""Tools that read hostile input."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loyalty_relay.model.errors import Untranslatable
+from loyalty_relay.sources.base import Verdict
+from loyalty_relay.sources.parsing import body_digest, epoch, json_value, matching, moment, text_id, within
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("2026-03-02T09:15:00-05:00", "2026-03-02T14:15:00.000000Z"),
+        ("2022-07-13T20:30:59.037339943Z", "2022-07-13T20:30:59.037339Z"),
+        ("2026-03-02 09:15:00", "2026-03-02T09:15:00.000000Z"),
+        ("2026-03-02T09:15:00", "2026-03-02T09:15:00.000000Z"),
+        ("2023-11-09 18:04:58 +0000 UTC", "2023-11-09T18:04:58.000000Z"),
+        (" 2026-03-02T09:15:00Z ", "2026-03-02T09:15:00.000000Z"),
+    ],
+)
+def test_times_in_every_way_platforms_write_them(text: str, wanted: str) -> None:
+    assert moment(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "value", [None, 7, "", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+14:00", [], True]
+)
+def test_what_is_no_time_is_none(value: Any) -> None:
+    assert moment(value) is None
+
+
+def test_epoch_times_in_seconds_and_milliseconds() -> None:
+    assert epoch(1_790_000_000) == epoch(1_790_000_000_000, unit=0.001) == "2026-09-21T14:13:20.000000Z"
+    for value in (None, "1790000000", True, 10**30, float("1e300")):
+        assert epoch(value) is None
+
+
+@given(st.text())
+def test_any_text_is_a_time_or_none(text: str) -> None:
+    found = moment(text)
+    assert found is None or len(found) == 27
+
+
+@given(st.lists(st.text(), min_size=1, max_size=4), st.lists(st.text(), min_size=1, max_size=4))
+def test_digests_tell_their_parts_apart(left: list[str], right: list[str]) -> None:
+    assert (body_digest(*left) == body_digest(*right)) == (left == right)
+
+
+def test_a_signature_is_malformed_or_wrong() -> None:
+    assert matching("abcd", ["abcx", "abcd"]) is Verdict.AUTHENTIC
+    assert matching("abce", ["abcx", "abcd"]) is Verdict.WRONG
+    assert matching("abc", ["abcd"]) is Verdict.MALFORMED
+    assert matching(None, ["abcd"]) is Verdict.NO_SIGNATURE
+    assert matching("abcd", []) is Verdict.MALFORMED
+    assert [verdict for verdict in Verdict if verdict] == [Verdict.AUTHENTIC]
+
+
+def test_a_window_is_open_on_both_sides() -> None:
+    assert within(100, 400, 300)
+    assert within(700, 400, 300)
+    assert not within(99.9, 400, 300)
+    assert not within(700.1, 400, 300)
+
+
+@pytest.mark.parametrize("value", [7, "7", " 7 ", 2**70])
+def test_ids_are_text(value: Any) -> None:
+    assert text_id(value) == str(value).strip()
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\x00", "x" * 201, "\x7f"])
+def test_ids_that_no_platform_has_are_refused(value: str) -> None:
+    with pytest.raises(Untranslatable):
+        text_id(value)
+
+
+def test_characters_that_no_queue_takes_are_replaced() -> None:
+    assert json_value(b'{"a\\uD83D": ["\\ud83d\\ude00", "\\udead", "\\uffff"]}') == {
+        "a\ufffd": ["\U0001f600", "\ufffd", "\ufffd"]
+    }
+    assert json_value('["\uffff"]'.encode()) == ["\ufffd"]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_json_or_untranslatable(body: bytes) -> None:
+    with suppress(Untranslatable):
+        value = json_value(body)
+        assert value is None or isinstance(value, bool | int | float | str | list | dict)

@@ -1,0 +1,204 @@
+"""Changes become commands, by destination."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from loyalty_relay.model.commands import (
+    Command,
+    Envelope,
+    EraseStore,
+    Event,
+    Hydrate,
+    LinkStore,
+    PatchCrmFields,
+    RegisterCustomer,
+    RetireCustomer,
+    UpdateCustomer,
+)
+from loyalty_relay.sources import catalogue, source_module
+from loyalty_relay.sources.base import CustomerChanged, ThinChange, Topic
+from loyalty_relay.translation.mapping import FIELDS, takes
+from loyalty_relay.translation.translate import Skip, translate
+from tests.sources.samples import connection, load
+
+BECOMES: dict[str, dict[str, type[Command] | str]] = {
+    "capillary": {
+        "register": RegisterCustomer,
+        "update": UpdateCustomer,
+        "consent": UpdateCustomer,
+        "tags": "no_tags_at_capillary",
+        "link-store": "no_stores_at_capillary",
+        "retire": RetireCustomer,
+        "hydrate": Hydrate,
+    },
+    "kangaroo": {
+        "register": PatchCrmFields,
+        "update": PatchCrmFields,
+        "consent": PatchCrmFields,
+        "tags": PatchCrmFields,
+        "link-store": LinkStore,
+        "retire": RetireCustomer,
+        "hydrate": Hydrate,
+    },
+}
+NOTHING = {
+    ("shopify", "customers-purchasing-summary", "capillary"): "nothing_mapped",
+    ("shopify", "customers-purchasing-summary", "kangaroo"): "nothing_mapped",
+    ("shopify", "sms-consent", "kangaroo"): "no_such_consent_at_kangaroo",
+    ("shopify", "whats-app-consent", "kangaroo"): "no_such_consent_at_kangaroo",
+}
+ERASED = {"customers-redact": RetireCustomer, "customer-erased": RetireCustomer}
+"""Erasures of a customer; the others are of a store."""
+
+
+def expected(vendor: str, platform: str, topic: Topic) -> type[Command] | str | None:
+    """The command, the reason why there is none, or None where the source itself says that there is nothing to do."""
+    if topic.becomes == "ignored":
+        return None
+    if topic.becomes == "erase":
+        return ERASED.get(topic.fixture, EraseStore)
+    return NOTHING.get((platform, topic.fixture, vendor)) or BECOMES[vendor][topic.becomes]
+
+
+def translated(platform: str, fixture: str, vendor: str = "capillary", **more: Any) -> list[Command] | Skip:
+    shop = connection(platform, vendor, **more)
+    (change,) = source_module(platform).read(load(platform, fixture).signed(), shop.source)
+    return translate(change, shop)
+
+
+def one(platform: str, fixture: str, vendor: str = "capillary", **more: Any) -> Any:
+    found = translated(platform, fixture, vendor, **more)
+    assert not isinstance(found, Skip), found
+    (command,) = found
+    return command
+
+
+@pytest.mark.parametrize("vendor", ["capillary", "kangaroo"])
+@pytest.mark.parametrize(
+    ("platform", "topic"),
+    [pytest.param(p, t, id=f"{p}:{t.fixture}") for p, t in catalogue() if p in ("shopify", "standard")],
+)
+def test_each_row_becomes_what_the_destination_can_do_with_it(vendor: str, platform: str, topic: Topic) -> None:
+    found = translated(platform, topic.fixture, vendor)
+    wanted = expected(vendor, platform, topic)
+    if isinstance(wanted, type):
+        assert isinstance(found, list)
+        assert [type(command) for command in found] == [wanted]
+    else:
+        assert isinstance(found, Skip)
+        assert wanted in (None, found.reason)
+
+
+@pytest.mark.parametrize("vendor", ["capillary", "kangaroo"])
+@pytest.mark.parametrize(
+    ("platform", "topic"),
+    [pytest.param(p, t, id=f"{p}:{t.fixture}") for p, t in catalogue() if p in ("shopify", "standard")],
+)
+def test_commands_survive_the_queue(vendor: str, platform: str, topic: Topic) -> None:
+    found = translated(platform, topic.fixture, vendor)
+    for command in found if isinstance(found, list) else []:
+        event = Event(source=platform, topic=topic.name, id="e", entity_id="c")
+        envelope = Envelope(delivery_id="d", connection="shop", event=event, command=command)
+        assert Envelope.from_json(envelope.to_json()) == envelope
+
+
+def test_a_customer_is_meant_by_source_id_and_contacts() -> None:
+    customer = one("shopify", "customers-create").customer
+    assert customer.source_id == "7012345678901"
+    assert customer.identifier("email") == "ana.nunez@example.com"
+    assert customer.identifier("mobile") == "+447700900123"
+    assert customer.identifier("external_id") is None
+
+
+def test_the_sources_id_is_an_external_id_where_the_connection_says_so() -> None:
+    destination = {
+        "vendor": "capillary",
+        "region": "eu",
+        "source": "ECOMMERCE",
+        "credentials": {"type": "basic", "username": "fake.till", "password": "fake-till-password"},
+        "options": {"source_id_as_external_id": True},
+    }
+    assert (
+        one("shopify", "customers-create", destination=destination).customer.identifier("external_id")
+        == "7012345678901"
+    )
+
+
+def test_a_consent_finds_its_customer_by_contact_without_telling_it() -> None:
+    command = one("shopify", "email-consent")
+    assert command.customer.identifier("email") == "ana.nunez@example.com"
+    assert command.fields == {"subscriptions.email.bulk": True}
+
+
+def test_missing_customers_are_registered_only_where_the_connection_allows() -> None:
+    assert one("shopify", "customers-update").if_missing == "register"
+    assert one("shopify", "customers-update", register_missing=False).if_missing == "error"
+    assert one("shopify", "customers-update", "kangaroo", register_missing=False).if_missing == "error"
+    assert one("shopify", "customers-create", "kangaroo", register_missing=False).if_missing == "register"
+
+
+def test_versions_travel_by_field() -> None:
+    command = one("shopify", "customers-create-2024-10")
+    assert command.version_of("first_name").value == "2026-03-02T15:00:00.000000Z"
+    assert command.version_of("subscriptions.email.bulk").value == "2026-03-02T14:59:58.000000Z"
+    assert command.versions.keys() <= command.fields.keys()
+
+
+def test_the_country_goes_along_for_the_phone() -> None:
+    assert one("standard", "customer-created").fields["country"] == "GB"
+    assert one("standard", "customer-created").fields["phone"] == "07700 900140"
+
+
+def test_a_default_that_cannot_take_its_form_is_left_out() -> None:
+    shop = connection("standard", "kangaroo")
+    event = Event(source="standard", topic="customer.updated", id="e", entity_id="c")
+    change = CustomerChanged(
+        event=event, source_id="c", fields={"birthday": "0000-05-17", "gender": "unknown", "first_name": "Ana"}
+    )
+    (command,) = translate(change, shop)  # type: ignore[misc]
+    assert isinstance(command, PatchCrmFields)
+    assert command.fields == {"first_name": "Ana"}
+
+
+def test_a_merge_and_an_erasure_name_whom() -> None:
+    merge = one("shopify", "customers-merge")
+    assert (merge.reason, merge.customer.source_id, merge.survivor) == ("merged", "7012345678904", "7012345678901")
+    erasure = one("shopify", "customers-redact", "kangaroo")
+    assert erasure.reason == "erased"
+    assert erasure.customer.identifier("mobile") == "+447700900126"
+
+
+def test_a_store_is_linked_with_its_domain() -> None:
+    command = one("shopify", "locations-create", "kangaroo")
+    assert (command.shop_id, command.account_id) == ("61000000001", "acme-test.myshopify.com")
+    assert command.store_domain == "https://acme-test.myshopify.com"
+
+
+def test_a_thin_event_is_fetched_first() -> None:
+    event = Event(source="standard", topic="t", id="e", entity_id="c")
+    thin = ThinChange(event=event, resource="customer", data={"id": 7}, store="s")
+    assert translate(thin, connection("standard")) == [Hydrate(resource="customer", data={"id": 7}, store="s")]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "inside"),
+    [
+        ("capillary", {"custom_fields.x", "extended_fields.x", "subscriptions.sms.bulk", "channels.email"}),
+        ("kangaroo", {"custom_fields.custom_field_1", "subscriptions.email.bulk", "tags.VIP"}),
+    ],
+)
+def test_a_mapping_may_name_only_what_the_vendors_client_supports(vendor: str, inside: set[str]) -> None:
+    """Otherwise what an operator mapped would be left out in silence."""
+    from loyalty_relay.destinations.capillary.routes import supports
+    from loyalty_relay.destinations.kangaroo.crm_fields import their_name
+
+    def supported(field: str) -> bool:
+        if vendor == "capillary":
+            return supports(field)
+        return field.startswith("tags") or their_name(field) is not None
+
+    assert all(takes(vendor, field) for field in inside)
+    assert [field for field in inside | FIELDS[vendor] - {"country"} if not supported(field)] == []
