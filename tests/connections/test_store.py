@@ -12,7 +12,7 @@ from loyalty_relay.model.errors import ConnectionInvalid, StoreUnavailable, Unkn
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.storage import aws
 from loyalty_relay.storage.digests import digest_key
-from tests.customers.support import Clock, Counted
+from tests.support.tables import Clock, Counted
 
 DOCUMENT: dict[str, Any] = {
     "source": {"platform": "shopify", "stores": ["demo.myshopify.com"], "secrets": [{"value": "fake-webhook-secret"}]},

@@ -18,7 +18,7 @@ from loyalty_relay.model.errors import TransientError
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.reliability.idempotency import Idempotency
 from loyalty_relay.reliability.journal import Journal, JournalEntry
-from tests.customers.support import IDEMPOTENCY, JOURNAL, LEASE, STATE, Clock, Counted, Crash, make_customers
+from tests.support.tables import IDEMPOTENCY, JOURNAL, LEASE, STATE, Clock, Counted, Crash, make_customers
 
 
 @dataclass
@@ -201,7 +201,7 @@ def test_lost_requests_and_lost_answers_of_our_own_tables_change_nothing_in_the_
                 return
             state["left"] -= 1
             if state["left"] == -1:
-                from tests.customers.support import refusal
+                from tests.support.tables import refusal
 
                 raise refusal(None, name)
 

@@ -13,7 +13,7 @@ from loyalty_relay.model.commands import CustomerRef, Identifier, Version
 from loyalty_relay.model.errors import InvalidCommand, LeaseBusy, StoreUnavailable
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
-from tests.customers.support import LEASE, STATE, Clock, Counted, make_customers, refusal
+from tests.support.tables import LEASE, STATE, Clock, Counted, make_customers, refusal
 
 JANE = CustomerRef(source_id="7001")
 

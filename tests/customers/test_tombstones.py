@@ -14,8 +14,8 @@ from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import LeaseBusy, StoreUnavailable
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
-from tests.customers.support import Clock, Counted, make_customers
 from tests.customers.test_ledger import JANE, Guarded, at, items
+from tests.support.tables import Clock, Counted, make_customers
 
 JOHN = CustomerRef(source_id="7002")
 BY_EMAIL = CustomerRef(identifiers=(Identifier("email", "jane@example.com"),))

@@ -14,7 +14,7 @@ from loyalty_relay.model.errors import (
     UpstreamUnavailable,
 )
 from loyalty_relay.reliability.circuit_breaker import Circuit
-from tests.customers.support import STATE, Clock, Counted
+from tests.support.tables import STATE, Clock, Counted
 
 DOWN = "capillary:eu.api.capillarytech.com:fake.till"
 OTHER = "kangaroo:api.kangaroorewards.com:fake"

@@ -9,7 +9,7 @@ import pytest
 from loyalty_relay.model.errors import InvalidCommand, KeyInProgress, StoreUnavailable, UpstreamTimeout
 from loyalty_relay.model.outcomes import Notice, Outcome, Result
 from loyalty_relay.reliability.idempotency import KEPT_SECONDS, Idempotency
-from tests.customers.support import IDEMPOTENCY, Counted, Crash, refusal
+from tests.support.tables import IDEMPOTENCY, Counted, Crash, refusal
 
 APPLIED = Outcome(
     result=Result.APPLIED, loyalty_id="10", fields=("email",), notices=(Notice("1001", "jane@example.com"),)

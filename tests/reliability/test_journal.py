@@ -8,7 +8,7 @@ import pytest
 from loyalty_relay.model.errors import StoreUnavailable
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
-from tests.customers.support import JOURNAL, START, Clock, Counted
+from tests.support.tables import JOURNAL, START, Clock, Counted
 
 ENTRY = JournalEntry(
     delivery_id="0190-a",

@@ -115,7 +115,7 @@ def test_the_horizon_is_reached_before_the_receives_run_out() -> None:
 def test_a_bound_is_near_before_it_is_reached(used: tuple[float, float, int], bounds: tuple[str, ...]) -> None:
     tried, age, receives = used
     assert retry_policy.near(tried=tried, age=age, receives=receives) == bounds
-    assert not retry_policy.give_up(errors.UpstreamUnavailable(), **used)  # type: ignore[arg-type]
+    assert not retry_policy.give_up(errors.UpstreamUnavailable(), tried=tried, age=age, receives=receives)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loyalty_relay.reliability.sliding_window import BUCKET, HORIZON, LONGEST_WAIT, SLACK, Ledger, Rate
-from tests.customers.support import START
+from tests.support.tables import START
 
 
 def most_in_any_window(times: list[float], window: float = 60.0) -> int:
