@@ -17,7 +17,7 @@ from rich.table import Table
 from benchmarks import prices
 from benchmarks.prices import tiered
 from loyalty_relay.connections.store import CACHE_SECONDS, MAX_CONNECTIONS
-from loyalty_relay.telemetry.observability import METRICS
+from loyalty_relay.telemetry.metrics import METRICS
 
 DAYS = 30.4
 GB = 1e9

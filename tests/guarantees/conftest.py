@@ -12,7 +12,7 @@ import pytest
 
 from devkit.sandbox.server import SandboxServer
 from loyalty_relay.http import client
-from loyalty_relay.telemetry import observability
+from loyalty_relay.telemetry import logs
 from tests.guarantees.world import World
 from tests.support.stack import Stack
 
@@ -47,7 +47,7 @@ class Written:
         self._lines = io.StringIO()
         self._metrics = ""
         # Powertools keeps its handler for the life of the process.
-        self.handler = observability._logger().registered_handler
+        self.handler = logs.logger().registered_handler
         self.own = logging.StreamHandler(self._lines)
         self.own.setFormatter(logging.Formatter("%(name)s %(message)s %(exc_text)s"))
 

@@ -285,7 +285,7 @@ def test_a_broken_connection_is_reported_without_its_secrets(
 
 
 def test_a_log_line_cannot_be_given_what_is_not_on_the_list() -> None:
-    from loyalty_relay.telemetry import observability
+    from loyalty_relay.telemetry import logs
 
     with pytest.raises(ValueError, match="allow-list"):
-        observability.info("record", email=EMAIL)
+        logs.info("record", email=EMAIL)

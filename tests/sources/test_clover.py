@@ -23,7 +23,7 @@ from loyalty_relay.sources.base import (
     Unreadable,
     Verdict,
 )
-from loyalty_relay.telemetry.observability import ALLOWED
+from loyalty_relay.telemetry.allow_list import ALLOWED
 from tests.sandbox.kangaroo_client import SandboxClient
 from tests.sources.outcome_of import Told, fetch_of, followed, outcome_of, thin_of
 from tests.sources.samples import NOW, SECRETS, Sample, connection, load, source

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.telemetry import observability
+from loyalty_relay.telemetry import logs, metrics
+from loyalty_relay.telemetry.allow_list import ALLOWED
 
 
 def written(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def test_a_metric_is_told_apart_by_stack_and_by_each_of_its_sets(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "relay-prod")
-    observability.count("Failures", operation="register", connection="shop-1", reason="circuit_open")
+    metrics.count("Failures", operation="register", connection="shop-1", reason="circuit_open")
 
     line = written(capsys)
     (directive,) = line["_aws"]["CloudWatchMetrics"]
@@ -39,7 +40,7 @@ def test_without_metrics_by_connection_the_connection_is_still_found_in_the_line
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELAY_METRICS_BY_CONNECTION", "false")
-    observability.count("Failures", operation="register", connection="shop-1", reason="circuit_open")
+    metrics.count("Failures", operation="register", connection="shop-1", reason="circuit_open")
 
     line = written(capsys)
     assert line["connection"] == "shop-1"
@@ -48,31 +49,31 @@ def test_without_metrics_by_connection_the_connection_is_still_found_in_the_line
 
 def test_a_foreign_key_reaches_no_metric(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="email"):
-        observability.count("Refused", reason="x", email="ana@example.com")
+        metrics.count("Refused", reason="x", email="ana@example.com")
     assert capsys.readouterr().out == ""
 
 
 def test_a_metric_that_nobody_knows_and_a_dimension_that_is_missing_are_bugs() -> None:
     with pytest.raises(KeyError):
-        observability.count("Elsewhere")
+        metrics.count("Elsewhere")
     with pytest.raises(KeyError, match="reason"):
-        observability.count("Refused")
+        metrics.count("Refused")
 
 
 def test_an_exception_nobody_foresaw_is_counted_without_its_text(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         raise RuntimeError("ana@example.com")
     except RuntimeError as problem:
-        observability.unexpected("failed", problem, operation="register")
+        logs.unexpected("failed", problem, operation="register")
 
     text = capsys.readouterr().out
     assert "ana@example.com" not in text
     assert json.loads(text.splitlines()[-1])["Unforeseen"] == 1
 
 
-@pytest.mark.parametrize("name", sorted(observability.METRICS))
+@pytest.mark.parametrize("name", sorted(metrics.METRICS))
 def test_cloudwatch_takes_the_metric(name: str) -> None:
     """At most 30 dimensions per set and 100 sets (AWS docs: embedded metric format specification)."""
-    for keys in observability.METRICS[name]:
-        assert set(keys) <= observability.ALLOWED
+    for keys in metrics.METRICS[name]:
+        assert set(keys) <= ALLOWED
         assert len(keys) < 30

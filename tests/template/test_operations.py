@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from devkit.localstack.template import Code, code_folders, localize, read
-from loyalty_relay.telemetry.observability import ALLOWED, METRICS, NAMESPACE
+from loyalty_relay.telemetry.allow_list import ALLOWED
+from loyalty_relay.telemetry.metrics import METRICS, NAMESPACE
 
 Json = dict[str, Any]
 

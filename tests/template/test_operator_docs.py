@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from devkit.cli.app import app
-from loyalty_relay.telemetry.observability import METRICS
+from loyalty_relay.telemetry.metrics import METRICS
 
 PAGES = ("docs/deploy.md", "docs/operations.md", "docs/sam-local.md")
 RUNBOOKS = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "docs/runbooks").glob("*.md"))

@@ -19,7 +19,7 @@ from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.sources.base import CustomerChanged, NothingToDo
-from loyalty_relay.telemetry import observability
+from loyalty_relay.telemetry import logs
 from loyalty_relay.triggers.webhook import Ingest
 from tests.sources.samples import NOW, SECRETS, Sample, connection, load
 
@@ -163,7 +163,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """What is logged: message and keys."""
     lines: list[tuple[str, dict[str, Any]]] = []
     for level in ("info", "warning", "error"):
-        monkeypatch.setattr(observability, level, lambda text, **keys: lines.append((text, keys)))
+        monkeypatch.setattr(logs, level, lambda text, **keys: lines.append((text, keys)))
     return lines
 
 

@@ -12,7 +12,8 @@ from loyalty_relay.connections.model import Connection, WebhookSecret
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.sources import adobe
 from loyalty_relay.sources._adobe_keys import PublicKeys
-from loyalty_relay.telemetry import observability
+from loyalty_relay.telemetry import logs
+from loyalty_relay.telemetry.allow_list import ALLOWED
 from loyalty_relay.triggers import webhook
 from loyalty_relay.triggers.webhook import Ingest
 from tests.sources.samples import Sample, connection, load
@@ -115,14 +116,14 @@ def with_options(known: Connection, options: dict[str, Any]) -> Connection:
 
 def test_handshakes_are_answered_and_have_no_effect(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(observability, "info", lambda event, **keys: logged.append((event, keys)))
+    monkeypatch.setattr(logs, "info", lambda event, **keys: logged.append((event, keys)))
     challenge = post(world, load("adobe", "challenge"))
     assert json.loads(challenge["body"]) == {"challenge": "8ec8d794-e0ab-42df-9017-e3dada8e84f7"}
     assert post(world, load("adobe", "validation-url"))["statusCode"] == 200
     leave = post(world, load("cloudevents", "validation"))
     assert leave["headers"]["webhook-allowed-origin"] == "till.example.com"
     assert [keys.get("where", "")[:20] for _, keys in logged] == ["", "https://csm.adobe.io", ""]
-    assert all(keys.keys() <= observability.ALLOWED for _, keys in logged)
+    assert all(keys.keys() <= ALLOWED for _, keys in logged)
     assert not world.sqs.sent
     assert not world.journal.entries
 

@@ -28,7 +28,7 @@ from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import LeaseBusy, RelayError, StoreUnavailable
 from loyalty_relay.storage.aws import error_code, failures
 from loyalty_relay.storage.digests import Digests
-from loyalty_relay.telemetry import observability
+from loyalty_relay.telemetry import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,7 +214,7 @@ class TokenStore:
                 try:
                     unsaved = obtain(unsaved or stored, within)
                 except RelayError as error:
-                    observability.count("TokenRefreshFailed", reason=error.reason)
+                    metrics.count("TokenRefreshFailed", reason=error.reason)
                     raise
             self._unsaved[key] = unsaved
             kept = True

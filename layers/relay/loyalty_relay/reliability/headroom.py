@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from loyalty_relay.reliability import retry_policy
-from loyalty_relay.telemetry import observability
+from loyalty_relay.telemetry import metrics
 
 MEMORY_SHARE = 0.8
 """Of the function's memory; above it a process is near to being killed."""
@@ -42,17 +42,17 @@ class Bounds:
     def waiting(self, *, tried: float, age: float, receives: int, **names: Any) -> None:
         """A message goes back to its queue; see ``retry_policy.near``."""
         for bound in retry_policy.near(tried=tried, age=age, receives=receives):
-            observability.count("NearBound", bound=bound, **names)
+            metrics.count("NearBound", bound=bound, **names)
 
     def invocation(self, *, left: float, **names: Any) -> None:
         """A batch is over with so many seconds ``left``. A process's peak never falls, so that it is told once, and
         again when it has grown.
         """
         if left < LAST_SECONDS:
-            observability.count("NearBound", bound="time", **names)
+            metrics.count("NearBound", bound="time", **names)
         if self._memory is None:
             return
         peak = self._peak()
         if peak > max(self._told, MEMORY_SHARE * self._memory):
             self._told = peak
-            observability.count("NearBound", bound="memory", **names)
+            metrics.count("NearBound", bound="memory", **names)

@@ -18,7 +18,7 @@ from loyalty_relay.connections.store import ConnectionDirectory
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.storage import aws
 from loyalty_relay.storage.digests import Digests, digest_key
-from loyalty_relay.telemetry import observability
+from loyalty_relay.telemetry import logs
 
 if TYPE_CHECKING:
     from loyalty_relay.customers.ledger import Customers
@@ -232,7 +232,7 @@ class Services:
             QueueUrl=self.settings.queue(operation), Entries=list(entries)
         )
         for failed in answer.get("Failed", ()):
-            observability.warning("visibility not changed", operation=operation, code=failed.get("Code"))
+            logs.warning("visibility not changed", operation=operation, code=failed.get("Code"))
 
 
 _shared: Services | None = None

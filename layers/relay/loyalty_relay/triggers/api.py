@@ -33,7 +33,7 @@ from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.pipeline.context import API
 from loyalty_relay.pipeline.execute import Executed, execute, failed
 from loyalty_relay.pipeline.link_store import link_to_dict
-from loyalty_relay.telemetry import observability
+from loyalty_relay.telemetry import logs, metrics
 from loyalty_relay.triggers.queues import send
 
 if TYPE_CHECKING:
@@ -87,14 +87,12 @@ def answer(event: dict[str, Any], context: Any, operation: str, services: Servic
         services.start(context)
         reply = _route(_call(event, context, delivery_id, services))
     except RelayError as error:
-        observability.count("Failures", operation=operation, connection=connection, reason=error.reason)
+        metrics.count("Failures", operation=operation, connection=connection, reason=error.reason)
         reply = problem(error, delivery_id)
     except Exception as error:  # noqa: BLE001 - a caller gets an answer whatever happens, and we a log line
-        observability.unexpected("api call failed", error, operation=operation, delivery_id=delivery_id)
+        logs.unexpected("api call failed", error, operation=operation, delivery_id=delivery_id)
         reply = problem(RelayError("an unforeseen error; it is logged under the delivery id"), delivery_id)
-    observability.info(
-        "api", operation=operation, delivery_id=delivery_id, connection=connection, status=reply["statusCode"]
-    )
+    logs.info("api", operation=operation, delivery_id=delivery_id, connection=connection, status=reply["statusCode"])
     return reply
 
 
@@ -284,7 +282,7 @@ def _carry_out(call: Call, command: Command) -> Answer:
         _, entry = failed(envelope, error, Result.IGNORED, call.services)
         call.services.journal.write(entry)
         raise
-    observability.count(
+    metrics.count(
         "Outcomes",
         operation=command.operation,
         destination=call.connection.destination.vendor,

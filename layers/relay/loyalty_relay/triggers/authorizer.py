@@ -14,7 +14,7 @@ from typing import Any
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.connections.store import ConnectionDirectory
 from loyalty_relay.model.errors import RelayError, UnknownConnection
-from loyalty_relay.telemetry import observability
+from loyalty_relay.telemetry import logs
 
 MAX_KEY = 200
 _PATH = re.compile(r"/connections/([^/]+)(?:/|$)")
@@ -38,13 +38,13 @@ def authorize(event: dict[str, Any], directory: ConnectionDirectory) -> dict[str
     except UnknownConnection:
         key_id = None
     except RelayError as error:
-        observability.error("authorizer failed", reason=error.reason, connection=connection_id)
+        logs.error("authorizer failed", reason=error.reason, connection=connection_id)
         raise
     except Exception as error:  # noqa: BLE001 - the runtime would log its text, which may hold anything that was sent
-        observability.unexpected("authorizer failed", error)
+        logs.unexpected("authorizer failed", error)
         raise RelayError("an unforeseen error; see the line before") from None
     if key_id is None:
-        observability.warning("api key refused", reason="not_authentic")
+        logs.warning("api key refused", reason="not_authentic")
         return {"isAuthorized": False}
     return {"isAuthorized": True, "context": {"connection": connection_id, "key_id": key_id}}
 

@@ -18,7 +18,7 @@ from loyalty_relay.model.errors import RelayError, TransientError
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.pipeline.execute import execute, failed
 from loyalty_relay.reliability import retry_policy
-from loyalty_relay.telemetry import observability
+from loyalty_relay.telemetry import logs, metrics
 
 if TYPE_CHECKING:
     from loyalty_relay.runtime.wiring import Services
@@ -84,7 +84,7 @@ class _Batch:
         try:
             return self._handle(record)
         except Exception as error:  # noqa: BLE001 - whatever it is, the record must come back and the batch go on
-            observability.unexpected("record failed", error, operation=self.operation, message_id=record["messageId"])
+            logs.unexpected("record failed", error, operation=self.operation, message_id=record["messageId"])
             return True
 
     def _handle(self, record: dict[str, Any]) -> bool:
@@ -92,7 +92,7 @@ class _Batch:
             envelope = Envelope.from_json(record["body"])
         except ValueError:
             self.services.parking.park_unreadable(record, operation=self.operation)
-            observability.error("message unreadable, parked", operation=self.operation, message_id=record["messageId"])
+            logs.error("message unreadable, parked", operation=self.operation, message_id=record["messageId"])
             return False
         started = self.services.monotonic()
         try:
@@ -102,7 +102,7 @@ class _Batch:
                 self._park(envelope, error, record)
                 return False
             if not isinstance(error, RelayError):
-                observability.unexpected("unforeseen", error, **_names(envelope))
+                logs.unexpected("unforeseen", error, **_names(envelope))
             return self._later(envelope, error, record)
         self._report(envelope, outcome, self.services.monotonic() - started)
         return False
@@ -134,7 +134,7 @@ class _Batch:
 
     def _report(self, envelope: Envelope, outcome: Outcome, took: float, **keys: Any) -> None:
         services = self.services
-        observability.info(
+        logs.info(
             "record",
             outcome=outcome.result.value,
             reason=outcome.reason or None,
@@ -143,13 +143,13 @@ class _Batch:
             **keys,
         )
         names = _names(envelope) | {"destination": self._destination(envelope)}
-        observability.count("Outcomes", outcome=outcome.result.value, reason=outcome.reason or None, **names)
+        metrics.count("Outcomes", outcome=outcome.result.value, reason=outcome.reason or None, **names)
         if outcome.result in (Result.RETRYING, Result.PARKED):
-            observability.count("Failures", **names | {"reason": outcome.reason})
+            metrics.count("Failures", **names | {"reason": outcome.reason})
         # What hydrate fetched is on its way, not applied.
         if outcome.result is Result.APPLIED and envelope.received_at and self.operation != "hydrate":
             latency = max(0.0, services.clock() - envelope.received_at) * 1000
-            observability.count("Latency", round(latency), unit="Milliseconds", **names)
+            metrics.count("Latency", round(latency), unit="Milliseconds", **names)
 
     def _destination(self, envelope: Envelope) -> str:
         """The vendor, for the metrics; hydrate asks a platform, not a destination."""

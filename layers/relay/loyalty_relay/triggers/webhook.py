@@ -35,7 +35,7 @@ from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, listed
 from loyalty_relay.sources.parsing import body_digest
 from loyalty_relay.storage import aws
-from loyalty_relay.telemetry import observability
+from loyalty_relay.telemetry import logs, metrics
 from loyalty_relay.translation.translate import Skip, translate
 from loyalty_relay.triggers.queues import MAX_BYTES, send
 
@@ -110,12 +110,12 @@ class Ingest:
             reply = self._handle(connection_id, _request(event))
         except _Refusal as refusal:
             known = connection_id if CONNECTION_ID.fullmatch(connection_id) else None
-            observability.warning("delivery refused", reason=refusal.reason, connection=known)
-            observability.count("Unavailable" if refusal.reply.status >= 500 else "Refused", reason=refusal.reason)
+            logs.warning("delivery refused", reason=refusal.reason, connection=known)
+            metrics.count("Unavailable" if refusal.reply.status >= 500 else "Refused", reason=refusal.reason)
             reply = refusal.reply
         except Exception as error:  # noqa: BLE001 - the runtime would log its text, which may hold anything that was sent
-            observability.unexpected("delivery failed", error)
-            observability.count("Unavailable", reason="crashed")
+            logs.unexpected("delivery failed", error)
+            metrics.count("Unavailable", reason="crashed")
             reply = UNAVAILABLE
         return {"statusCode": reply.status, "headers": dict(reply.headers), "body": reply.body}
 
@@ -127,7 +127,7 @@ class Ingest:
         connection = self._connection(connection_id)
         module = source_module(connection.source.platform)
         if (shaken := module.handshake(request, connection.source)) is not None:
-            observability.info("handshake", connection=connection_id, source=module.platform, **shaken.note)
+            logs.info("handshake", connection=connection_id, source=module.platform, **shaken.note)
             return shaken
         if request.method != "POST":
             raise _Refusal("method")
@@ -142,8 +142,8 @@ class Ingest:
         except UnsupportedFormat as error:
             raise _Refusal(error.reason, UNSUPPORTED) from None
         except StoreUnavailable as error:
-            observability.error("delivery not taken", reason=error.reason, connection=connection_id)
-            observability.count("Unavailable", reason=error.reason, connection=connection_id)
+            logs.error("delivery not taken", reason=error.reason, connection=connection_id)
+            metrics.count("Unavailable", reason=error.reason, connection=connection_id)
             return UNAVAILABLE
         reply = module.accepted(request)
         return Reply(status=reply.status, body=reply.body, headers={**reply.headers, DELIVERY_HEADER: delivery.id})
@@ -263,7 +263,7 @@ class _Delivery:
             self._park(error)
             return
         names: dict[str, Any] = {"connection": self._connection.id, "source": self._module.platform}
-        observability.count("Deliveries", outcome=Result.IGNORED.value if ignored else "accepted", **names)
+        metrics.count("Deliveries", outcome=Result.IGNORED.value if ignored else "accepted", **names)
 
     def carry_out(self) -> str:
         """Read, translate, send; the journal hears of what needs nothing. Answers the reason when nothing was sent.
@@ -290,7 +290,7 @@ class _Delivery:
         except RelayError:
             raise
         except Exception as error:
-            observability.unexpected("delivery not readable", error, connection=self._connection.id)
+            logs.unexpected("delivery not readable", error, connection=self._connection.id)
             raise Untranslatable("crashed") from error
         if len(translated) > MAX_ENTITIES:
             raise Untranslatable("too_many_entities")
@@ -340,13 +340,13 @@ class _Delivery:
         except aws.failures() as error:
             raise StoreUnavailable(f"the delivery cannot be parked: {aws.error_code(error)}") from error
         names: dict[str, Any] = {"connection": self._connection.id, "source": self._module.platform}
-        observability.error("delivery parked", reason=problem.reason, delivery_id=self.id, **names)
-        observability.count("Deliveries", outcome=Result.PARKED.value, reason=problem.reason, **names)
+        logs.error("delivery parked", reason=problem.reason, delivery_id=self.id, **names)
+        metrics.count("Deliveries", outcome=Result.PARKED.value, reason=problem.reason, **names)
         try:
             self._journal(Result.PARKED, problem.reason, position=problem.position)
         except StoreUnavailable:
             # The queue has it; refusing it now would only park it twice.
-            observability.warning("journal not written", delivery_id=self.id, **names)
+            logs.warning("journal not written", delivery_id=self.id, **names)
 
     def _parked(self, problem: Untranslatable) -> dict[str, Any]:
         """The delivery as an operator's tool redrives it. Headers and parameters that are credentials are left out."""
