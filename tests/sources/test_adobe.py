@@ -17,8 +17,8 @@ from loyalty_relay.connections.model import WebhookSecret
 from loyalty_relay.model.commands import Version
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources import source_module
-from loyalty_relay.sources._adobe_keys import KEEP, KeyUnavailable, PublicKeys
 from loyalty_relay.sources.adobe import Adobe
+from loyalty_relay.sources.adobe.keys import KEEP, KeyUnavailable, PublicKeys
 from loyalty_relay.sources.base import (
     CustomerChanged,
     CustomerRetired,

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from loyalty_relay.sources._adobe_keys import MAX_PEM, fetch
+from loyalty_relay.sources.adobe.keys import MAX_PEM, fetch
 
 PEM = b"-----BEGIN PUBLIC KEY-----\nfake\n-----END PUBLIC KEY-----\n"
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources.base import Verdict
-from loyalty_relay.sources.parsing import body_digest, epoch, json_value, matching, moment, text_id, within
+from loyalty_relay.sources.parsing import body_digest, epoch, json_value, moment, text_id
 
 
 @pytest.mark.parametrize(
@@ -51,22 +50,6 @@ def test_any_text_is_a_time_or_none(text: str) -> None:
 @given(st.lists(st.text(), min_size=1, max_size=4), st.lists(st.text(), min_size=1, max_size=4))
 def test_digests_tell_their_parts_apart(left: list[str], right: list[str]) -> None:
     assert (body_digest(*left) == body_digest(*right)) == (left == right)
-
-
-def test_a_signature_is_malformed_or_wrong() -> None:
-    assert matching("abcd", ["abcx", "abcd"]) is Verdict.AUTHENTIC
-    assert matching("abce", ["abcx", "abcd"]) is Verdict.WRONG
-    assert matching("abc", ["abcd"]) is Verdict.MALFORMED
-    assert matching(None, ["abcd"]) is Verdict.NO_SIGNATURE
-    assert matching("abcd", []) is Verdict.MALFORMED
-    assert [verdict for verdict in Verdict if verdict] == [Verdict.AUTHENTIC]
-
-
-def test_a_window_is_open_on_both_sides() -> None:
-    assert within(100, 400, 300)
-    assert within(700, 400, 300)
-    assert not within(99.9, 400, 300)
-    assert not within(700.1, 400, 300)
 
 
 @pytest.mark.parametrize("value", [7, "7", " 7 ", 2**70])

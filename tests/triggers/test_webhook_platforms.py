@@ -11,7 +11,7 @@ import pytest
 from loyalty_relay.connections.model import Connection, WebhookSecret
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.sources import adobe
-from loyalty_relay.sources._adobe_keys import PublicKeys
+from loyalty_relay.sources.adobe.keys import PublicKeys
 from loyalty_relay.telemetry import logs
 from loyalty_relay.telemetry.allow_list import ALLOWED
 from loyalty_relay.triggers import webhook

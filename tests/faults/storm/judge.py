@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from loyalty_relay.sources._bigcommerce_resources import LIMIT
+from loyalty_relay.sources.bigcommerce.resources import LIMIT
 from loyalty_relay.storage.table import unpack_item
 from tests.faults.storm.events import BRANCHES, FORGED, Customer, branch_id
 

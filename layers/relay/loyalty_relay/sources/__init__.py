@@ -1,8 +1,8 @@
-"""The platforms events come from: one module each, found by its file, imported only when it is needed.
+"""The platforms events come from: one module or one package each, found by its file, imported only when it is needed.
 
-A platform is a module of this package that has ``SOURCE``, an instance of its ``SourceModule``. Adding one needs no
-other edit: this module, a folder of fixtures under ``events/sources/`` and the rows of the module's own ``topics``
-table, which is the catalogue.
+A platform is a module or package of this package that has ``SOURCE``, an instance of its ``SourceModule``. Adding one
+needs no other edit: its files here, a folder of fixtures under ``events/sources/`` and the rows of its own ``topics``
+table, which is the catalogue. Imports ``model`` and ``connections.model``.
 """
 
 from __future__ import annotations

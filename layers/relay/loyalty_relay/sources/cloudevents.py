@@ -34,16 +34,8 @@ from loyalty_relay.sources.base import (
     listed,
 )
 from loyalty_relay.sources.event_schema import Told, changes, store_of
-from loyalty_relay.sources.parsing import (
-    body_digest,
-    json_object,
-    json_value,
-    member,
-    moment,
-    same,
-    text_id,
-    text_or_none,
-)
+from loyalty_relay.sources.parsing import body_digest, json_object, json_value, member, moment, text_id, text_or_none
+from loyalty_relay.sources.signatures import same
 
 PLATFORM = "cloudevents"
 

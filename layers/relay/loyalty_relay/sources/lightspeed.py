@@ -33,18 +33,8 @@ from loyalty_relay.sources.base import (
     Topic,
     Verdict,
 )
-from loyalty_relay.sources.parsing import (
-    address_line,
-    base64_text,
-    body_digest,
-    hmac_sha256,
-    json_object,
-    matching,
-    member,
-    moment,
-    text_id,
-    text_or_none,
-)
+from loyalty_relay.sources.parsing import address_line, body_digest, json_object, member, moment, text_id, text_or_none
+from loyalty_relay.sources.signatures import base64_text, hmac_sha256, matching
 
 PLATFORM = "lightspeed"
 

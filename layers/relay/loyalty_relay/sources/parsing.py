@@ -1,74 +1,16 @@
-"""Tools for reading what platforms put on the wire: signatures, times, ids and JSON. All of them take hostile input."""
+"""Bodies, ids, texts and times as platforms write them. Every input is hostile."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from loyalty_relay.model.commands import MAX_ID, instant, instant_at
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources.base import Verdict
-
-# -- signatures ---------------------------------------------------------------------------------------------------
-
-
-def hmac_sha256(key: str | bytes, *parts: str | bytes) -> bytes:
-    """HMAC-SHA256 over the concatenation of ``parts``; texts are taken as UTF-8."""
-    mac = hmac.new(_bytes(key), digestmod=hashlib.sha256)
-    for part in parts:
-        mac.update(_bytes(part))
-    return mac.digest()
-
-
-def base64_text(data: bytes) -> str:
-    """Standard base64 with padding."""
-    return base64.b64encode(data).decode()
-
-
-def same(expected: bytes | str, given: bytes | str | None) -> bool:
-    """Constant-time equality that never raises."""
-    return given is not None and hmac.compare_digest(_bytes(expected), _bytes(given))
-
-
-def matching(given: str | None, expected: Iterable[str]) -> Verdict:
-    """Whether a signature header's text is one of the expected ones, all of the same length; every one is compared, so
-    time tells nothing about which secret it was.
-    """
-    if given is None:
-        return Verdict.NO_SIGNATURE
-    lengths: set[int] = set()
-    found = False
-    for text in expected:
-        lengths.add(len(text))
-        found |= same(text, given)
-    if found:
-        return Verdict.AUTHENTIC
-    return Verdict.WRONG if len(given) in lengths else Verdict.MALFORMED
-
-
-def within(signed_at: float, now: float, window: float) -> bool:
-    """Whether a signed time is at most ``window`` seconds away from now, before or after."""
-    return abs(now - signed_at) <= window
-
-
-def body_digest(*parts: str | bytes) -> str:
-    """The identity of a delivery whose platform signs no event id: SHA-256 over the parts that make it, in hex."""
-    sha = hashlib.sha256()
-    for part in parts:
-        data = _bytes(part)
-        sha.update(len(data).to_bytes(8, "big") + data)
-    return sha.hexdigest()
-
-
-def _bytes(value: str | bytes) -> bytes:
-    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
-
 
 # -- JSON ---------------------------------------------------------------------------------------------------------
 
@@ -140,6 +82,23 @@ def _too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+# -- identities -----------------------------------------------------------------------------------------------
+
+
+def body_digest(*parts: str | bytes) -> str:
+    """The identity of a delivery whose platform signs no event id: SHA-256 over the parts that make it, in hex."""
+    sha = hashlib.sha256()
+    for part in parts:
+        data = as_bytes(part)
+        sha.update(len(data).to_bytes(8, "big") + data)
+    return sha.hexdigest()
+
+
+def as_bytes(value: str | bytes) -> bytes:
+    """Return bytes as they are and a text as UTF-8, lone surrogates included."""
+    return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
 
 
 # -- members ------------------------------------------------------------------------------------------------------

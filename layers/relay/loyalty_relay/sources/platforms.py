@@ -1,4 +1,4 @@
-"""The platforms: one module of this package each, found by its file and not imported.
+"""Find the platforms by their files, without importing them.
 
 A connection names a platform, and reading a connection must not load its module.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from functools import cache
 
-SHARED = frozenset({"base", "event_schema", "parsing", "platforms", "rsa"})
-"""Modules of this package that are not platforms; neither are those whose names begin with an underscore."""
+SHARED = frozenset({"base", "event_schema", "hydrating", "parsing", "platforms", "rsa", "signatures"})
+"""Modules of this package that are not platforms; every other module or package of it is one."""
 
 
 @cache
@@ -17,5 +17,4 @@ def platforms() -> tuple[str, ...]:
     from pathlib import Path
     from pkgutil import iter_modules
 
-    found = iter_modules([str(Path(__file__).parent)])
-    return tuple(sorted(m.name for m in found if m.name not in SHARED and not m.name.startswith("_")))
+    return tuple(sorted(m.name for m in iter_modules([str(Path(__file__).parent)]) if m.name not in SHARED))

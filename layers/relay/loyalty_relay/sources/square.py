@@ -23,15 +23,6 @@ from urllib.parse import quote
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event, Version, revision
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources._hydrating import (
-    access_token,
-    answered,
-    needed_token,
-    token_problems,
-    unreadable,
-    version_read,
-    web_address,
-)
 from loyalty_relay.sources.base import (
     Change,
     CustomerChanged,
@@ -45,18 +36,17 @@ from loyalty_relay.sources.base import (
     Topic,
     Verdict,
 )
-from loyalty_relay.sources.parsing import (
-    address_line,
-    base64_text,
-    body_digest,
-    hmac_sha256,
-    json_object,
-    matching,
-    member,
-    moment,
-    text_id,
-    text_or_none,
+from loyalty_relay.sources.hydrating import (
+    access_token,
+    answered,
+    needed_token,
+    token_problems,
+    unreadable,
+    version_read,
+    web_address,
 )
+from loyalty_relay.sources.parsing import address_line, body_digest, json_object, member, moment, text_id, text_or_none
+from loyalty_relay.sources.signatures import base64_text, hmac_sha256, matching
 
 PLATFORM = "square"
 HOST = "https://connect.squareup.com"

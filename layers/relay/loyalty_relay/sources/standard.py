@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources._standard_signature import verdict
 from loyalty_relay.sources.base import Change, NothingToDo, Request, SourceModule, Topic, Verdict
 from loyalty_relay.sources.event_schema import Told, changes, store_of
 from loyalty_relay.sources.parsing import json_object, moment, text_id
+from loyalty_relay.sources.signatures import standard_webhooks_verdict
 
 TOPICS = (
     Topic(name="customer.created", becomes="register", fixture="customer-created"),
@@ -69,7 +69,7 @@ class StandardWebhooks(SourceModule):
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
         """One matching signature is enough."""
         keys = [key for secret in secrets if (key := signing_key(secret)) is not None]
-        return verdict(request, _family(request), keys, now)
+        return standard_webhooks_verdict(request, _family(request), keys, now)
 
     def store(self, request: Request, source: Source) -> str | None:
         """The store that the event names, where the connection lists stores; an event that names none is of no

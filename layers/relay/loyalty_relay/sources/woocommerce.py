@@ -37,17 +37,15 @@ from loyalty_relay.sources.base import (
 )
 from loyalty_relay.sources.parsing import (
     address_line,
-    base64_text,
     body_digest,
-    hmac_sha256,
     json_object,
-    matching,
     member,
     moment,
     take,
     text_id,
     text_or_none,
 )
+from loyalty_relay.sources.signatures import base64_text, hmac_sha256, matching
 
 PLATFORM = "woocommerce"
 ROLES = "roles"

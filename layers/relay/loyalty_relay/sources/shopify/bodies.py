@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from loyalty_relay.model.commands import Version
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources._shopify_delivery import Delivery, address, consent_of, entity_id, gid_of, retired, tags_of
 from loyalty_relay.sources.base import Change, CustomerChanged, CustomerRetired, NothingToDo, StoreChanged, StoreErased
 from loyalty_relay.sources.parsing import member, take, text_id, text_or_none
+from loyalty_relay.sources.shopify.delivery import Delivery, address, consent_of, entity_id, gid_of, retired, tags_of
 
 # -- customers ----------------------------------------------------------------------------------------------------
 

@@ -21,10 +21,11 @@ from collections.abc import Iterable, Sequence
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources import _shopify_bodies, _shopify_events
-from loyalty_relay.sources._shopify_delivery import PLATFORM, Delivery
 from loyalty_relay.sources.base import Change, NothingToDo, Request, SourceModule, Topic, Verdict
-from loyalty_relay.sources.parsing import base64_text, hmac_sha256, json_object, matching, moment
+from loyalty_relay.sources.parsing import json_object, moment
+from loyalty_relay.sources.shopify import bodies, events
+from loyalty_relay.sources.shopify.delivery import PLATFORM, Delivery
+from loyalty_relay.sources.signatures import base64_text, hmac_sha256, matching
 
 TOPICS = (
     Topic(name="customers/create", becomes="register", fixture="customers-create"),
@@ -121,6 +122,6 @@ def _family(request: Request) -> str:
     return "" if request.header("shopify-hmac-sha256") else "x-"
 
 
-_READERS = _shopify_bodies.READERS | _shopify_events.READERS
+_READERS = bodies.READERS | events.READERS
 
 SOURCE = Shopify()

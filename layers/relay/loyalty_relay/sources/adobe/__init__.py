@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources._adobe_bodies import PLATFORM, READERS, Delivery
-from loyalty_relay.sources._adobe_keys import PATH, KeyUnavailable, PublicKeys, usable
+from loyalty_relay.sources.adobe.bodies import PLATFORM, READERS, Delivery
+from loyalty_relay.sources.adobe.keys import PATH, KeyUnavailable, PublicKeys, usable
 from loyalty_relay.sources.base import (
     Change,
     NothingToDo,

@@ -13,9 +13,9 @@ from typing import Any
 
 from loyalty_relay.model.commands import Event, Version
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources._shopify_delivery import Delivery, address, consent_of, gid_of, retired, tags_of
 from loyalty_relay.sources.base import Change, CustomerChanged
 from loyalty_relay.sources.parsing import member, take, text_or_none
+from loyalty_relay.sources.shopify.delivery import Delivery, address, consent_of, gid_of, retired, tags_of
 
 _EVENT_FIELDS = {"firstName": "first_name", "lastName": "last_name", "note": "notes", "locale": "language"}
 _CHANGED = re.compile(r"customer\[id: '(gid://shopify/Customer/[^']+)'\]")

@@ -20,9 +20,6 @@ from typing import Any
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event, Version
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources._bigcommerce_resources import CLOCK, HOST, LIMIT, PLATFORM, RESOURCES
-from loyalty_relay.sources._hydrating import needed_token, token_problems
-from loyalty_relay.sources._standard_signature import verdict
 from loyalty_relay.sources.base import (
     Change,
     CustomerChanged,
@@ -35,7 +32,10 @@ from loyalty_relay.sources.base import (
     Topic,
     Verdict,
 )
+from loyalty_relay.sources.bigcommerce.resources import CLOCK, HOST, LIMIT, PLATFORM, RESOURCES
+from loyalty_relay.sources.hydrating import needed_token, token_problems
 from loyalty_relay.sources.parsing import epoch, json_object, member, text_id, text_or_none
+from loyalty_relay.sources.signatures import standard_webhooks_verdict
 
 TOPICS = (
     Topic(name="store/customer/created", becomes="hydrate", fixture="customer-created", note="then register"),
@@ -86,7 +86,8 @@ class BigCommerce(HydratingSource):
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
         """Any live secret will do. Unlike the libraries' own secrets this one is not base64."""
-        return verdict(request, "webhook", [secret.encode("utf-8", "surrogatepass") for secret in secrets], now)
+        keys = [secret.encode("utf-8", "surrogatepass") for secret in secrets]
+        return standard_webhooks_verdict(request, "webhook", keys, now)
 
     def store(self, request: Request, source: Source) -> str | None:
         """The store's hash in the body's ``producer``."""

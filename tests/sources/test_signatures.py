@@ -1,4 +1,4 @@
-"""The header of Standard Webhooks: several signatures in one, however they were joined."""
+"""Signatures: comparison, windows, and the header of Standard Webhooks, which may hold several."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import hmac
 
 import pytest
 
-from loyalty_relay.sources._standard_signature import MAX_SIGNATURES, verdict
 from loyalty_relay.sources.base import Request, Verdict
+from loyalty_relay.sources.signatures import MAX_SIGNATURES, matching, standard_webhooks_verdict, within
 
 NOW = 1_790_000_000
 KEY = b"fake-key-of-24-bytes-long"
@@ -20,7 +20,7 @@ def signature(body: bytes) -> str:
 
 def judged(header: str, body: bytes = b"{}") -> Verdict:
     headers = {"webhook-id": "msg_1", "webhook-timestamp": str(NOW), "webhook-signature": header}
-    return verdict(Request(headers=headers, body=body), "webhook", [KEY], NOW)
+    return standard_webhooks_verdict(Request(headers=headers, body=body), "webhook", [KEY], NOW)
 
 
 GOOD = f"v1,{signature(b'{}')}"
@@ -62,3 +62,19 @@ def test_only_version_1_is_looked_at(header: str) -> None:
 def test_no_more_signatures_are_compared_than_a_roll_of_secrets_needs() -> None:
     assert judged(" ".join([OTHER] * (MAX_SIGNATURES - 1) + [GOOD])) is Verdict.AUTHENTIC
     assert judged(" ".join([OTHER] * MAX_SIGNATURES + [GOOD])) is Verdict.WRONG
+
+
+def test_a_signature_is_malformed_or_wrong() -> None:
+    assert matching("abcd", ["abcx", "abcd"]) is Verdict.AUTHENTIC
+    assert matching("abce", ["abcx", "abcd"]) is Verdict.WRONG
+    assert matching("abc", ["abcd"]) is Verdict.MALFORMED
+    assert matching(None, ["abcd"]) is Verdict.NO_SIGNATURE
+    assert matching("abcd", []) is Verdict.MALFORMED
+    assert [verdict for verdict in Verdict if verdict] == [Verdict.AUTHENTIC]
+
+
+def test_a_window_is_open_on_both_sides() -> None:
+    assert within(100, 400, 300)
+    assert within(700, 400, 300)
+    assert not within(99.9, 400, 300)
+    assert not within(700.1, 400, 300)

@@ -23,8 +23,6 @@ from typing import Any
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources._clover_resources import HOST, LIMIT, MILLISECOND, PLATFORM, RESOURCES
-from loyalty_relay.sources._hydrating import needed_token, token_problems
 from loyalty_relay.sources.base import (
     Change,
     CustomerRetired,
@@ -39,7 +37,10 @@ from loyalty_relay.sources.base import (
     Verdict,
     listed,
 )
-from loyalty_relay.sources.parsing import body_digest, epoch, json_object, same, text_id, text_or_none
+from loyalty_relay.sources.clover.resources import HOST, LIMIT, MILLISECOND, PLATFORM, RESOURCES
+from loyalty_relay.sources.hydrating import needed_token, token_problems
+from loyalty_relay.sources.parsing import body_digest, epoch, json_object, text_id, text_or_none
+from loyalty_relay.sources.signatures import same
 
 TOKEN_HEADER = "x-clover-auth"
 SETUP = "setup"

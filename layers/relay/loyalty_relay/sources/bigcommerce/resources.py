@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from loyalty_relay.model.commands import Version
-from loyalty_relay.sources._hydrating import answered, only, unreadable, version_read, web_address
 from loyalty_relay.sources.base import Change, CustomerChanged, NothingToDo, StoreChanged, ThinChange
+from loyalty_relay.sources.hydrating import answered, only, unreadable, version_read, web_address
 from loyalty_relay.sources.parsing import address_line, moment, text_or_none
 
 PLATFORM = "bigcommerce"
