@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 from devkit.localstack.template import Code, code_folders, localize, read
 from loyalty_relay.telemetry.allow_list import ALLOWED
 from loyalty_relay.telemetry.metrics import METRICS, NAMESPACE
+from tests.support.templates import transformed
 
 Json = dict[str, Any]
 
@@ -232,23 +232,6 @@ def test_saved_queries_ask_every_function_for_fields_that_are_logged(template: J
 
 
 # --- deployment -----------------------------------------------------------------------------------
-
-
-@cache
-def transformed(text: str, style: str = "AllAtOnce") -> Json:
-    """The plain resources that the transform makes of template.yaml, gradual deployment included."""
-    import boto3
-    from samtranslator.parser.parser import Parser
-    from samtranslator.translator.translator import Translator
-
-    template = read(text)
-    for name in code_folders(template):
-        template["Resources"][name]["Properties"]["ContentUri" if name == "RelayLayer" else "CodeUri"] = "s3://b/k"
-    session = boto3.Session(region_name="us-east-1")
-    found: Json = Translator({}, Parser(), boto_session=session).translate(template, {"DeploymentStyle": style})[
-        "Resources"
-    ]
-    return found
 
 
 def test_a_changed_layer_publishes_a_new_version_of_every_function(text: str) -> None:
