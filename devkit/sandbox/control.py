@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from devkit.sandbox.core import Sandbox
 from devkit.sandbox.faults import FaultError, parse_fault
 from devkit.sandbox.vendor import JSON, SettingError, UnknownFaultError, Vendor
-
-if TYPE_CHECKING:
-    from devkit.sandbox.core import Sandbox
 
 BUILT_IN_FAULTS = ("rate_limit", "not_found", "method_not_allowed")
 

@@ -1,31 +1,16 @@
-"""The sandbox's ASGI application: vendors behind their prefixes, faults, records, control endpoints."""
+"""The sandbox behind its vendors' prefixes: routing, faults and records."""
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import pkgutil
-import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from starlette.applications import Starlette
-from starlette.routing import Mount, Router
+from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from devkit.sandbox.faults import HTML_PAGE, Fault
 from devkit.sandbox.recording import RecordedRequest, Recorder
-from devkit.sandbox.vendor import JSON, Answer, Clock, SettingError, UnknownFaultError, Vendor, json_answer
-
-__all__ = [
-    "JSON",
-    "Answer",
-    "Sandbox",
-    "SettingError",
-    "UnknownFaultError",
-    "Vendor",
-    "create_app",
-    "json_answer",
-]
+from devkit.sandbox.vendor import Answer, Clock, Vendor, json_answer
 
 ABORT = "loyalty_relay.abort"
 """ASGI extension by which the server lets an application break the connection: ``abort(reset: bool)``."""
@@ -250,40 +235,3 @@ async def _break(scope: Scope, receive: Receive, reset: bool) -> None:
     abort(reset)
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def discover(clock: Clock) -> list[Vendor]:
-    """Make the vendors of every module in this package that defines ``VENDOR``.
-
-    ``VENDOR(clock)`` returns one Vendor, or several that may share a state (a vendor with two hosts).
-    """
-    import devkit.sandbox as package
-
-    vendors: list[Vendor] = []
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
-        if module.name.startswith("_"):
-            continue
-        factory = getattr(importlib.import_module(f"{package.__name__}.{module.name}"), "VENDOR", None)
-        if factory is None:
-            continue
-        made = factory(clock)
-        vendors.extend([made] if isinstance(made, Vendor) else made)
-    return vendors
-
-
-def create_app(
-    vendors: Sequence[Vendor] | None = None,
-    *,
-    clock: Clock = time.time,
-    sleep: Sleep = asyncio.sleep,
-) -> Starlette:
-    """Make the sandbox. Without ``vendors`` it has every vendor of this package, each on ``clock``.
-
-    The application's ``state.sandbox`` is the Sandbox itself, for oracles in the same process.
-    """
-    from devkit.sandbox.control import control_routes
-
-    sandbox = Sandbox(discover(clock) if vendors is None else vendors, clock, sleep)
-    app = Starlette(routes=[*control_routes(sandbox), Mount("/", app=sandbox)])
-    app.state.sandbox = sandbox
-    return app

@@ -16,7 +16,8 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from devkit.sandbox.core import ABORT, CLOSED, Sandbox, create_app
+from devkit.sandbox.app import create_app
+from devkit.sandbox.core import ABORT, CLOSED, Sandbox
 from devkit.sandbox.vendor import Clock, Vendor
 
 HOST = "127.0.0.1"

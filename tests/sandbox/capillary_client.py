@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
+from devkit.sandbox.app import create_app
 from devkit.sandbox.capillary import CapillaryVendor
 from devkit.sandbox.capillary.config import DEMO_PASSWORD, md5_hex
-from devkit.sandbox.core import create_app
 
 START = 1_750_000_020.0  # a moment at the beginning of a clock minute
 

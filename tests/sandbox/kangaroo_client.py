@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from devkit.sandbox.core import create_app
+from devkit.sandbox.app import create_app
 from devkit.sandbox.vendor import Clock, Vendor
 
 VENDOR_TYPE = "application/vnd.kangaroorewards.api.v1+json;"

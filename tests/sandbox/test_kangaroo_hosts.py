@@ -2,7 +2,7 @@
 
 import pytest
 
-from devkit.sandbox.core import create_app
+from devkit.sandbox.app import create_app
 from devkit.sandbox.kangaroo import VENDOR, KangarooHost
 from devkit.sandbox.kangaroo.errors import FAULTS
 from devkit.sandbox.vendor import UnknownFaultError

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from devkit.sandbox.core import create_app
+from devkit.sandbox.app import create_app
 from devkit.sandbox.platforms import VENDOR
 from devkit.sandbox.vendor import UnknownFaultError
 from tests.sandbox.kangaroo_client import START, SandboxClient

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from devkit.sandbox.core import Sandbox, create_app, discover
+from devkit.sandbox.app import create_app, discover
+from devkit.sandbox.core import Sandbox
 from devkit.sandbox.limits import RateMeter
 from devkit.sandbox.vendor import JSON, Answer, Clock, UnknownFaultError, Vendor, json_answer
 

@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl
 
 import httpx
 
+from devkit.sandbox.app import create_app
 from devkit.sandbox.capillary import CapillaryVendor
-from devkit.sandbox.core import Sandbox, create_app
+from devkit.sandbox.core import Sandbox
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.capillary import CapillaryCrm
 from loyalty_relay.http.client import Transport

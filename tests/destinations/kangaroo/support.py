@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from devkit.sandbox.core import Sandbox, create_app
+from devkit.sandbox.app import create_app
+from devkit.sandbox.core import Sandbox
 from devkit.sandbox.destinations import KANGAROO_PASSWORD
 from loyalty_relay.connections.model import Connection, Destination
 from loyalty_relay.destinations.kangaroo import DefinitionCache, KangarooCrm
