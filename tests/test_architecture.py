@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "reliability",
         "customers",
         "stores",
+        "pipeline",
     },
     "triggers": {
         "model",

@@ -80,10 +80,8 @@ def key_of_destination(world: World) -> str:
 
 def tried_for(world: World, seconds: float) -> None:
     """The one message in the queue has been tried for so long already."""
-    from loyalty_relay.pipeline.execute import failed
-
     (message,) = world.queue
-    _, entry = failed(message.envelope, UpstreamUnavailable(), Result.RETRYING, world.services)
+    _, entry = world.services.pipeline.recorder.failed(message.envelope, UpstreamUnavailable(), Result.RETRYING)
     world.services.journal.retrying(entry, waiting=seconds)
 
 
@@ -120,7 +118,8 @@ def test_a_command_that_alone_fails_is_given_up_after_three_days_of_trying_and_n
     while world.queue:
         world.wait_for_the_next()
         world.deliver(world.queue[0])
-        world.services.circuit.success(destination)
+        with world.services.circuit.call(destination) as call:
+            call.answered = True
         attempts += 1
     waited = world.clock.now - began
     assert 5 * retry_policy.MAX_BACKOFF <= waited <= 6 * retry_policy.MAX_BACKOFF

@@ -21,7 +21,6 @@ from loyalty_relay.model.commands import (
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import TransientError
 from loyalty_relay.model.outcomes import Outcome
-from loyalty_relay.pipeline.execute import execute
 from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.runtime.wiring import Services
 from loyalty_relay.storage.table import unpack_item
@@ -133,9 +132,7 @@ class World:
         self._resources.close()
 
     def _process(self) -> Services:
-        services = self.stack.services("update", self._random)
-        services.crm = lambda connection: self.crm  # type: ignore[method-assign]
-        services.store_link_crm = lambda connection: self.crm  # type: ignore[method-assign]
+        services = self.stack.services("update", self._random, crm=lambda connection: self.crm)
         services.postpone = self._postpone  # type: ignore[method-assign]
         return services
 
@@ -233,7 +230,8 @@ class World:
             for _ in range(100):
                 try:
                     self.services.start(Context(25.0))
-                    return execute(envelope, self.services, Deadline(self.clock.now + 23, self.clock)).outcome
+                    deadline = Deadline(self.clock.now + 23, self.clock)
+                    return self.services.pipeline.execute(envelope, deadline).outcome
                 except Death:
                     self.deaths += 1
                     self.services = self._process()

@@ -21,7 +21,6 @@ from loyalty_relay.model.commands import (
 )
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.outcomes import Outcome
-from loyalty_relay.pipeline.execute import execute
 from loyalty_relay.runtime.wiring import Services
 from tests.support.crm import FakeCrm
 from tests.support.stack import Stack
@@ -57,7 +56,7 @@ class Relay:
     def run(self, command: Command | Envelope, **more: Any) -> Outcome:
         envelope = command if isinstance(command, Envelope) else self.envelope(command, **more)
         deadline = Deadline(self.stack.clock.now + 28, self.stack.clock)
-        return execute(envelope, self.services, deadline).outcome
+        return self.services.pipeline.execute(envelope, deadline).outcome
 
     def restarted(self) -> None:
         """The process died: what was in memory is gone, tables and the CRM are not.
@@ -78,9 +77,7 @@ class Relay:
 
 
 def _services(stack: Stack, crm: FakeCrm) -> Services:
-    services = stack.services("update")
-    services.crm = lambda connection: crm  # type: ignore[method-assign]
-    return services
+    return stack.services("update", crm=lambda connection: crm)
 
 
 @pytest.fixture

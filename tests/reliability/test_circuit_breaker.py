@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, suppress
+
 import pytest
 
 from loyalty_relay.model.errors import (
     CircuitOpen,
     ConnectionFailed,
     CredentialsRefused,
+    CustomerNotFound,
+    InvalidCommand,
     LeaseBusy,
     RateLimited,
     RelayError,
     StoreUnavailable,
     UpstreamTimeout,
     UpstreamUnavailable,
+    VendorRejected,
 )
-from loyalty_relay.reliability.circuit_breaker import Circuit
+from loyalty_relay.reliability.circuit_breaker import Circuit, CircuitCall
 from tests.support.tables import STATE, Clock, Counted
 
 DOWN = "capillary:eu.api.capillarytech.com:fake.till"
@@ -29,14 +34,38 @@ def new(dynamodb: Counted, clock: Clock) -> Circuit:
     return Circuit(dynamodb, STATE, clock=clock, random=lambda: 1.0)
 
 
+def use(circuit: Circuit, error: Exception | None = None, *, answered: bool = True, destination: str = DOWN) -> None:
+    with circuit.call(destination) as call:
+        if error is not None:
+            raise error
+        call.answered = answered
+
+
 def fail(circuit: Circuit, times: int = 5, error: RelayError | None = None) -> None:
     for _ in range(times):
-        circuit.failure(DOWN, error or UpstreamUnavailable())
+        with suppress(RelayError):
+            use(circuit, error or UpstreamUnavailable())
+
+
+class UnderWay:
+    """A call that has begun."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        self._block: AbstractContextManager[CircuitCall] = circuit.call(DOWN)
+        self._call = self._block.__enter__()
+
+    def fails(self, error: RelayError) -> None:
+        with suppress(RelayError):
+            self._block.__exit__(type(error), error, None)
+
+    def succeeds(self) -> None:
+        self._call.answered = True
+        self._block.__exit__(None, None, None)
 
 
 def wait_of(circuit: Circuit) -> float:
     with pytest.raises(CircuitOpen) as caught:
-        circuit.check(DOWN)
+        use(circuit)
     assert caught.value.retry_after is not None
     return caught.value.retry_after
 
@@ -45,12 +74,11 @@ def test_healthy_traffic_writes_nothing_and_reads_once_in_five_seconds(
     circuit: Circuit, dynamodb: Counted, clock: Clock
 ) -> None:
     for _ in range(50):
-        circuit.check(DOWN)
-        circuit.success(DOWN)
+        use(circuit)
         clock.now += 0.09
     assert dynamodb.calls == ["get_item"]
     clock.now += 5
-    circuit.check(DOWN)
+    use(circuit)
     assert dynamodb.calls == ["get_item"] * 2
 
 
@@ -59,35 +87,35 @@ def test_an_outage_opens_the_circuit_for_all_executions_and_no_other_destination
     circuit: Circuit, dynamodb: Counted, clock: Clock, error: RelayError
 ) -> None:
     fail(circuit, 4, error)
-    circuit.check(DOWN)
+    use(circuit, answered=False)
     fail(circuit, 1, error)
     assert wait_of(circuit) == 10
     assert wait_of(new(dynamodb, clock)) == 10
-    circuit.check(OTHER)
+    use(circuit, destination=OTHER)
 
 
 def test_an_execution_that_read_a_moment_ago_sees_it_within_five_seconds(
     circuit: Circuit, dynamodb: Counted, clock: Clock
 ) -> None:
     other = new(dynamodb, clock)
-    other.check(DOWN)
+    use(other)
     fail(circuit)
-    other.check(DOWN)
+    use(other)
     clock.now += 5
     assert wait_of(other) == 5
 
 
 def test_only_failures_in_a_row_count(circuit: Circuit) -> None:
     fail(circuit, 4)
-    circuit.success(DOWN)
+    use(circuit)
     fail(circuit, 4)
-    circuit.check(DOWN)
+    use(circuit)
 
 
 @pytest.mark.parametrize("error", [RateLimited(), LeaseBusy(), StoreUnavailable()])
 def test_what_says_nothing_about_the_destination_does_not_count(circuit: Circuit, error: RelayError) -> None:
     fail(circuit, 50, error)
-    circuit.check(DOWN)
+    use(circuit)
 
 
 def test_refused_credentials_open_the_circuit_at_once(circuit: Circuit) -> None:
@@ -102,13 +130,13 @@ def test_one_probe_is_sent_and_its_success_closes_the_circuit(
     other = new(dynamodb, clock)
     fail(circuit)
     clock.now += 10
-    circuit.check(DOWN)
+    probe = UnderWay(circuit)
     assert 1 <= wait_of(other) <= 10
     assert 1 <= wait_of(circuit) <= 10
-    circuit.success(DOWN)
-    circuit.check(DOWN)
+    probe.succeeds()
+    use(circuit)
     clock.now += 5
-    other.check(DOWN)
+    use(other)
     assert circuit.states([DOWN]) == {}
 
 
@@ -117,7 +145,6 @@ def test_a_failed_probe_opens_the_circuit_for_longer(circuit: Circuit, clock: Cl
     expected = [20, 40, 60, 60]
     for number, seconds in enumerate(expected, start=2):
         clock.now = circuit.states([DOWN])[DOWN].open_until
-        circuit.check(DOWN)
         fail(circuit, 1)
         state = circuit.states([DOWN])[DOWN]
         assert state.open_until - clock.now == seconds
@@ -127,34 +154,54 @@ def test_a_failed_probe_opens_the_circuit_for_longer(circuit: Circuit, clock: Cl
 def test_failures_of_requests_under_way_are_not_failed_probes(
     circuit: Circuit, dynamodb: Counted, clock: Clock
 ) -> None:
-    other = new(dynamodb, clock)
+    under_way = [UnderWay(process) for process in (circuit, new(dynamodb, clock)) for _ in range(20)]
     fail(circuit)
-    fail(other, 20)
-    fail(circuit, 20)
+    for call in under_way:
+        call.fails(UpstreamUnavailable())
     assert circuit.states([DOWN])[DOWN].openings == 1
 
 
-def test_a_prober_that_says_nothing_is_replaced(circuit: Circuit, dynamodb: Counted, clock: Clock) -> None:
+def test_a_probe_without_a_verdict_is_replaced(circuit: Circuit, dynamodb: Counted, clock: Clock) -> None:
     fail(circuit)
     clock.now += 10
-    circuit.check(DOWN)
+    UnderWay(circuit)
     clock.now += 10
-    new(dynamodb, clock).check(DOWN)
+    use(new(dynamodb, clock))
 
 
+@pytest.mark.parametrize("error", [LeaseBusy(), InvalidCommand("no"), ZeroDivisionError(), None])
 def test_a_probe_that_ended_without_reaching_the_destination_frees_the_place(
-    circuit: Circuit, dynamodb: Counted, clock: Clock
+    circuit: Circuit, dynamodb: Counted, clock: Clock, error: Exception | None
 ) -> None:
     fail(circuit)
     clock.now += 10
-    circuit.check(DOWN)
-    circuit.failure(DOWN, LeaseBusy())
-    new(dynamodb, clock).check(DOWN)
+    with suppress(LeaseBusy, InvalidCommand, ZeroDivisionError):
+        use(circuit, error, answered=False)
+    assert DOWN in circuit.states([DOWN])
+    use(new(dynamodb, clock))
+    assert DOWN not in circuit.states([DOWN])
+
+
+@pytest.mark.parametrize("error", [VendorRejected("no", code="8014"), CustomerNotFound("no", request_id="r-1")])
+def test_a_refusal_of_the_vendors_is_an_answer(circuit: Circuit, clock: Clock, error: RelayError) -> None:
+    fail(circuit)
+    clock.now += 10
+    fail(circuit, 1, error)
+    assert circuit.states([DOWN]) == {}
+
+
+def test_what_asks_nothing_of_a_destination_passes_an_open_circuit(circuit: Circuit, dynamodb: Counted) -> None:
+    fail(circuit)
+    dynamodb.reset()
+    with circuit.call(None):
+        pass
+    assert dynamodb.calls == []
 
 
 def test_a_success_that_was_under_way_before_does_not_close_the_circuit(circuit: Circuit) -> None:
+    before = UnderWay(circuit)
     fail(circuit)
-    circuit.success(DOWN)
+    before.succeeds()
     assert wait_of(circuit) == 10
 
 
@@ -164,11 +211,10 @@ def test_a_late_probe_does_not_close_what_another_opened_again(
     other = new(dynamodb, clock)
     fail(circuit)
     clock.now += 10
-    circuit.check(DOWN)
+    late = UnderWay(circuit)
     clock.now += 10
-    other.check(DOWN)
-    other.failure(DOWN, UpstreamTimeout())
-    circuit.success(DOWN)
+    fail(other, 1, UpstreamTimeout())
+    late.succeeds()
     assert DOWN in circuit.states([DOWN])
 
 
@@ -184,11 +230,11 @@ def test_a_day_of_outage_is_waited_for_with_a_few_hundred_receives_at_most(circu
     while clock.now < start + 86_400:
         receives += 1
         try:
-            circuit.check(DOWN)
+            use(circuit, ConnectionFailed())
         except CircuitOpen as error:
             clock.now += min(error.retry_after or 0.0, 900)
-        else:
-            circuit.failure(DOWN, ConnectionFailed())
+        except ConnectionFailed:
+            pass
     assert receives < 300
 
 
@@ -196,7 +242,6 @@ def test_waits_are_spread(dynamodb: Counted, clock: Clock) -> None:
     circuit = Circuit(dynamodb, STATE, clock=clock, random=iter([0.0, 1.0]).__next__)
     fail(circuit)
     clock.now += 7200
-    circuit.check(DOWN)
     fail(circuit, 1)
     first, second = wait_of(circuit), wait_of(circuit)
     assert (first, second) == (450, 900)
@@ -209,10 +254,9 @@ def test_a_table_that_does_not_answer_stops_no_traffic(
     fail(circuit)
     clock.now += 10
     dynamodb.fail(code)
-    circuit.check(DOWN)
+    use(circuit, answered=False)
     fail(circuit, 20)
-    circuit.check(DOWN)
-    circuit.success(DOWN)
+    use(circuit)
 
 
 def test_the_table_does_not_name_the_account_and_forgets_abandoned_circuits(

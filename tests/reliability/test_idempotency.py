@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import json
-import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from loyalty_relay.model.errors import InvalidCommand, KeyInProgress, StoreUnavailable, UpstreamTimeout
 from loyalty_relay.model.outcomes import Notice, Outcome, Result
-from loyalty_relay.reliability.idempotency import KEPT_SECONDS, Idempotency
+from loyalty_relay.reliability.idempotency import KEPT_SECONDS, Idempotency, Key
 from tests.support.tables import IDEMPOTENCY, Counted, Crash, refusal
 
 APPLIED = Outcome(
@@ -41,6 +41,15 @@ def idempotency(dynamodb: Counted) -> Idempotency:
     return Idempotency(dynamodb, IDEMPOTENCY)
 
 
+def run(
+    idempotency: Idempotency, key: str, operation: str, work: Callable[[], Outcome], payload_digest: str | None = None
+) -> Key:
+    with idempotency.hold(key, operation, payload_digest=payload_digest) as held:
+        if held.original is None:
+            held.outcome = work()
+    return held
+
+
 def items(dynamodb: Counted) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = dynamodb.client.scan(TableName=IDEMPOTENCY)["Items"]
     return found
@@ -48,27 +57,27 @@ def items(dynamodb: Counted) -> list[dict[str, Any]]:
 
 def test_a_command_is_carried_out_once_per_key_and_a_copy_is_a_duplicate(idempotency: Idempotency) -> None:
     work = Work()
-    first = idempotency.run("key-1", "register", work)
-    again = idempotency.run("key-1", "register", work)
+    first = run(idempotency, "key-1", "register", work)
+    again = run(idempotency, "key-1", "register", work)
     assert work.runs == 1
-    assert (first.outcome, first.replayed) == (APPLIED, False)
-    assert (again.outcome.result, again.outcome.reason, again.replayed) == (Result.DUPLICATE, "applied", True)
+    assert (first.outcome, first.original) == (APPLIED, None)
+    assert again.original is not None
     assert (again.original.result, again.original.loyalty_id) == (Result.APPLIED, "10")
     assert [n.code for n in again.original.notices] == ["1001"]
 
 
 def test_the_same_key_of_another_operation_is_another_command(idempotency: Idempotency) -> None:
     work = Work()
-    idempotency.run("key-1", "register", work)
-    assert not idempotency.run("key-1", "update", work).replayed
+    run(idempotency, "key-1", "register", work)
+    assert run(idempotency, "key-1", "update", work).original is None
     assert work.runs == 2
 
 
 def test_an_applied_command_costs_two_requests_and_a_duplicate_one(idempotency: Idempotency, dynamodb: Counted) -> None:
-    idempotency.run("key-1", "register", Work())
+    run(idempotency, "key-1", "register", Work())
     assert dynamodb.calls == ["put_item", "update_item"]
     dynamodb.reset()
-    idempotency.run("key-1", "register", Work())
+    run(idempotency, "key-1", "register", Work())
     assert dynamodb.calls == ["put_item"]
 
 
@@ -77,7 +86,7 @@ def test_what_is_stored_holds_no_personal_data_and_lives_thirty_days(
 ) -> None:
     import time
 
-    idempotency.run("key-1", "register", Work())
+    run(idempotency, "key-1", "register", Work())
     (item,) = items(dynamodb)
     assert "example.com" not in json.dumps(item)
     assert item["id"]["S"].startswith("relay:register#")
@@ -91,21 +100,21 @@ def test_an_error_frees_the_key_and_passes_through(idempotency: Idempotency, dyn
         raise error
 
     with pytest.raises(UpstreamTimeout) as caught:
-        idempotency.run("key-1", "register", failing)
+        run(idempotency, "key-1", "register", failing)
     assert caught.value is error
     assert items(dynamodb) == []
-    assert not idempotency.run("key-1", "register", Work()).replayed
+    assert run(idempotency, "key-1", "register", Work()).original is None
 
 
 def test_a_key_that_is_being_worked_on_is_in_progress_elsewhere(idempotency: Idempotency) -> None:
     def nested() -> Outcome:
         with pytest.raises(KeyInProgress):
-            idempotency.run("key-1", "register", Work())
+            run(idempotency, "key-1", "register", Work())
         return APPLIED
 
-    assert idempotency.run("key-1", "register", nested).outcome == APPLIED
+    assert run(idempotency, "key-1", "register", nested).outcome == APPLIED
     # The persistence layer was used again while it was in use; the outer key is complete all the same.
-    assert idempotency.run("key-1", "register", Work()).replayed
+    assert run(idempotency, "key-1", "register", Work()).original is not None
 
 
 def test_a_key_whose_process_died_is_free_when_its_invocation_has_ended(idempotency: Idempotency) -> None:
@@ -114,30 +123,30 @@ def test_a_key_whose_process_died_is_free_when_its_invocation_has_ended(idempote
 
     idempotency.bind(Invocation(60_000))
     with pytest.raises(Crash):
-        idempotency.run("alive", "register", dies)
+        run(idempotency, "alive", "register", dies)
     with pytest.raises(KeyInProgress):
-        idempotency.run("alive", "register", Work())
+        run(idempotency, "alive", "register", Work())
     idempotency.bind(Invocation(-10))
     with pytest.raises(Crash):
-        idempotency.run("dead", "register", dies)
-    assert not idempotency.run("dead", "register", Work()).replayed
+        run(idempotency, "dead", "register", dies)
+    assert run(idempotency, "dead", "register", Work()).original is None
 
 
 def test_the_same_key_with_another_body_is_refused_and_without_digest_nothing_is_compared(
     idempotency: Idempotency,
 ) -> None:
-    idempotency.run("key-1", "register", Work(), payload_digest="a")
-    assert idempotency.run("key-1", "register", Work(), payload_digest="a").replayed
-    assert idempotency.run("key-1", "register", Work()).replayed
+    run(idempotency, "key-1", "register", Work(), payload_digest="a")
+    assert run(idempotency, "key-1", "register", Work(), payload_digest="a").original is not None
+    assert run(idempotency, "key-1", "register", Work()).original is not None
     with pytest.raises(InvalidCommand) as caught:
-        idempotency.run("key-1", "register", Work(), payload_digest="b")
+        run(idempotency, "key-1", "register", Work(), payload_digest="b")
     assert caught.value.code == "idempotency_key_reused"
     assert [p.field for p in caught.value.problems] == ["idempotency_key"]
 
 
 def test_a_queue_record_stored_without_digest_does_not_refuse_a_later_caller(idempotency: Idempotency) -> None:
-    idempotency.run("key-1", "register", Work())
-    assert idempotency.run("key-1", "register", Work(), payload_digest="a").replayed
+    run(idempotency, "key-1", "register", Work())
+    assert run(idempotency, "key-1", "register", Work(), payload_digest="a").original is not None
 
 
 @pytest.mark.parametrize("code", ["ProvisionedThroughputExceededException", "AccessDeniedException", None])
@@ -147,7 +156,7 @@ def test_nothing_is_done_when_the_table_does_not_answer(
     work = Work()
     dynamodb.fail(code)
     with pytest.raises(StoreUnavailable) as caught:
-        idempotency.run("key-1", "register", work)
+        run(idempotency, "key-1", "register", work)
     assert (work.runs, caught.value.reached) == (0, False)
 
 
@@ -155,8 +164,8 @@ def test_done_work_is_reported_done_when_only_its_key_could_not_be_completed(
     idempotency: Idempotency, dynamodb: Counted
 ) -> None:
     dynamodb.fail(None, only="update_item")
-    ran = idempotency.run("key-1", "register", Work())
-    assert (ran.outcome, ran.replayed) == (APPLIED, False)
+    ran = run(idempotency, "key-1", "register", Work())
+    assert (ran.outcome, ran.original) == (APPLIED, None)
 
 
 def test_the_works_own_error_is_what_is_said_when_the_key_could_not_be_freed(
@@ -167,21 +176,15 @@ def test_the_works_own_error_is_what_is_said_when_the_key_could_not_be_freed(
         raise UpstreamTimeout(reached=True)
 
     with pytest.raises(UpstreamTimeout):
-        idempotency.run("key-1", "register", failing)
+        run(idempotency, "key-1", "register", failing)
 
 
-def test_threads_do_not_share_a_persistence_layer(idempotency: Idempotency) -> None:
-    layers = []
+def test_a_block_that_ends_without_an_outcome_frees_the_key(idempotency: Idempotency, dynamodb: Counted) -> None:
+    with idempotency.hold("key-1", "register"):
+        pass
+    assert items(dynamodb) == []
 
-    def look() -> None:
-        layers.append(idempotency._layer("register")[0])
-        layers.append(idempotency._layer("register")[0])
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    thread.join()
-    look()
-    assert layers[0] is layers[1]
-    assert layers[2] is layers[3]
-    assert layers[0] is not layers[2]
-    assert idempotency._layer("update")[0] is not layers[2]
+def test_each_operation_has_a_persistence_layer_of_its_own(idempotency: Idempotency) -> None:
+    assert idempotency._layer("register") is idempotency._layer("register")
+    assert idempotency._layer("update") is not idempotency._layer("register")

@@ -31,7 +31,7 @@ class Member:
 class FakeCrm:
     """Implements ``Crm``, ``CrmFieldsCrm`` and ``StoreLinkCrm``. ``calls`` lists what reached it, in order.
 
-    ``before``/``after``: errors to raise instead of, or after, the next writes.
+    ``before``/``after``: errors to raise instead of, or after, the next writes; ``before`` also in place of reads.
     """
 
     operations: frozenset[str] = frozenset({"register", "update", "crm-patch", "link-store"})
@@ -102,9 +102,11 @@ class FakeCrm:
         return f"custom_fields.{crm_field}" if crm_field.startswith("custom_field_") else crm_field
 
     def crm_fields(self, loyalty_id: str, deadline: Deadline) -> list[dict[str, Any]]:
+        self._fault(self.before)
         return [{"name": name, "value": value} for name, value in self.members[loyalty_id].fields.items()]
 
     def tags(self, deadline: Deadline) -> list[dict[str, Any]]:
+        self._fault(self.before)
         return [{"id": 1, "name": "Red"}]
 
     def patch_crm_fields(

@@ -16,6 +16,7 @@ import boto3
 from moto import mock_aws
 
 from devkit.localstack.template import read
+from loyalty_relay.connections.model import Connection
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.runtime.wiring import Services
 from loyalty_relay.storage import aws
@@ -63,7 +64,14 @@ class Stack:
     def client(self, name: aws.Service) -> Any:
         return self.clients[name]
 
-    def services(self, operation: str = "register", random: Callable[[], float] = lambda: 0.5) -> Services:
+    def services(
+        self,
+        operation: str = "register",
+        random: Callable[[], float] = lambda: 0.5,
+        *,
+        crm: Callable[[Connection], Any] | None = None,
+    ) -> Services:
+        """``crm``: the client of a connection's destination, in place of the vendor's."""
         environment = {**self.environment, "RELAY_PARKED": self.environment[f"PARKED_{operation}"]}
         return Services(
             Settings.from_env(environment),
@@ -72,6 +80,7 @@ class Stack:
             sleep=self.clock.sleep,
             random=random,
             client=self.client,
+            crm=crm,
         )
 
     def put_connection(self, id: str, data: dict[str, Any]) -> None:

@@ -28,9 +28,7 @@ class Functions:
     crm: FakeCrm
 
     def services(self, operation: str) -> Services:
-        services = self.stack.services(operation)
-        services.crm = lambda connection: self.crm  # type: ignore[method-assign]
-        return services
+        return self.stack.services(operation, crm=lambda connection: self.crm)
 
     def call(
         self,

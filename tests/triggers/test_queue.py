@@ -17,7 +17,6 @@ from loyalty_relay.model.errors import (
     VendorRejected,
 )
 from loyalty_relay.model.outcomes import Result
-from loyalty_relay.pipeline.execute import failed
 from loyalty_relay.reliability import retry_policy
 from tests.pipeline.conftest import version
 from tests.triggers.conftest import Functions
@@ -155,7 +154,7 @@ def test_an_unknown_connection_waits_instead_of_being_lost(functions: Functions)
 
 def test_the_horizon_parks_what_was_tried_for_three_days(functions: Functions) -> None:
     services = functions.services("update")
-    _, entry = failed(envelope(), UpstreamUnavailable(), Result.RETRYING, services)
+    _, entry = services.pipeline.recorder.failed(envelope(), UpstreamUnavailable(), Result.RETRYING)
     services.journal.retrying(entry, waiting=retry_policy.HORIZON)
     functions.crm.before = [UpstreamUnavailable()]
     send(functions, envelope())
@@ -195,7 +194,7 @@ def test_waiting_for_a_limit_does_not_use_up_the_horizon(functions: Functions) -
     functions.consume("update")
     entry = functions.services("update").journal.show("delivery-1")[0]
     services = functions.services("update")
-    _, counted = failed(envelope(), ConnectionFailed(), Result.RETRYING, services)
+    _, counted = services.pipeline.recorder.failed(envelope(), ConnectionFailed(), Result.RETRYING)
     assert services.journal.retrying(counted, waiting=10) == 10
     assert entry.reason == "rate_limited"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from loyalty_relay.customers.ledger import Hold
+from loyalty_relay.customers.ledger import Customers, Hold
 from loyalty_relay.destinations.base import CrmFieldsCrm, Receipt
 from loyalty_relay.model.commands import PatchCrmFields
 from loyalty_relay.model.errors import CustomerExists, CustomerNotFound, UnsupportedByDestination
@@ -14,16 +14,15 @@ from loyalty_relay.pipeline.context import Context
 from loyalty_relay.pipeline.customers import Guarded
 
 
-def crm_patch(command: PatchCrmFields, context: Context) -> Outcome:
-    """Patch CRM fields. Raises UnsupportedByDestination where the destination has none."""
-    crm = context.services.crm(context.connection)
+def crm_patch(command: PatchCrmFields, context: Context, crm: CrmFieldsCrm, customers: Customers) -> Outcome:
+    """Patch CRM fields. Raise UnsupportedByDestination where the destination has none."""
     if "crm-patch" not in crm.operations:
         raise UnsupportedByDestination(f"{context.connection.destination.vendor} has no CRM fields to patch")
-    return _Patch(command, context, crm).run()
+    return _Patch(command, context, crm, customers).run()
 
 
 class _Patch(Guarded):
-    """The same guard; another way to reach the customer."""
+    """The same ledger; another way to reach the customer."""
 
     command: PatchCrmFields
 
@@ -37,7 +36,7 @@ class _Patch(Guarded):
             try:
                 return self._patched(hold, known)
             except CustomerNotFound:
-                # The customer we had was removed at the vendor; who they are now is for the vendor to say.
+                # The customer was removed at the vendor, which may have them under another id now.
                 if self.context.from_api or hold.loyalty_id is None or not customer.identifiers:
                     raise
         elif not customer.identifiers:
@@ -50,7 +49,7 @@ class _Patch(Guarded):
         return self._patched(hold, loyalty_id, created=created)
 
     def _found_or_registered(self, hold: Hold) -> tuple[str, bool]:
-        """The customer who has the identifiers, and whether they were made just now."""
+        """Return the customer who has the identifiers, and whether they were registered just now."""
         command, deadline = self.command, self.context.deadline
         crm = cast("CrmFieldsCrm", self.crm)
         who = replace(command.customer, loyalty_id=None)
@@ -74,7 +73,7 @@ class _Patch(Guarded):
         if not self._has_work(hold):
             return replace(hold, loyalty_id=loyalty_id), None
         if command.replace_tags is not None:
-            # The whole set is replaced: what single tags were last sent as says nothing any more.
+            # The whole set is replaced: what was last sent of single tags does not hold any more.
             hold = hold.forgetting("tags.")
         receipt = crm.patch_crm_fields(
             loyalty_id,

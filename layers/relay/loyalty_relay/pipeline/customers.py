@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from loyalty_relay.customers.ledger import Hold
+from loyalty_relay.customers.ledger import Customers, Hold
 from loyalty_relay.destinations.base import Crm, Receipt
 from loyalty_relay.model.commands import (
     Credits,
@@ -49,28 +49,28 @@ LATECOMER_SECONDS = 48 * 3600.0
 """How long the longest-winded platform goes on repeating a delivery (BigCommerce, Lightspeed X-Series: two days)."""
 
 
-def register(command: RegisterCustomer, context: Context) -> Outcome:
+def register(command: RegisterCustomer, context: Context, crm: Crm, customers: Customers) -> Outcome:
     """Register a customer; one who exists is updated, or is an error that names the id, as the command says."""
-    return Guarded(command, context, context.services.crm(context.connection)).run()
+    return Guarded(command, context, crm, customers).run()
 
 
-def update(command: UpdateCustomer, context: Context) -> Outcome:
+def update(command: UpdateCustomer, context: Context, crm: Crm, customers: Customers) -> Outcome:
     """Update a customer; one who is missing is registered, or is an error, as the command says.
 
     Raises UnsupportedByDestination where customers are changed by patches only, also when there is nothing to change.
     """
-    crm = context.services.crm(context.connection)
     if "update" not in crm.operations:
         raise UnsupportedByDestination(f"{context.connection.destination.vendor} changes customers by CRM patches")
-    return Guarded(command, context, crm).run()
+    return Guarded(command, context, crm, customers).run()
 
 
 class Guarded:
     """One customer command under the guard."""
 
-    def __init__(self, command: CustomerCommand, context: Context, crm: Crm) -> None:
+    def __init__(self, command: CustomerCommand, context: Context, crm: Crm, customers: Customers) -> None:
         self.context = context
         self.crm = crm
+        self.customers = customers
         self.notices: list[Notice] = []
         self.command = self._normalised(command)
         self._held: Hold
@@ -158,7 +158,7 @@ class Guarded:
         as long as platforms repeat deliveries. A whole customer without contact is one who cannot be a member.
         """
         partial = all(name.startswith(("tags.", "subscriptions.")) for name in self.command.fields)
-        age = self.context.services.clock() - self.context.envelope.received_at
+        age = self.context.now - self.context.envelope.received_at
         return hold.loyalty_id is None and partial and not self.context.from_api and age < LATECOMER_SECONDS
 
     def _why_nothing(self, hold: Hold) -> str:
@@ -168,7 +168,7 @@ class Guarded:
 
     def _take(self) -> Hold:
         envelope = self.context.envelope
-        return self.context.services.customers.take(
+        return self.customers.take(
             envelope.connection,
             self.command.customer,
             self.command.fields,
@@ -182,11 +182,11 @@ class Guarded:
     def _release(self, *, interrupted: bool, keep_lease: bool = False) -> None:
         for hold in (self._held, self._first):
             if hold is not None:
-                self.context.services.customers.release(hold, interrupted=interrupted, keep_lease=keep_lease)
+                self.customers.release(hold, interrupted=interrupted, keep_lease=keep_lease)
 
     def _skip(self, hold: Hold, result: Result, reason: str) -> Outcome:
         outcome = Outcome(result=result, reason=reason, loyalty_id=hold.loyalty_id, notices=tuple(self.notices))
-        customers = self.context.services.customers
+        customers = self.customers
         if self._first is not None:
             customers.release(self._first, interrupted=False)
         customers.commit(
@@ -206,7 +206,7 @@ class Guarded:
             request_id=receipt.request_id,
             details=receipt.details,
         )
-        customers = self.context.services.customers
+        customers = self.customers
         if self._first is not None:
             # First: whoever comes after a death in between knows that the points were given.
             customers.commit(self._first, loyalty_id=self._first.loyalty_id, sent=(), entry=None)
@@ -229,7 +229,7 @@ class Guarded:
         A command with points keeps the one it began with, too: by the next attempt the e-mail may be a third member's,
         and only where every attempt begins can be seen what an earlier one has credited.
         """
-        customers = self.context.services.customers
+        customers = self.customers
         if hold.loyalty_id == loyalty_id:
             return hold
         if hold.loyalty_id is None or not self._by_identifier:

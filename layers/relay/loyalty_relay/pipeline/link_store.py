@@ -29,30 +29,29 @@ from loyalty_relay.model.errors import (
 )
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.pipeline.context import Context
-from loyalty_relay.stores.links import Lease
+from loyalty_relay.stores.links import Lease, Links
 
 ECOMMERCE = frozenset({"shopify", "woocommerce", "bigcommerce", "adobe"})
 """Platforms whose shops have a domain, which the vendor requires for e-commerce."""
 
 
-def link_store(command: LinkStore, context: Context) -> Outcome:
-    """Link a shop. Raises StoreConflict when it is linked to another branch or its link is disabled."""
-    crm = context.services.store_link_crm(context.connection)
-    if crm is None:
+def link_store(command: LinkStore, context: Context, crm: StoreLinkCrm, links: Links) -> Outcome:
+    """Link a shop. Raise StoreConflict when it is linked to another branch or its link is disabled."""
+    if "link-store" not in crm.operations:
         raise UnsupportedByDestination(f"{context.connection.destination.vendor} has no store links")
     if context.connection.source.platform in ECOMMERCE and not command.store_domain:
         raise InvalidCommand(
             "an e-commerce shop needs its domain", problems=[FieldProblem("store_domain", "is required for e-commerce")]
         )
-    return _Linking(command, context, crm).run()
+    return _Linking(command, context, crm, links).run()
 
 
 class _Linking:
-    def __init__(self, command: LinkStore, context: Context, crm: StoreLinkCrm) -> None:
+    def __init__(self, command: LinkStore, context: Context, crm: StoreLinkCrm, links: Links) -> None:
         self.command = command
         self.context = context
         self.crm = crm
-        self.links = context.services.links
+        self.links = links
         self.connection = context.connection.id
 
     def run(self) -> Outcome:
@@ -76,22 +75,21 @@ class _Linking:
 
     @contextmanager
     def _held(self, lease: Lease) -> Iterator[None]:
-        """The lease is given back at the end. After a time-out the vendor may still be at work: then it runs out by
-        itself, so that nobody looks before there is something to be seen.
+        """Hold a lease while the block runs. After a time-out the vendor may still be at work: then the lease is left
+        to run out, so that nothing looks at the vendor before the result can be seen.
         """
+        running = False
         try:
             yield
         except UpstreamTimeout as error:
-            if not error.reached:
+            running = error.reached
+            raise
+        finally:
+            if not running:
                 self.links.release(lease)
-            raise
-        except BaseException:
-            self.links.release(lease)
-            raise
-        self.links.release(lease)
 
     def _settled(self, link: StoreLink) -> Outcome:
-        """The shop has a link already: the same is no work, another branch is a conflict."""
+        """Return the outcome for a shop that has a link: the same is no work, another branch is a conflict."""
         wanted = self.command.branch_id
         if wanted is not None and wanted.casefold() != link.branch_id.casefold():
             raise _conflict("the shop is linked to another branch", link)
@@ -110,7 +108,7 @@ class _Linking:
             },
             details={"store_link": link_to_dict(link)},
         )
-        self.context.services.journal.write(self.context.entry(outcome))
+        self.context.record(outcome)
         return outcome
 
     def _branch(self) -> Branch:
@@ -137,7 +135,7 @@ class _Linking:
         return virtual[0]
 
     def _integration(self) -> tuple[int, bool]:
-        """The integration's id, and whether it was created just now."""
+        """Return the integration's id, and whether it was created just now."""
         options = self.context.connection.destination.options
         given = self.command.integration_id or options.get("integration_id")
         if given is not None:
@@ -158,10 +156,10 @@ class _Linking:
         except AmbiguousOutcome:
             if interrupted:
                 raise
-            return None  # No list route, and nobody has tried before: there can be none of ours.
+            return None  # No list route, and no attempt before this one: there can be none of ours.
 
     def _create_integration(self, lease: Lease, name: str) -> int:
-        """Create it, with the intent written down as long as nobody can say whether it is there."""
+        """Create it, with the intent stored as long as it is unknown whether it exists."""
         self.links.intend(lease)
         try:
             return self.crm.create_integration(name, self.context.deadline)
@@ -187,7 +185,7 @@ def _conflict(message: str, link: StoreLink) -> StoreConflict:
 
 
 def link_to_dict(link: StoreLink) -> dict[str, object]:
-    """A link as the API shows it."""
+    """Return a link as the API shows it."""
     return {
         "branch_link_id": link.branch_link_id,
         "shop_id": link.shop_id,

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from loyalty_relay.customers.ledger import Customers
 from loyalty_relay.model.commands import EraseStore, RetireCustomer
 from loyalty_relay.model.errors import DeadlineTooShort
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.pipeline.context import Context
+from loyalty_relay.stores.links import Links
 
 
-def retire_customer(command: RetireCustomer, context: Context) -> Outcome:
+def retire_customer(command: RetireCustomer, context: Context, customers: Customers) -> Outcome:
     """Leave a tombstone: older events are stale from now on, also on redrive."""
     outcome = Outcome(result=Result.APPLIED, reason=f"customer_{command.reason}")
-    result = context.services.customers.retire(
+    result = customers.retire(
         context.connection.id,
         command.customer,
         reason=command.reason,
@@ -28,15 +30,15 @@ def retire_customer(command: RetireCustomer, context: Context) -> Outcome:
     return replace(outcome, result=result)
 
 
-def erase_store(command: EraseStore, context: Context) -> Outcome:
+def erase_store(command: EraseStore, context: Context, customers: Customers, links: Links) -> Outcome:
     """Erase what is held of a shop's customers and links; goes on at the next attempt when time runs out."""
-    services, connection = context.services, context.connection.id
+    connection = context.connection.id
     store = command.store or command.shop_id
-    if not services.customers.erase_store(connection, store, context.deadline, version=command.version):
+    if not customers.erase_store(connection, store, context.deadline, version=command.version):
         raise DeadlineTooShort("more of the shop is left to erase")
-    for link in services.links.list(connection):
+    for link in links.list(connection):
         if store in (link.shop_id.casefold(), link.account_id.casefold()):
-            services.links.remove(connection, link.shop_id)
+            links.remove(connection, link.shop_id)
     outcome = Outcome(result=Result.APPLIED, reason="store_erased")
-    services.journal.write(context.entry(outcome))
+    context.record(outcome)
     return outcome

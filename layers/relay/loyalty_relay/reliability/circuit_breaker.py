@@ -1,12 +1,12 @@
-"""The circuit of a destination: while it is known to be down nothing is sent to it, and nothing is burnt on it.
+"""The circuit of a destination: while it is known to be down, nothing is sent to it.
 
 Closed is the absence of an item: healthy traffic reads once in five seconds per process and writes nothing. Failures
-are counted in the process; the one who counts to the threshold writes the item for everybody. When its time is over,
-one conditional write elects the prober; the probe's success deletes the item.
+are counted in the process; the one that reaches the threshold writes the item for everybody. When the circuit has been
+open long enough, one conditional write elects a probe; the probe's success deletes the item.
 
 This is not the circuit breaker of Powertools, which works much the same way: its clock cannot be given, it opens by
-count only (refused credentials must open at once), it wraps a function where here check and verdict lie apart, a probe
-that ends without a verdict holds its half-open state until the lease ends, and callers are not told when to come back.
+count only (refused credentials must open at once), a probe that ends without a verdict holds its half-open state until
+the lease ends, and it does not report when to come back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import random as random_module
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -23,6 +24,7 @@ from loyalty_relay.model.errors import (
     CircuitOpen,
     ConnectionFailed,
     CredentialsRefused,
+    PermanentError,
     RelayError,
     StoreUnavailable,
     UpstreamTimeout,
@@ -38,7 +40,7 @@ LONGEST_OPEN = 60.0
 """The circuit stays open for FIRST_OPEN seconds, then twice as long after each failed probe, up to this."""
 CREDENTIALS_OPEN = 60.0
 PROBE_SECONDS = 10.0
-"""A prober that has not said anything for so long is replaced."""
+"""A probe without a verdict for so long is replaced."""
 LONGEST_WAIT = 900.0
 KEPT_SECONDS = 7 * 86_400
 MOST_CACHED = 1000
@@ -59,8 +61,16 @@ class CircuitState:
     probe_until: float = 0.0
 
 
+@dataclass(slots=True)
+class CircuitCall:
+    """One use of a destination."""
+
+    answered: bool = False
+    """Set by the block when the destination has answered. A block that ends without it used nothing."""
+
+
 class Circuit:
-    """The circuits of all destinations. Safe for threads. Its own table failing never stops traffic."""
+    """The circuits of all destinations. Safe for threads. A failure of its own table never stops traffic."""
 
     def __init__(
         self,
@@ -77,19 +87,50 @@ class Circuit:
         self._new_token = new_token
         self._lock = threading.Lock()
         self._failures: dict[str, int] = {}
-        self._probes: dict[str, str] = {}
         self._cache: dict[str, tuple[float, CircuitState | None]] = {}
 
-    def check(self, destination: str) -> None:
-        """Let a command pass, or raise CircuitOpen with the seconds to wait.
+    @contextmanager
+    def call(self, destination: str | None) -> Iterator[CircuitCall]:
+        """Run the block if the circuit is closed, or as the probe, and report how it ended; None is no destination.
 
-        The wait grows with the age of the outage, up to a quarter of an hour, and is spread: a message that waits for
-        a destination for a day is received a few hundred times at most, and somebody always comes soon to probe.
-        The one who passes while the circuit is open is the probe, and owes ``success`` or ``failure``.
+        A block that sets ``answered``, or raises a refusal of the vendor's, closes the circuit as the probe. An outage
+        counts, and opens the circuit as the fifth in a row or as the probe; refused credentials open it at once.
+        Whatever else ends the block (our rate limit, a lease, our tables, a bug) is no verdict on the destination, and
+        leaves the probe to the next call.
+
+        Raises CircuitOpen with the seconds to wait. The wait grows with the age of the outage, up to a quarter of an
+        hour, and is spread: a message that waits for a destination for a day is received a few hundred times at most,
+        and there is soon a call that can be the probe.
         """
+        call = CircuitCall()
+        if destination is None:
+            yield call
+            return
+        probe = self._admit(destination)
+        try:
+            yield call
+        except PermanentError as error:
+            if error.code is not None or error.request_id is not None:
+                self._succeeded(destination, probe)
+            else:
+                self._free(destination, probe)
+            raise
+        except RelayError as error:
+            self._failed(destination, probe, error)
+            raise
+        except Exception:
+            self._free(destination, probe)
+            raise
+        if call.answered:
+            self._succeeded(destination, probe)
+        else:
+            self._free(destination, probe)
+
+    def _admit(self, destination: str) -> str | None:
+        """Return the token of the probe, None while the circuit is closed. Raise CircuitOpen."""
         state = self._read(destination)
         if state is None:
-            return
+            return None
         now = self._clock()
         if now < state.open_until:
             raise CircuitOpen(retry_after=self._wait(state, now))
@@ -108,50 +149,35 @@ class Circuit:
             found = _state(refused.item)
             self._remember(destination, found)
             if found is None:
-                return
+                return None
             # A probe is usually decided within a second or two.
             left = found.probe_until - now if found.probe_until > now else found.open_until - now
             raise CircuitOpen(retry_after=max(left, 1.0)) from None
         except (Contended, StoreUnavailable):
-            return
-        with self._lock:
-            self._probes[destination] = token
+            return None
+        return token
 
-    def success(self, destination: str) -> None:
-        """The destination answered. Closes the circuit when this process holds the probe; else costs nothing."""
+    def _succeeded(self, destination: str, probe: str | None) -> None:
         with self._lock:
             self._failures.pop(destination, None)
-            token = self._probes.pop(destination, None)
-        if token is None:
+        if probe is None:
             return
         try:
-            self._table.delete({"pk": _pk(destination)}, condition="probe = :token", values={":token": token})
+            self._table.delete({"pk": _pk(destination)}, condition="probe = :token", values={":token": probe})
         except (Refused, Contended, StoreUnavailable):
             return
         self._remember(destination, None)
 
-    def failure(self, destination: str, error: RelayError) -> None:
-        """Something went wrong; whether it says anything about the destination is decided here.
-
-        Refused credentials open the circuit at once, an outage when it is the fifth in a row or the probe's. Anything
-        else (our own pacing, a lease, our tables) says nothing, and frees the probe for somebody else.
-        """
+    def _failed(self, destination: str, probe: str | None, error: RelayError) -> None:
+        outage = isinstance(error, OUTAGES)
         with self._lock:
-            token = self._probes.pop(destination, None)
-            if isinstance(error, OUTAGES):
+            if outage:
                 self._failures[destination] = self._failures.get(destination, 0) + 1
             reached = self._failures.get(destination, 0) >= THRESHOLD
-        if isinstance(error, CredentialsRefused) or (isinstance(error, OUTAGES) and (reached or token is not None)):
+        if isinstance(error, CredentialsRefused) or (outage and (reached or probe is not None)):
             self._open(destination, error)
-        elif token is not None:
-            self._free(destination, token)
-
-    def unused(self, destination: str) -> None:
-        """The command ended without asking the destination anything: a probe is for somebody else."""
-        with self._lock:
-            token = self._probes.pop(destination, None)
-        if token is not None:
-            self._free(destination, token)
+        else:
+            self._free(destination, probe)
 
     def states(self, destinations: Iterable[str]) -> dict[str, CircuitState]:
         """The open circuits among these destinations, as they are now. Raises StoreUnavailable."""
@@ -175,7 +201,7 @@ class Circuit:
                 {"pk": _pk(destination)},
                 "SET opened_at = if_not_exists(opened_at, :now), open_until = :until, reason = :reason,"
                 " openings = :openings, expires_at = :expires REMOVE probe, probe_until",
-                # What other requests under way report of the same outage does not count as failed probes.
+                # Further requests that were under way in the same outage are no failed probes.
                 condition="attribute_not_exists(open_until) OR open_until <= :now",
                 values={
                     ":now": now,
@@ -192,16 +218,16 @@ class Circuit:
         else:
             self._remember(destination, state)
 
-    def _free(self, destination: str, token: str) -> None:
-        try:
+    def _free(self, destination: str, probe: str | None) -> None:
+        if probe is None:
+            return
+        with suppress(Refused, Contended, StoreUnavailable):
             self._table.update(
                 {"pk": _pk(destination)},
                 "REMOVE probe, probe_until",
                 condition="probe = :token",
-                values={":token": token},
+                values={":token": probe},
             )
-        except (Refused, Contended, StoreUnavailable):
-            return
 
     def _read(self, destination: str) -> CircuitState | None:
         with self._lock:
@@ -227,7 +253,7 @@ class Circuit:
 
 
 def _pk(destination: str) -> str:
-    # The key names the account that we log in with; a tool that has the connection finds the item all the same.
+    # A digest, because the destination's key contains the account; tools that have the connection compute the same.
     return "B#" + hashlib.sha256(destination.encode()).hexdigest()[:32]
 
 

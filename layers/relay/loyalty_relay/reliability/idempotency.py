@@ -1,26 +1,26 @@
-"""Idempotency: a command that was carried out is not carried out again, whoever brings it.
+"""Idempotency: a command that was carried out is not carried out again, however often it arrives.
 
-Powertools Idempotency keeps the keys. Three of its properties shape this module: a persistence layer remembers the
-function it was configured for last, so one is never shared between threads or nested; it remembers its first
-configuration for ever; and its keys contain the function's name unless a prefix is given.
+Powertools Idempotency keeps the keys: its persistence layer has the conditional writes, the expiry and the hash of the
+key. Two of its properties shape this module: a layer keeps its first configuration for ever, so there is one per
+operation; and its keys contain the function's name unless a prefix is given.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from loyalty_relay.model.errors import FieldProblem, InvalidCommand, KeyInProgress, StoreUnavailable
-from loyalty_relay.model.outcomes import Outcome, Result
+from loyalty_relay.model.outcomes import Outcome
 
 KEPT_SECONDS = 30 * 24 * 3600
 KEY_REUSED = "idempotency_key_reused"
 
 
 class RemainingTime(Protocol):
-    """The part of Lambda's context that tells when the invocation ends."""
+    """The part of Lambda's context that reports when the invocation ends."""
 
     def get_remaining_time_in_millis(self) -> int: ...
 
@@ -35,15 +35,14 @@ class _Fixed:
         return self.millis
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What came of running a command under its key."""
+@dataclass(slots=True)
+class Key:
+    """A key that this execution holds, or that an earlier one completed."""
 
-    outcome: Outcome
-    """Of this execution; ``duplicate`` when the key was complete already."""
-    replayed: bool
-    original: Outcome
-    """Of the execution that completed the key: what a caller of the API is answered on a replay."""
+    original: Outcome | None = None
+    """The outcome of the execution that completed the key, if there was one: nothing is left to do."""
+    outcome: Outcome | None = None
+    """Set by the block: completes the key."""
 
 
 class Idempotency:
@@ -53,96 +52,88 @@ class Idempotency:
         self._dynamodb = dynamodb
         self._table = table
         self._context: RemainingTime = _Fixed()
-        self._local = threading.local()
+        self._layers: dict[str, Any] = {}
 
     def bind(self, context: RemainingTime) -> None:
-        """Tell which invocation is running: a key whose process dies is free again when the invocation's time ends."""
+        """Set the invocation that is running: a key whose process dies is free when the invocation's time ends."""
         self._context = context
 
-    def run(
-        self,
-        envelope_key: str,
-        operation: str,
-        work: Callable[[], Outcome],
-        *,
-        payload_digest: str | None = None,
-    ) -> Ran:
-        """Carry out ``work`` once per key and operation.
+    @contextmanager
+    def hold(self, key: str, operation: str, *, payload_digest: str | None = None) -> Iterator[Key]:
+        """Hold a command's key while the block runs; complete it with the block's ``outcome``, else free it.
 
-        Whatever ``work`` raises passes through and frees the key. ``payload_digest``: of the request's body, for
-        callers who choose their own keys; None compares nothing.
+        A key that was completed before yields its ``original``. ``payload_digest``: of the request's body, for callers
+        who choose their own keys; None compares nothing.
 
-        Raises KeyInProgress while another execution has the key, InvalidCommand with code ``idempotency_key_reused``
+        Raises KeyInProgress while another execution holds the key, InvalidCommand with code ``idempotency_key_reused``
         when the key was completed with another payload, StoreUnavailable when the table does not answer.
 
-        When only the last write fails, the outcome is returned: the work is done and committed, and the key becomes
-        free with the end of the invocation, after which the guard recognises what was sent.
+        When only the last write fails, the block has ended well all the same: its work is committed, and the key
+        becomes free with the end of the invocation, after which the ledger recognises what was sent.
         """
-        from aws_lambda_powertools.utilities.idempotency import idempotent_function
-        from aws_lambda_powertools.utilities.idempotency.exceptions import (
-            IdempotencyAlreadyInProgressError,
-            IdempotencyInconsistentStateError,
-            IdempotencyPersistenceLayerError,
-        )
-
-        done: list[Outcome] = []
-        raised: list[BaseException] = []
-
-        def execute(*, command: dict[str, str]) -> dict[str, Any]:
-            try:
-                outcome = work()
-            except BaseException as error:
-                raised.append(error)
-                raise
-            done.append(outcome)
-            return {"outcome": outcome.to_record(), "payload": payload_digest}
-
-        layer, config = self._layer(operation)
-        config.register_lambda_context(self._context)
-        guarded = idempotent_function(
-            execute,
-            data_keyword_argument="command",
-            persistence_store=layer,
-            config=config,
-            key_prefix=f"relay:{operation}",
-        )
+        layer, data = self._layer(operation), {"key": key}
+        completed = self._begin(layer, data)
+        if completed is not None:
+            _compare(completed, payload_digest)
+            yield Key(original=Outcome.from_record(completed["outcome"]))
+            return
+        held = Key()
         try:
-            record = guarded(command={"key": envelope_key})
-        except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError):
-            raise KeyInProgress from None
-        except IdempotencyPersistenceLayerError as error:
-            if raised:
-                # The work's own failure says more than that its key could not be freed.
-                raise raised[0] from None
-            if not done:
-                raise StoreUnavailable("the idempotency table does not answer") from error
-        if done:
-            return Ran(done[0], False, done[0])
-        kept = record.get("payload")
-        if payload_digest is not None and kept is not None and kept != payload_digest:
-            raise InvalidCommand(
-                "the idempotency key was used before with another body",
-                code=KEY_REUSED,
-                problems=[FieldProblem("idempotency_key", "was used before with another body")],
-            )
-        original = Outcome.from_record(record["outcome"])
-        return Ran(replace(original, result=Result.DUPLICATE, reason=original.result.value), True, original)
+            yield held
+        except Exception as error:
+            self._free(layer, data, error)
+            raise
+        if held.outcome is None:
+            self._free(layer, data, RuntimeError("no outcome"))
+            return
+        result = {"outcome": held.outcome.to_record(), "payload": payload_digest}
+        with suppress(Exception):
+            layer.save_success(data=data, result=result)
 
-    def _layer(self, operation: str) -> tuple[Any, Any]:
+    def _begin(self, layer: Any, data: dict[str, str]) -> dict[str, Any] | None:
+        """Take the key, or return what completed it."""
+        from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyItemAlreadyExistsError
+
+        try:
+            layer.save_inprogress(data=data, remaining_time_in_millis=self._context.get_remaining_time_in_millis())
+        except IdempotencyItemAlreadyExistsError as exists:
+            record = exists.old_data_record
+        except Exception as error:
+            raise StoreUnavailable("the idempotency table does not answer") from error
+        else:
+            return None
+        if record is None or record.status != "COMPLETED":
+            raise KeyInProgress
+        return record.response_json_as_dict()
+
+    @staticmethod
+    def _free(layer: Any, data: dict[str, str], error: Exception) -> None:
+        # The block's own error says more than that its key could not be freed.
+        with suppress(Exception):
+            layer.delete_record(data=data, exception=error)
+
+    def _layer(self, operation: str) -> Any:
         from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer, IdempotencyConfig
 
-        layers: dict[str, tuple[Any, Any]] | None = getattr(self._local, "layers", None)
-        if layers is None:
-            layers = self._local.layers = {}
-        if operation not in layers:
-            layers[operation] = (
-                DynamoDBPersistenceLayer(table_name=self._table, boto3_client=self._dynamodb),
-                IdempotencyConfig(
-                    event_key_jmespath="key",
-                    raise_on_no_idempotency_key=True,
-                    expires_after_seconds=KEPT_SECONDS,
-                    # A runtime in FIPS mode refuses the default, MD5.
-                    hash_function="sha256",
-                ),
+        if operation not in self._layers:
+            layer = DynamoDBPersistenceLayer(table_name=self._table, boto3_client=self._dynamodb)
+            config = IdempotencyConfig(
+                event_key_jmespath="key",
+                raise_on_no_idempotency_key=True,
+                expires_after_seconds=KEPT_SECONDS,
+                # A runtime in FIPS mode refuses the default, MD5.
+                hash_function="sha256",
             )
-        return layers[operation]
+            layer.configure(config=config, key_prefix=f"relay:{operation}")
+            self._layers[operation] = layer
+        return self._layers[operation]
+
+
+def _compare(completed: dict[str, Any], payload_digest: str | None) -> None:
+    kept = completed.get("payload")
+    if payload_digest is not None and kept is not None and kept != payload_digest:
+        raise InvalidCommand(
+            "the idempotency key was used before with another body",
+            code=KEY_REUSED,
+            problems=[FieldProblem("idempotency_key", "was used before with another body")],
+        )

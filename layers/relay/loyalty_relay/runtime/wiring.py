@@ -1,6 +1,6 @@
-"""The one place where everything is wired, each thing built on first use.
+"""The composition root: each collaborator is built on first use and handed to those that need it.
 
-Tests use the same place: every collaborator is a cached property, and time, randomness and sleeping are arguments.
+Tests use the same root: time, randomness, sleeping, AWS clients and the destinations' clients are arguments.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from loyalty_relay.telemetry import logs
 
 if TYPE_CHECKING:
     from loyalty_relay.customers.ledger import Customers
-    from loyalty_relay.destinations.base import Crm, StoreLinkCrm
+    from loyalty_relay.destinations.base import Crm
     from loyalty_relay.destinations.kangaroo.cache import DefinitionCache
     from loyalty_relay.destinations.tokens import TokenStore
     from loyalty_relay.http.client import Transport
+    from loyalty_relay.pipeline.execute import Pipeline
     from loyalty_relay.reliability.circuit_breaker import Circuit
     from loyalty_relay.reliability.dead_letters import Parking
     from loyalty_relay.reliability.headroom import Bounds
@@ -50,6 +51,7 @@ class Services:
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = random.random,
         client: Callable[[aws.Service], Any] = aws.client,
+        crm: Callable[[Connection], Any] | None = None,
     ) -> None:
         self.settings = settings or Settings.from_env()
         self.clock = clock
@@ -57,12 +59,13 @@ class Services:
         self.sleep = sleep
         self.random = random
         self._client = client
+        self._make_crm = crm or self._new_crm
         self._crms: dict[str, tuple[Destination, Any]] = {}
         self._crms_lock = threading.Lock()
         self._batch = 1
 
     def start(self, context: Any) -> None:
-        """Tell those who need it how long this invocation may run."""
+        """Set how long this invocation may run."""
         self.idempotency.bind(context)
 
     def begin_batch(self, records: int) -> None:
@@ -143,6 +146,20 @@ class Services:
         return Pacing(self.dynamodb, self.settings.state_table, clock=self.clock, sleep=self.sleep)
 
     @cached_property
+    def pipeline(self) -> Pipeline:
+        from loyalty_relay.pipeline.context import Recorder
+        from loyalty_relay.pipeline.execute import Pipeline
+
+        return Pipeline(
+            connections=self.directory,
+            circuit=self.circuit,
+            idempotency=self.idempotency,
+            links=self.links,
+            recorder=Recorder(journal=self.journal, clock=self.clock, customers=lambda: self.customers),
+            crm=self.crm,
+        )
+
+    @cached_property
     def circuit(self) -> Circuit:
         from loyalty_relay.reliability.circuit_breaker import Circuit
 
@@ -182,14 +199,9 @@ class Services:
         with self._crms_lock:
             kept = self._crms.get(connection.id)
             if kept is None or kept[0] != destination:
-                kept = (destination, self._new_crm(connection))
+                kept = (destination, self._make_crm(connection))
                 self._crms[connection.id] = kept
         return cast("Crm", kept[1])
-
-    def store_link_crm(self, connection: Connection) -> StoreLinkCrm | None:
-        """The same client where the destination links stores, else None."""
-        crm = self.crm(connection)
-        return cast("StoreLinkCrm", crm) if "link-store" in crm.operations else None
 
     def _new_crm(self, connection: Connection) -> Any:
         transport = self._transport(connection.destination)

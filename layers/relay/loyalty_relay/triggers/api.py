@@ -19,7 +19,6 @@ from loyalty_relay.model.commands import Command, Envelope, Event
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.delivery_ids import new_delivery_id
 from loyalty_relay.model.errors import (
-    CredentialsRefused,
     CustomerExists,
     FieldProblem,
     InvalidCommand,
@@ -31,7 +30,7 @@ from loyalty_relay.model.errors import (
 )
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.pipeline.context import API
-from loyalty_relay.pipeline.execute import Executed, execute, failed
+from loyalty_relay.pipeline.execute import Executed
 from loyalty_relay.pipeline.link_store import link_to_dict
 from loyalty_relay.telemetry import logs, metrics
 from loyalty_relay.triggers.queues import send
@@ -63,8 +62,8 @@ class BadRequest(RelayError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One API request, as the endpoints see it."""
+class ApiRequest:
+    """One API request with what its endpoint needs."""
 
     route: str
     path: Mapping[str, str]
@@ -85,7 +84,7 @@ def answer(event: dict[str, Any], context: Any, operation: str, services: Servic
     connection = (event.get("pathParameters") or {}).get("connection", "")
     try:
         services.start(context)
-        reply = _route(_call(event, context, delivery_id, services))
+        reply = _route(_request(event, context, delivery_id, services))
     except RelayError as error:
         metrics.count("Failures", operation=operation, connection=connection, reason=error.reason)
         reply = problem(error, delivery_id)
@@ -96,7 +95,7 @@ def answer(event: dict[str, Any], context: Any, operation: str, services: Servic
     return reply
 
 
-def _call(event: dict[str, Any], context: Any, delivery_id: str, services: Services) -> Call:
+def _request(event: dict[str, Any], context: Any, delivery_id: str, services: Services) -> ApiRequest:
     raw = event.get("body") or ""
     body = base64.b64decode(raw) if event.get("isBase64Encoded") else raw.encode()
     if len(body) > MAX_BODY:
@@ -104,7 +103,7 @@ def _call(event: dict[str, Any], context: Any, delivery_id: str, services: Servi
         error.status = 413
         raise error
     left = min(LONGEST, context.get_remaining_time_in_millis() / 1000 - 1)
-    return Call(
+    return ApiRequest(
         route=event.get("routeKey", ""),
         path=event.get("pathParameters") or {},
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
@@ -115,72 +114,72 @@ def _call(event: dict[str, Any], context: Any, delivery_id: str, services: Servi
     )
 
 
-def _route(call: Call) -> Answer:
-    endpoint = ENDPOINTS.get(call.route)
+def _route(request: ApiRequest) -> Answer:
+    endpoint = ENDPOINTS.get(request.route)
     if endpoint is None:
         error = BadRequest("there is no such route here")
         error.status = 404
         raise error
-    return endpoint(call)
+    return endpoint(request)
 
 
 # -- endpoints ----------------------------------------------------------------------------------------------------
 
 
-def _register(call: Call) -> Answer:
+def _register(request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import RegisterBody
 
-    return _carry_out(call, _parse(call, RegisterBody).to_command())
+    return _carry_out(request, _parse(request, RegisterBody).to_command())
 
 
-def _update(call: Call) -> Answer:
+def _update(request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import UpdateBody
 
-    return _carry_out(call, _parse(call, UpdateBody).to_command(call.path["customer_id"]))
+    return _carry_out(request, _parse(request, UpdateBody).to_command(request.path["customer_id"]))
 
 
-def _update_by_identifier(call: Call) -> Answer:
+def _update_by_identifier(request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import UpdateByIdentifierBody
 
-    return _carry_out(call, _parse(call, UpdateByIdentifierBody).to_update())
+    return _carry_out(request, _parse(request, UpdateByIdentifierBody).to_update())
 
 
-def _patch_crm_fields(call: Call) -> Answer:
+def _patch_crm_fields(request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import CrmFieldsBody
 
-    body = _parse(call, CrmFieldsBody)
-    crm = _crm(call)
+    body = _parse(request, CrmFieldsBody)
+    crm = _crm(request, request.connection)
     try:
-        return _carry_out(call, body.to_command(call.path["customer_id"], crm.command_field))
+        return _carry_out(request, body.to_command(request.path["customer_id"], crm.command_field))
     except PermanentError as error:
         asked = {crm.command_field(name): f"fields.{name}" for name in body.fields}
         error.problems = tuple(replace(p, field=asked.get(p.field, p.field)) for p in error.problems)
         raise
 
 
-def _link_store(call: Call) -> Answer:
+def _link_store(request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import StoreLinkBody
 
-    return _carry_out(call, _parse(call, StoreLinkBody).to_command())
+    return _carry_out(request, _parse(request, StoreLinkBody).to_command())
 
 
-def _crm_fields(call: Call) -> Answer:
-    fields = _read(call, lambda crm: crm.crm_fields(call.path["customer_id"], call.deadline))
+def _crm_fields(request: ApiRequest) -> Answer:
+    fields = _read(request, lambda crm: crm.crm_fields(request.path["customer_id"], request.deadline))
     return reply_json(200, {"fields": fields})
 
 
-def _tags(call: Call) -> Answer:
-    return reply_json(200, {"tags": _read(call, lambda crm: crm.tags(call.deadline))})
+def _tags(request: ApiRequest) -> Answer:
+    return reply_json(200, {"tags": _read(request, lambda crm: crm.tags(request.deadline))})
 
 
-def _store_links(call: Call) -> Answer:
-    connection = call.connection
-    links = call.services.links.list(connection.id)
+def _store_links(request: ApiRequest) -> Answer:
+    connection = request.connection
+    links = request.services.links.list(connection.id)
     return reply_json(200, {"store_links": [link_to_dict(link) for link in links]})
 
 
-def _store_link(call: Call) -> Answer:
-    link = call.services.links.get(call.connection.id, call.path["shop_id"])
+def _store_link(request: ApiRequest) -> Answer:
+    link = request.services.links.get(request.connection.id, request.path["shop_id"])
     if link is None:
         error = PermanentError("no link of this shop is known")
         error.status, error.reason = 404, "store_link_not_found"
@@ -188,7 +187,7 @@ def _store_link(call: Call) -> Answer:
     return reply_json(200, link_to_dict(link))
 
 
-ENDPOINTS: dict[str, Callable[[Call], Answer]] = {
+ENDPOINTS: dict[str, Callable[[ApiRequest], Answer]] = {
     "POST /connections/{connection}/customers": _register,
     "PUT /connections/{connection}/customers/{customer_id}": _update,
     "PUT /connections/{connection}/customers": _update_by_identifier,
@@ -201,38 +200,31 @@ ENDPOINTS: dict[str, Callable[[Call], Answer]] = {
 }
 
 
-def _crm(call: Call) -> CrmFieldsCrm:
-    connection = call.connection
-    crm = call.services.crm(connection)
+def _crm(request: ApiRequest, connection: Connection) -> CrmFieldsCrm:
+    crm = request.services.crm(connection)
     if "crm-patch" not in crm.operations:
         raise UnsupportedByDestination(f"{connection.destination.vendor} has no CRM fields")
-    call.services.circuit.check(connection.destination.key)
     return cast("CrmFieldsCrm", crm)
 
 
-def _read(call: Call, ask: Callable[[CrmFieldsCrm], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Ask the destination; once more where its credentials turn out to have been rotated a moment ago."""
-    try:
-        return ask(_crm(call))
-    except CredentialsRefused:
-        if not call.services.directory.refetch(call.path["connection"]):
-            raise
-    return ask(_crm(call))
+def _read(request: ApiRequest, ask: Callable[[CrmFieldsCrm], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    connection = request.connection
+    return request.services.pipeline.read(connection, connection.destination.key, lambda live: ask(_crm(request, live)))
 
 
 # -- from body to answer ------------------------------------------------------------------------------------------
 
 
-def _parse(call: Call, model: type[M]) -> M:
+def _parse(request: ApiRequest, model: type[M]) -> M:
     from pydantic import ValidationError
 
-    content_type = call.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    content_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if content_type != "application/json":
         error = BadRequest("send application/json")
         error.status = 415
         raise error
     try:
-        text = (call.body or b"null").decode()
+        text = (request.body or b"null").decode()
         data = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON") from None
@@ -262,54 +254,56 @@ def _sentence(item: Mapping[str, Any]) -> str:
     return str(item["msg"]).removeprefix("Value error, ")
 
 
-def _carry_out(call: Call, command: Command) -> Answer:
-    key = call.headers.get("idempotency-key", "").strip()
+def _carry_out(request: ApiRequest, command: Command) -> Answer:
+    key = request.headers.get("idempotency-key", "").strip()
     if len(key) > MAX_IDEMPOTENCY_KEY:
         raise BadRequest(f"Idempotency-Key has more than {MAX_IDEMPOTENCY_KEY} characters")
     envelope = Envelope(
-        delivery_id=call.delivery_id,
-        connection=call.path["connection"],
-        event=Event(source=API, topic=call.route, id=_event_id(call, key), entity_id=""),
+        delivery_id=request.delivery_id,
+        connection=request.path["connection"],
+        event=Event(source=API, topic=request.route, id=_event_id(request, key), entity_id=""),
         command=command,
-        received_at=call.services.clock(),
+        received_at=request.services.clock(),
     )
-    if "respond-async" in call.headers.get("prefer", "").lower():
-        return _enqueue(call, envelope)
-    digest = hashlib.sha256(json.dumps(call.path, sort_keys=True).encode() + call.body).hexdigest() if key else None
+    if "respond-async" in request.headers.get("prefer", "").lower():
+        return _enqueue(request, envelope)
+    digest = (
+        hashlib.sha256(json.dumps(request.path, sort_keys=True).encode() + request.body).hexdigest() if key else None
+    )
     try:
-        executed = execute(envelope, call.services, call.deadline, payload_digest=digest)
+        executed = request.services.pipeline.execute(envelope, request.deadline, payload_digest=digest)
     except RelayError as error:
-        _, entry = failed(envelope, error, Result.IGNORED, call.services)
-        call.services.journal.write(entry)
+        _, entry = request.services.pipeline.recorder.failed(envelope, error, Result.IGNORED)
+        request.services.journal.write(entry)
         raise
     metrics.count(
         "Outcomes",
         operation=command.operation,
-        destination=call.connection.destination.vendor,
+        destination=request.connection.destination.vendor,
         source=API,
         connection=envelope.connection,
-        topic=call.route,
+        topic=request.route,
         outcome=executed.outcome.result.value,
     )
-    return _reply(call, executed)
+    return _reply(request, executed)
 
 
-def _event_id(call: Call, key: str) -> str:
+def _event_id(request: ApiRequest, key: str) -> str:
     """A caller's key may well be a customer's e-mail or a receipt's number, and the journal keeps event ids."""
     if not key:
-        return call.delivery_id
-    return "key:" + call.services.digests.identity(call.path["connection"], "idempotency_key", key)
+        return request.delivery_id
+    return "key:" + request.services.digests.identity(request.path["connection"], "idempotency_key", key)
 
 
-def _enqueue(call: Call, envelope: Envelope) -> Answer:
-    call.services.directory.get(envelope.connection)
-    send([envelope], call.services.sqs, call.services.settings)
+def _enqueue(request: ApiRequest, envelope: Envelope) -> Answer:
+    request.services.directory.get(envelope.connection)
+    send([envelope], request.services.sqs, request.services.settings)
     return reply_json(202, {"delivery_id": envelope.delivery_id, "result": "accepted"})
 
 
-def _reply(call: Call, executed: Executed) -> Answer:
+def _reply(request: ApiRequest, executed: Executed) -> Answer:
     outcome = executed.outcome
-    body = outcome_body(outcome, call.delivery_id, replayed=executed.replayed)
+    body = outcome_body(outcome, request.delivery_id, replayed=executed.replayed)
     headers = {"idempotent-replayed": "true"} if executed.replayed else {}
     return reply_json(201 if outcome.created else 200, body, headers)
 

@@ -1,6 +1,6 @@
 """Thin events: fetch the resource that a delivery only named, then go on as if the delivery had carried it.
 
-The platform's own API is called with the same transport, pacing, circuit and retries as a destination's. What was
+The request to the platform's own API is a read of the pipeline, with circuit and pacing as for a destination. What was
 deleted meanwhile is an outcome, not an error.
 """
 
@@ -15,14 +15,12 @@ from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
     CredentialsRefused,
     InvalidCommand,
-    TransientError,
     Untranslatable,
     UpstreamUnavailable,
 )
 from loyalty_relay.model.outcomes import Outcome, Result
-from loyalty_relay.pipeline.context import journal_entry
 from loyalty_relay.sources import may_read_from, source_module
-from loyalty_relay.sources.base import Fetch, HydratingSource, ThinChange
+from loyalty_relay.sources.base import HydratingSource, ThinChange
 from loyalty_relay.translation.translate import Skip, translate
 from loyalty_relay.triggers.queue import consume_with
 from loyalty_relay.triggers.queues import send
@@ -40,14 +38,14 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     services = shared()
 
-    def work(envelope: Envelope, deadline: Deadline, attempts: int) -> Outcome:
+    def work(envelope: Envelope, deadline: Deadline, receives: int) -> Outcome:
         return hydrate(envelope, services, deadline)
 
     return consume_with(work, event, context, OPERATION, services)
 
 
 def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outcome:
-    """Fetch, translate, enqueue. Raises the errors of ``loyalty_relay.model.errors``."""
+    """Fetch, read, translate, enqueue. Raises the errors of ``loyalty_relay.model.errors``."""
     command = envelope.command
     if not isinstance(command, Hydrate):
         raise InvalidCommand(f"hydrate does not carry out {command.kind}")
@@ -60,10 +58,7 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
         store=command.store,
         read_at=instant_at(services.clock()),
     )
-    fetch = module.fetch(thin, connection.source)
-    if not may_read_from(connection.source.api_host or fetch.default_host, module, services.settings.sandbox_hosts):
-        raise InvalidCommand("the connection's api_host is not one of the platform's own", code="api_host")
-    status, body = _get(fetch, connection, services, deadline)
+    status, body = _fetch(thin, module, connection, services, deadline)
     try:
         translated = translate(module.hydrated(thin, status, body), connection)
     except Untranslatable as error:
@@ -72,7 +67,7 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
         ) from error
     if isinstance(translated, Skip):
         outcome = Outcome(result=Result.IGNORED, reason=translated.reason)
-        services.journal.write(journal_entry(envelope, outcome, now=services.clock()))
+        services.journal.write(services.pipeline.recorder.entry(envelope, outcome))
         return outcome
     onward = [
         replace(envelope, command=found, position=envelope.position + extra, attempt=0)
@@ -82,25 +77,28 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
     return Outcome(result=Result.APPLIED, reason="hydrated")
 
 
-def _get(fetch: Fetch, connection: Connection, services: Services, deadline: Deadline) -> tuple[int, Any]:
-    from loyalty_relay.http.client import Call, NotJson, raise_for_transient
+def _fetch(
+    thin: ThinChange, module: HydratingSource, connection: Connection, services: Services, deadline: Deadline
+) -> tuple[int, Any]:
+    """Return the status and the JSON of what the platform's API has of a resource."""
+    from loyalty_relay.http.client import Answer, Call, NotJson, raise_for_transient
 
-    host = connection.source.api_host or fetch.default_host
+    host = connection.source.api_host or module.fetch(thin, connection.source).default_host
+    if not may_read_from(host, module, services.settings.sandbox_hosts):
+        raise InvalidCommand("the connection's api_host is not one of the platform's own", code="api_host")
     account = f"{connection.source.platform}:{urlsplit(host).netloc}:{connection.id}"
-    services.circuit.check(account)
-    transport = services.platform_transport(account, fetch.limit)
-    call = Call(api="read", method="GET", url=host + fetch.path, headers=dict(fetch.headers), idempotent=True)
-    try:
+
+    def ask(live: Connection) -> Answer:
+        fetch = module.fetch(thin, live.source)
+        transport = services.platform_transport(account, fetch.limit)
+        call = Call(api="read", method="GET", url=host + fetch.path, headers=dict(fetch.headers), idempotent=True)
         answer = transport.send(call, deadline)
         if answer.status in (401, 403):
             raise CredentialsRefused("the platform refuses the connection's api_credentials")
         raise_for_transient(answer)
-    except (TransientError, CredentialsRefused) as error:
-        if isinstance(error, CredentialsRefused):
-            services.directory.refetch(connection.id)
-        services.circuit.failure(account, error)
-        raise
-    services.circuit.success(account)
+        return answer
+
+    answer = services.pipeline.read(connection, account, ask)
     body = answer.json()
     if isinstance(body, NotJson):
         if answer.status < 400:

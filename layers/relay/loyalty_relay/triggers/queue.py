@@ -16,7 +16,6 @@ from loyalty_relay.model.commands import Envelope
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import RelayError, TransientError
 from loyalty_relay.model.outcomes import Outcome, Result
-from loyalty_relay.pipeline.execute import execute, failed
 from loyalty_relay.reliability import retry_policy
 from loyalty_relay.telemetry import logs, metrics
 
@@ -30,14 +29,14 @@ MARGIN = 2.0
 """Seconds kept back of the invocation for putting things in order after the last upstream call."""
 
 Work = Callable[[Envelope, Deadline, int], Outcome]
-"""Work on one envelope: in this time, at the n-th receive."""
+"""Work on one envelope: before the deadline, at the n-th receive."""
 
 
 def consume(event: dict[str, Any], context: Any, operation: str, services: Services) -> dict[str, Any]:
     """An SQS batch -> ``{"batchItemFailures": [...]}``."""
 
-    def work(envelope: Envelope, deadline: Deadline, attempts: int) -> Outcome:
-        return execute(envelope, services, deadline, attempts=attempts).outcome
+    def work(envelope: Envelope, deadline: Deadline, receives: int) -> Outcome:
+        return services.pipeline.execute(envelope, deadline, receives=receives).outcome
 
     return consume_with(work, event, context, operation, services)
 
@@ -112,7 +111,7 @@ class _Batch:
         received = _receives(record)
         wait = retry_policy.delay(error, received, services.random())
         failure = error if isinstance(error, RelayError) else TransientError()
-        outcome, entry = failed(envelope, failure, Result.RETRYING, services)
+        outcome, entry = services.pipeline.recorder.failed(envelope, failure, Result.RETRYING)
         waiting = wait if retry_policy.counts(error) else 0.0
         tried = services.journal.retrying(entry, waiting=waiting)
         # The wait that is still to come has not been tried yet.
@@ -127,7 +126,7 @@ class _Batch:
 
     def _park(self, envelope: Envelope, error: RelayError, record: dict[str, Any]) -> None:
         attempts = _receives(record)
-        outcome, entry = failed(envelope, error, Result.PARKED, self.services)
+        outcome, entry = self.services.pipeline.recorder.failed(envelope, error, Result.PARKED)
         self.services.parking.park(envelope, error, attempts=attempts)
         self.services.journal.write(replace(entry, attempts=attempts))
         self._report(envelope, outcome, 0.0, code=error.code)
