@@ -59,7 +59,7 @@ def handler(event, context):
 """,
     "loyalty_relay/triggers/snapshot.py": "def prepare():\n    pass\n",
     "loyalty_relay/triggers/hydrate.py": "def handler(event, context):\n    return {}\n",
-    "loyalty_relay/triggers/authorize.py": (
+    "loyalty_relay/triggers/authorizer.py": (
         "def handler(event, context):\n    print('asked')\n"
         "    return {'isAuthorized': event['headers']['x-api-key'] == 'fake-key'}\n"
     ),
