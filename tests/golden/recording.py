@@ -19,7 +19,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
 from devkit.sandbox.server import HOST, SandboxServer
-from loyalty_relay.http import client
+from loyalty_relay.http.sockets import close_shared_pool
 from tests.guarantees.world import World
 from tests.sources.samples import Sample
 from tests.support.stack import OPERATIONS, REGION, START, stack_in_process
@@ -64,10 +64,9 @@ def vendors(clock: Callable[[], float]) -> Iterator[Vendors]:
             return really((HOST, real.port or 0) if address == (HOST, PORT) else address, *args, **kwargs)
 
         patch.setattr(socket, "create_connection", connect)
-        patch.setattr(client, "_built", None)
+        close_shared_pool()
         yield server
-        if client._built is not None:
-            client._built.close()
+        close_shared_pool()
 
 
 class Random:

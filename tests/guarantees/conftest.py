@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from devkit.sandbox.server import SandboxServer
-from loyalty_relay.http import client
+from loyalty_relay.http.sockets import close_shared_pool
 from loyalty_relay.telemetry import logs
 from tests.guarantees.world import World
 from tests.support.stack import Stack
@@ -21,9 +21,7 @@ from tests.support.stack import Stack
 def vendors() -> Iterator[SandboxServer]:
     with SandboxServer() as server:
         yield server
-        if client._built is not None:
-            client._built.close()
-            client._built = None
+        close_shared_pool()
 
 
 @pytest.fixture

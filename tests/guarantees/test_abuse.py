@@ -14,9 +14,9 @@ import pytest
 
 from loyalty_relay.connections.check import check_connection
 from loyalty_relay.connections.model import Connection
-from loyalty_relay.http import client
-from loyalty_relay.http.client import Transport
+from loyalty_relay.http.client import Client
 from loyalty_relay.http.rate_limit import NullLimiter
+from loyalty_relay.http.sockets import close_shared_pool
 from loyalty_relay.model.errors import ConnectionInvalid
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.platforms import platforms
@@ -199,11 +199,11 @@ class Listening:
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[httpx.Request] = []
         for services in world.functions.values():
-            monkeypatch.setattr(services, "_transport", lambda _, s=services: self._transport(s))
-            monkeypatch.setattr(services, "platform_transport", lambda *_, s=services: self._transport(s))
+            monkeypatch.setattr(services, "destination_client", lambda _, s=services: self._client(s))
+            monkeypatch.setattr(services, "platform_client", lambda *_, s=services: self._client(s))
 
-    def _transport(self, services: Any) -> Transport:
-        return Transport(NullLimiter(), services.clock, upstream=httpx.MockTransport(self._answer))
+    def _client(self, services: Any) -> Client:
+        return Client(NullLimiter(), services.clock, upstream=httpx.MockTransport(self._answer))
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
@@ -463,9 +463,9 @@ def test_a_callback_that_a_handshake_names_is_not_called(world: World) -> None:
 def test_a_proxy_in_the_environment_is_not_used(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setattr(client, "_built", None)
+    close_shared_pool()
     world.connect()
     world.deliver(load("shopify", "customers-create").signed())
     world.settle()
     assert world.outcomes() == ["applied"]
-    client._shared().close()
+    close_shared_pool()

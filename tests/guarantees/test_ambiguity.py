@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.http.client import Limits, Transport
+from loyalty_relay.http.client import Client
+from loyalty_relay.http.transports import Limits
 from loyalty_relay.runtime.wiring import LEASE_SECONDS
 from tests.guarantees.world import World
 from tests.sources.samples import load
@@ -40,8 +41,8 @@ def impatient(world: World, operation: str, monkeypatch: pytest.MonkeyPatch) -> 
     services = world.functions[operation]
     monkeypatch.setattr(
         services,
-        "_transport",
-        lambda d: Transport(
+        "destination_client",
+        lambda d: Client(
             services.pacing.limiter(d.key, d.requests_per_minute, batch=lambda: 1), services.clock, limits=brief
         ),
     )

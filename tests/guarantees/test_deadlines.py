@@ -9,7 +9,8 @@ import pytest
 from devkit.localstack.template import read
 from loyalty_relay.destinations.tokens import LEASE_SECONDS as TOKEN_LEASE
 from loyalty_relay.destinations.tokens import RENEWAL_SECONDS
-from loyalty_relay.http.client import Limits, Transport
+from loyalty_relay.http.client import Client
+from loyalty_relay.http.transports import Limits
 from loyalty_relay.reliability.circuit_breaker import PROBE_SECONDS
 from loyalty_relay.runtime.wiring import LEASE_SECONDS
 from loyalty_relay.triggers.api import LONGEST
@@ -99,8 +100,8 @@ def test_a_vendor_that_answers_too_slowly_or_not_at_all_is_left_in_time(
     services = world.functions["register"]
     monkeypatch.setattr(
         services,
-        "_transport",
-        lambda d: Transport(services.pacing.limiter(d.key, {}, batch=lambda: 1), services.clock, limits=BRIEF),
+        "destination_client",
+        lambda d: Client(services.pacing.limiter(d.key, {}, batch=lambda: 1), services.clock, limits=BRIEF),
     )
     world.fault({"vendor": "capillary", "method": "POST", "count": 1, **fault})
     world.deliver(load("shopify", "customers-create").signed())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.http.client import Transport
+from loyalty_relay.http.client import Client
 from tests.faults.dying import Death, Fate, Mortal
 from tests.guarantees.world import World
 from tests.sources.samples import load
@@ -46,10 +46,8 @@ def reading(world: World) -> World:
 def fate(reading: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fate]:
     """Processes that may die at any of their requests, those to platforms and programmes included."""
     fate = Fate()
-    really = Transport.send
-    monkeypatch.setattr(
-        Transport, "send", lambda self, call, deadline: fate.request(lambda: really(self, call, deadline))
-    )
+    really = Client.fetch
+    monkeypatch.setattr(Client, "fetch", lambda self, *args: fate.request(lambda: really(self, *args)))
     reading.stack.clients = {name: Mortal(client, fate) for name, client in reading.stack.clients.items()}
     reading.restart()
     yield fate

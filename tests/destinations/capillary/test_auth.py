@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
-from loyalty_relay.destinations.capillary import Tokens
-from loyalty_relay.destinations.capillary.auth import basic
+from loyalty_relay.destinations.capillary import TokenCache
+from loyalty_relay.destinations.capillary.auth import password_digest
 from loyalty_relay.model.errors import CredentialsRefused, RelayError, UpstreamUnavailable
 from tests.destinations.capillary.upstream import ANA, OAUTH, Clock, Told, answer, deadline, register
 
+DIGEST = "751affa830ee5ababe0249ca8dc6ddfe"
 EXPECTED = "Basic ZGVtby50aWxsMDE6NzUxYWZmYTgzMGVlNWFiYWJlMDI0OWNhOGRjNmRkZmU="
 
 
@@ -37,12 +38,12 @@ def sent(upstream: Told) -> list[str | None]:
     ["harbour42", "md5:751affa830ee5ababe0249ca8dc6ddfe", "md5:751AFFA830EE5ABABE0249CA8DC6DDFE"],
 )
 def test_a_tills_password_travels_as_its_digest(password: str) -> None:
-    assert basic("demo.till01", password) == EXPECTED
+    assert password_digest(password) == DIGEST
 
 
 def test_a_password_that_looks_like_a_digest_is_a_password() -> None:
-    assert basic("demo.till01", "751affa830ee5ababe0249ca8dc6ddfe") != EXPECTED
-    assert basic("demo.till01", "md5:short") != EXPECTED
+    assert password_digest(DIGEST) != DIGEST
+    assert password_digest("md5:short") != password_digest("short")
 
 
 def test_a_till_needs_no_token() -> None:
@@ -89,7 +90,7 @@ def test_a_403_is_not_answered_with_another_token() -> None:
 
 def test_connections_that_share_the_store_share_the_token() -> None:
     upstream = Told(token("fake-1"), ok(), ok())
-    tokens = Tokens()
+    tokens = TokenCache()
     for _ in range(2):
         upstream.crm(credentials=OAUTH, tokens=tokens).register(register(ANA), {}, deadline())
     assert sent(upstream) == [None, "fake-1", "fake-1"]
@@ -97,7 +98,7 @@ def test_connections_that_share_the_store_share_the_token() -> None:
 
 def test_another_secret_gets_another_token() -> None:
     upstream = Told(token("fake-1"), ok(), token("fake-2"), ok())
-    tokens = Tokens()
+    tokens = TokenCache()
     upstream.crm(credentials=OAUTH, tokens=tokens).register(register(ANA), {}, deadline())
     upstream.crm(credentials={**OAUTH, "secret": "fake-new"}, tokens=tokens).register(register(ANA), {}, deadline())
     assert sent(upstream)[3] == "fake-2"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from typing import Any
 
@@ -11,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_relay.destinations.capillary.errors import MergedAway, Said, read_v2, told_id
+from loyalty_relay.destinations.capillary.errors import MergedAway, read_v2, told_id
 from loyalty_relay.destinations.capillary.redaction import redact
-from loyalty_relay.http.client import Answer
 from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.model.commands import Credits, Enrollment
 from loyalty_relay.model.deadline import Deadline
@@ -31,7 +29,7 @@ from loyalty_relay.model.errors import (
     UpstreamUnavailable,
     VendorRejected,
 )
-from tests.destinations.capillary.upstream import ANA, Told, answer, deadline, register, update
+from tests.destinations.capillary.upstream import ANA, Told, answer, deadline, register, said, update
 
 STATUSES = (200, 400, 404, 500)
 
@@ -303,9 +301,8 @@ def test_an_html_page_with_a_lasting_status_is_a_permanent_error_with_its_words(
     st.sampled_from(STATUSES),
 )
 def test_no_json_at_all_can_crash_the_reading(body: Any, status: int) -> None:
-    said = Said(Answer(status, {}, json.dumps(body).encode("utf-8", "replace"), True))
     with suppress(RelayError):
-        assert read_v2(said, "createdId")["createdId"] is not None
+        assert read_v2(said(body, status), "createdId")["createdId"] is not None
 
 
 # What is said about it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from contextlib import suppress
 from typing import Any
 
@@ -12,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loyalty_relay.destinations.capillary import v1
-from loyalty_relay.destinations.capillary.errors import Said
-from loyalty_relay.http.client import Answer
 from loyalty_relay.model.commands import CustomerRef, Identifier
 from loyalty_relay.model.errors import (
     CredentialsRefused,
@@ -25,7 +22,7 @@ from loyalty_relay.model.errors import (
     VendorRejected,
 )
 from loyalty_relay.model.outcomes import Notice
-from tests.destinations.capillary.upstream import ANA, MOBILE, OAUTH, Told, answer, deadline, update
+from tests.destinations.capillary.upstream import ANA, MOBILE, OAUTH, Told, answer, deadline, said, update
 
 DONE = {"success": "true", "code": "1000", "message": "Customer successfully updated"}
 
@@ -273,9 +270,8 @@ WORDS = (
 def test_no_item_at_all_can_crash_the_reading(item: Any, done: bool) -> None:
     if done and isinstance(item, dict):
         item = {**copy.deepcopy(item), "item_status": DONE}
-    said = Said(Answer(200, {}, json.dumps(envelope(item)).encode("utf-8", "replace"), True))
     with suppress(RelayError):
-        assert isinstance(v1.read(said).details["side_effects"], list)
+        assert isinstance(v1.read(said(envelope(item))).details["side_effects"], list)
 
 
 # Who is addressed

@@ -15,7 +15,9 @@ from devkit.sandbox.capillary import CapillaryVendor
 from devkit.sandbox.core import Sandbox
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.capillary import CapillaryCrm
-from loyalty_relay.http.client import Transport
+from loyalty_relay.destinations.capillary.errors import Said
+from loyalty_relay.http.client import Client
+from loyalty_relay.http.messages import build_request
 from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.model.commands import CustomerRef, Identifier, RegisterCustomer, UpdateCustomer
 from loyalty_relay.model.deadline import Deadline
@@ -73,7 +75,9 @@ class Told(httpx.BaseTransport):
         self.requests: list[httpx.Request] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
+        # A copy: the headers of a request change when it is sent again with another token.
+        sent = httpx.Request(request.method, request.url, headers=request.headers, content=request.read())
+        self.requests.append(sent)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -81,10 +85,10 @@ class Told(httpx.BaseTransport):
 
     def crm(self, limiter: NullLimiter | None = None, **options: Any) -> CapillaryCrm:
         """A client that talks to it; ``options`` go to the destination, but for the client's own two."""
-        client = {name: options.pop(name) for name in ("default_country", "tokens") if name in options}
+        own = {name: options.pop(name) for name in ("default_country", "tokens") if name in options}
         clock = options.pop("clock", Clock())
-        transport = Transport(limiter or NullLimiter(), clock, upstream=self)
-        return CapillaryCrm(destination(**options), transport, clock=clock, **client)
+        client = Client(limiter or NullLimiter(), clock, upstream=self)
+        return CapillaryCrm(destination(**options), client, clock=clock, **own)
 
     def body(self, index: int = 0) -> Any:
         return json.loads(self.requests[index].content)
@@ -101,6 +105,13 @@ def answer(
         given["retry-after"] = retry_after
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return httpx.Response(status, headers=given, content=content)
+
+
+def said(body: Any, status: int = 200) -> Said:
+    """What a reader gets of an answer to a POST."""
+    response = httpx.Response(status, content=json.dumps(body).encode("utf-8", "replace"))
+    response.request = build_request(api="v2-create", method="POST", url=HOST)
+    return Said(response)
 
 
 def query(request: httpx.Request) -> dict[str, str]:
@@ -142,9 +153,9 @@ class SandboxUpstream(httpx.BaseTransport):
             raise httpx.ReadError("reset") from error
 
     def crm(self, **options: Any) -> CapillaryCrm:
-        client = {name: options.pop(name) for name in ("default_country", "tokens") if name in options}
-        transport = Transport(options.pop("limiter", NullLimiter()), self.clock, upstream=self)
-        return CapillaryCrm(destination(**options), transport, clock=self.clock, **client)
+        own = {name: options.pop(name) for name in ("default_country", "tokens") if name in options}
+        client = Client(options.pop("limiter", NullLimiter()), self.clock, upstream=self)
+        return CapillaryCrm(destination(**options), client, clock=self.clock, **own)
 
     def configure(self, **settings: Any) -> None:
         self.vendor.configure(settings)

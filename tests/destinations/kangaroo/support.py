@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
@@ -17,7 +17,8 @@ from devkit.sandbox.destinations import KANGAROO_PASSWORD
 from loyalty_relay.connections.model import Connection, Destination
 from loyalty_relay.destinations.kangaroo import DefinitionCache, KangarooCrm
 from loyalty_relay.destinations.tokens import Obtain, TokenSet
-from loyalty_relay.http.client import Answer, Call, Transport
+from loyalty_relay.http.client import Client
+from loyalty_relay.http.messages import build_request
 from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.model.deadline import Deadline
 
@@ -91,44 +92,70 @@ def answer(
     *,
     text: str | bytes | None = None,
     kind: str = "application/json",
-    wrote: bool = False,
     headers: Mapping[str, str] | None = None,
     now: float = 0.0,
-) -> Answer:
-    """An answer of the vendor; ``text`` is its raw body instead of JSON."""
+) -> httpx.Response:
+    """An answer of the vendor to a GET; ``text`` is its raw body instead of JSON."""
     raw = json.dumps(body).encode() if text is None else text.encode() if isinstance(text, str) else text
-    return Answer(status, {"content-type": kind, **(headers or {})}, raw, wrote, now)
+    return httpx.Response(
+        status,
+        headers={"content-type": kind, **(headers or {})},
+        content=raw,
+        request=build_request(api="api", method="GET", url="https://api.kangaroorewards.com/"),
+        extensions={"received_at": now},
+    )
 
 
-Responder = Callable[[Call], Answer]
+class Call:
+    """One request as the vendor received it, without the headers that every request has."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        text = request.content.decode()
+        is_form = "form-urlencoded" in request.headers.get("content-type", "")
+        self.method = request.method
+        self.url = str(request.url).partition("?")[0]
+        self.params = dict(parse_qsl(request.url.query.decode()))
+        self.form = dict(parse_qsl(text)) if is_form else {}
+        self.json: Any = json.loads(text) if text and not is_form else None
+        self.headers = {n: v for n, v in request.headers.items() if n not in ("host", "content-length", "user-agent")}
+        self.api = request.extensions["api"]
+        self.may_repeat = request.extensions["may_repeat"]
+        self.has_effect = request.extensions["has_effect"]
+
+
+Responder = Callable[[Call], httpx.Response]
 
 
 @dataclass
-class Script:
+class Script(httpx.BaseTransport):
     """A vendor that answers by method and path; what it is not told about is a 404. Keeps what it was asked.
 
     A list of answers is given out one after the other, the last one again and again.
     """
 
-    answers: dict[str, Answer | list[Answer] | Responder] = field(default_factory=dict)
+    answers: dict[str, httpx.Response | list[httpx.Response] | Responder] = field(default_factory=dict)
     asked: list[Call] = field(default_factory=list)
 
-    def send(self, call: Call, deadline: Deadline) -> Answer:
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        call = Call(request)
         self.asked.append(call)
-        known = self.answers.get(f"{call.method} {urlsplit(call.url).path}")
+        known = self.answers.get(f"{request.method} {request.url.path}")
         if isinstance(known, list):
             return known.pop(0) if len(known) > 1 else known[0]
         if known is None:
             error = {"status_code": 404, "message": "Not Found", "description": "no such thing"}
             return answer(404, {"error": error})
-        return known if isinstance(known, Answer) else known(call)
+        return known if isinstance(known, httpx.Response) else known(call)
+
+    def client(self) -> Client:
+        return Client(NullLimiter(), upstream=self)
 
     def paths(self) -> list[str]:
         return [f"{call.method} {urlsplit(call.url).path}" for call in self.asked]
 
 
 def crm(
-    sender: Any,
+    upstream: httpx.BaseTransport,
     to: Destination | None = None,
     *,
     country: str | None = "CA",
@@ -136,11 +163,11 @@ def crm(
     clock: Callable[[], float] | None = None,
     cache: DefinitionCache | None = None,
 ) -> KangarooCrm:
-    """A client in front of a sender."""
+    """A client in front of a vendor."""
     time = clock or Clock()
     return KangarooCrm(
         to or destination(),
-        sender,
+        Client(NullLimiter(), time, upstream=upstream),
         MemoryTokens(time) if tokens is None else tokens,
         default_country=country,
         cache=cache or DefinitionCache(time),
@@ -177,13 +204,13 @@ class World:
         app = create_app(clock=self.clock)
         self.sandbox: Sandbox = app.state.sandbox
         self.tokens = MemoryTokens(self.clock)
-        self.transport = Transport(NullLimiter(), self.clock, upstream=InProcess(app))
+        self.upstream = InProcess(app)
 
     def crm(
         self, credentials: Mapping[str, str] = PASSWORD, *, options: Mapping[str, Any] | None = None, tokens: Any = None
     ) -> KangarooCrm:
         to = destination(credentials, sandbox=True, options=options)
-        return crm(self.transport, to, tokens=tokens or self.tokens, clock=self.clock)
+        return crm(self.upstream, to, tokens=tokens or self.tokens, clock=self.clock)
 
     def set(self, **settings: Any) -> None:
         self.sandbox.vendors["kangaroo"].configure(settings)

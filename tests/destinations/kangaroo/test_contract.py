@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from loyalty_relay.destinations.base import Branch, StoreLink
-from loyalty_relay.http.client import Call
 from loyalty_relay.model.commands import CustomerRef, LinkStore, PatchCrmFields
-from tests.destinations.kangaroo.support import CUSTOMER, Script, answer, crm, deadline, destination
+from tests.destinations.kangaroo.support import CUSTOMER, Call, Script, answer, crm, deadline, destination
 
 VENDOR_TYPE = "application/vnd.kangaroorewards.api.v1+json"
 BRANCH = "11ea0123456789abcdef0123456789ab"
@@ -59,12 +58,8 @@ TAGS = [
 ]
 
 
-def headers(call: Call) -> dict[str, str]:
-    return {name.lower(): value for name, value in call.headers.items()}
-
-
 def api_headers(call: Call) -> None:
-    assert headers(call) == {
+    assert call.headers == {
         "authorization": "Bearer fake-access-token",
         "x-application-key": "fake-application-key",
         "accept": VENDOR_TYPE,
@@ -165,8 +160,8 @@ def test_listing_the_branches_of_the_integrations_host() -> None:
     call = vendor.asked[0]
     assert urlsplit(call.url)[:3] == ("https", "integrations.kangarooapis.com", "/api/v1/branches")
     assert call.api == "integrations"
-    assert headers(call)["accept"] == "application/json"
-    assert headers(call)["x-application-key"] == "fake-application-key"
+    assert call.headers["accept"] == "application/json"
+    assert call.headers["x-application-key"] == "fake-application-key"
     assert found[1] == Branch(id=BRANCH, name="Online", virtual=True)
     assert [branch.virtual for branch in found] == [False, True, False]
 
@@ -175,15 +170,15 @@ def test_listing_the_branches_of_the_integrations_host() -> None:
     "body", [{"id": 20}, {"integration_id": 20, "name": "Acme POS"}, {"data": {"id": "20", "integration_id": 20}}]
 )
 def test_creating_an_integration(body: Any) -> None:
-    vendor = Script({"POST /api/v1/integrations": answer(201, body, wrote=True)})
+    vendor = Script({"POST /api/v1/integrations": answer(201, body)})
 
     assert crm(vendor).create_integration("Acme POS", deadline()) == 20
 
     call = vendor.asked[0]
     assert call.url == "https://integrations.kangarooapis.com/api/v1/integrations"
     assert call.json == {"name": "Acme POS", "type": 1}
-    assert headers(call)["accept"] == "application/json"
-    assert headers(call)["content-type"] == "application/json"
+    assert call.headers["accept"] == "application/json"
+    assert call.headers["content-type"] == "application/json"
 
 
 LINK = {
@@ -211,7 +206,7 @@ LINKED = StoreLink(
 
 @pytest.mark.parametrize("body", [LINK, {"data": LINK}])
 def test_linking_a_shop(body: Any) -> None:
-    vendor = Script({"POST /api/v1/branch-links": answer(201, body, wrote=True)})
+    vendor = Script({"POST /api/v1/branch-links": answer(201, body)})
     command = LinkStore(shop_id="4321", account_id="acc-9")
 
     link = crm(vendor).create_link(command, BRANCH, 20, deadline())
@@ -219,7 +214,7 @@ def test_linking_a_shop(body: Any) -> None:
     call = vendor.asked[0]
     assert call.url == "https://integrations.kangarooapis.com/api/v1/branch-links"
     assert call.json == {"shop_id": "4321", "branch_id": BRANCH, "account_id": "acc-9", "integration_id": 20}
-    assert headers(call)["accept"] == VENDOR_TYPE
+    assert call.headers["accept"] == VENDOR_TYPE
     assert link == LINKED
 
 

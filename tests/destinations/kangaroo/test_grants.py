@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 from loyalty_relay.destinations.kangaroo.auth import NOT_AUTHORIZED, REFRESH_TOKEN_LOST, Grants, parse_tokens
 from loyalty_relay.destinations.tokens import TokenSet
-from loyalty_relay.http.client import Answer
 from loyalty_relay.model.errors import CredentialsRefused, InvalidCommand, RateLimited, UpstreamUnavailable
 from tests.destinations.kangaroo.support import (
     CODE,
@@ -30,7 +30,7 @@ PATH = "POST /oauth/token"
 
 
 def grants(credentials: dict[str, str], vendor: Script) -> Grants:
-    return Grants(destination(credentials), vendor.send, Clock())
+    return Grants(destination(credentials), vendor.client(), Clock())
 
 
 def test_the_password_grant_sends_the_application_key_in_body_and_header() -> None:
@@ -49,8 +49,12 @@ def test_the_password_grant_sends_the_application_key_in_body_and_header() -> No
         "application_key": "fake-application-key",
         "scope": "admin",
     }
-    assert call.headers == {"Accept": "application/json", "X-Application-Key": "fake-application-key"}
-    assert not call.writes
+    assert call.headers == {
+        "accept": "application/json",
+        "content-type": "application/x-www-form-urlencoded",
+        "x-application-key": "fake-application-key",
+    }
+    assert not call.has_effect
     assert tokens == TokenSet("fake-access", "fake-refresh", Clock().now, Clock().now + 3920)
 
 
@@ -81,7 +85,7 @@ def test_client_credentials_are_json_on_the_integrations_host_with_a_number_as_i
         "client_secret": "fake-machine-client-secret",
         "scope": "admin",
     }
-    assert call.headers == {"Accept": "application/json"}
+    assert call.headers == {"accept": "application/json", "content-type": "application/json"}
     assert tokens.refresh_token is None
     assert tokens.expires_at == Clock().now + 600
 
@@ -116,7 +120,7 @@ def test_a_code_is_exchanged_and_its_tokens_are_kept() -> None:
         "client_secret": "fake-code-client-secret",
         "scope": "admin",
     }
-    assert vendor.asked[1].headers["Authorization"] == "Bearer fake-access"
+    assert vendor.asked[1].headers["authorization"] == "Bearer fake-access"
     assert tokens.obtained == 0
 
 
@@ -166,7 +170,7 @@ def test_a_spent_refresh_token_costs_the_password_grant_nothing() -> None:
     tokens = grants(PASSWORD, vendor).obtain(TokenSet("fake-old", "fake-spent"), deadline())
 
     assert tokens.access_token == "fake-access"
-    assert [(call.form or {})["grant_type"] for call in vendor.asked] == ["refresh_token", "password"]
+    assert [call.form["grant_type"] for call in vendor.asked] == ["refresh_token", "password"]
 
 
 def test_a_busy_token_endpoint_is_not_taken_for_a_spent_token() -> None:
@@ -192,7 +196,7 @@ def test_a_busy_token_endpoint_is_not_taken_for_a_spent_token() -> None:
         (answer(200, {"error": "access_denied", "hint": "no"}), "access_denied"),
     ],
 )
-def test_every_refusal_of_the_token_endpoint_refuses_the_credentials(refusal: Answer, code: str) -> None:
+def test_every_refusal_of_the_token_endpoint_refuses_the_credentials(refusal: httpx.Response, code: str) -> None:
     with pytest.raises(CredentialsRefused) as error:
         parse_tokens(refusal, 0)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
-from loyalty_relay.http.client import Answer, Call
 from loyalty_relay.model.commands import LinkStore
 from loyalty_relay.model.errors import AmbiguousOutcome, InvalidCommand, StoreConflict, VendorRejected
-from tests.destinations.kangaroo.support import Script, answer, crm, deadline, destination
+from tests.destinations.kangaroo.support import Call, Script, answer, crm, deadline, destination
 
 LIST = "GET /api/v1/integrations"
 CREATE = "POST /api/v1/integrations"
@@ -22,7 +22,7 @@ TAKEN = answer(422, {"shop_id": ["The shop_id has already been taken."]})
 
 
 def test_all_pages_of_branches_are_read() -> None:
-    def pages(call: Call) -> Answer:
+    def pages(call: Call) -> httpx.Response:
         page = int(call.params.get("page", 1))
         branch = {"id": f"b{page}", "name": "", "virtual_branch_flag": "1" if page == 2 else 0}
         return answer(200, {"data": [branch, {"name": "no id"}], "links": {"next": "http://x" if page == 1 else None}})
@@ -72,7 +72,7 @@ def test_a_configured_integration_is_believed() -> None:
 
 
 @pytest.mark.parametrize("reply", [answer(201, text=""), answer(201, {"name": "Acme"}), answer(200, text="<p>ok</p>")])
-def test_an_integration_that_was_created_under_an_unknown_id_is_looked_up(reply: Answer) -> None:
+def test_an_integration_that_was_created_under_an_unknown_id_is_looked_up(reply: httpx.Response) -> None:
     vendor = Script({CREATE: reply, LIST: answer(200, {"data": [{"id": 20, "name": "Acme"}]})})
 
     assert crm(vendor).create_integration("Acme", deadline()) == 20
@@ -95,7 +95,7 @@ def test_links_of_an_unknown_integration() -> None:
 
 
 def test_all_pages_of_links_are_read_and_the_first_one_once() -> None:
-    def pages(call: Call) -> Answer:
+    def pages(call: Call) -> httpx.Response:
         page = int(call.params.get("page", 1))
         link = {**EXISTING, "id": page, "enabled": page == 1}
         return answer(200, {"data": [link], "links": {"next": "http://x" if page < 3 else None}})
@@ -118,7 +118,7 @@ def test_a_shop_that_is_linked_already_is_a_conflict_that_names_the_link() -> No
 
 
 @pytest.mark.parametrize("links", [answer(200, {"data": []}), answer(503, {"message": "busy"})])
-def test_the_conflict_stands_when_the_link_cannot_be_read(links: Answer) -> None:
+def test_the_conflict_stands_when_the_link_cannot_be_read(links: httpx.Response) -> None:
     conflict = answer(409, {"status_code": 409, "message": "Conflict", "description": "linked"})
     vendor = Script({LINK: conflict, LINKS: links})
 
@@ -158,7 +158,7 @@ def test_required_members_are_checked_before_anything_is_asked() -> None:
 
 
 @pytest.mark.parametrize("reply", [answer(201, text=""), answer(200, {"enabled": True})])
-def test_a_link_that_was_made_under_an_unknown_id_is_looked_up(reply: Answer) -> None:
+def test_a_link_that_was_made_under_an_unknown_id_is_looked_up(reply: httpx.Response) -> None:
     vendor = Script({LINK: reply, LINKS: answer(200, {"data": [EXISTING]})})
 
     assert crm(vendor).create_link(COMMAND, BRANCH, 20, deadline()).branch_link_id == 17

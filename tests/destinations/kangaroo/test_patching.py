@@ -84,7 +84,7 @@ def test_fields_go_out_under_the_vendors_names_and_in_its_forms(fields: dict[str
     receipt = patch(script, fields)
 
     assert script.asked[-1].json == body
-    assert script.asked[-1].idempotent
+    assert script.asked[-1].may_repeat
     assert receipt.sent == tuple(fields)
 
 

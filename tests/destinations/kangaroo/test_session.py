@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from loyalty_relay.destinations.kangaroo import DefinitionCache
 from loyalty_relay.destinations.tokens import TokenSet
-from loyalty_relay.http.client import Answer, Call
 from loyalty_relay.model.commands import CustomerRef, Identifier, PatchCrmFields
 from loyalty_relay.model.errors import CredentialsRefused, RateLimited, UpstreamUnavailable, VendorRejected
 from tests.destinations.kangaroo.support import (
     MACHINE,
     PASSWORD,
+    Call,
     Clock,
     MemoryTokens,
     Script,
@@ -27,13 +28,13 @@ TOKEN = "POST /oauth/token"
 UNAUTHENTICATED = answer(401, {"error": {"status_code": 401, "message": "Unauthenticated."}})
 
 
-def pair(number: int) -> Answer:
+def pair(number: int) -> httpx.Response:
     body = {"access_token": f"fake-access-{number}", "refresh_token": f"fake-refresh-{number}", "expires_in": 3920}
     return answer(200, {**body, "token_type": "Bearer"})
 
 
 def bearers(vendor: Script) -> list[str]:
-    return [call.headers["Authorization"] for call in vendor.asked if "Authorization" in call.headers]
+    return [call.headers["authorization"] for call in vendor.asked if "authorization" in call.headers]
 
 
 def test_one_renewal_follows_a_401() -> None:
@@ -104,7 +105,7 @@ def test_client_credentials_go_without_application_key() -> None:
 
     crm(vendor, destination(MACHINE)).branches(deadline())
 
-    assert "X-Application-Key" not in vendor.asked[1].headers
+    assert "x-application-key" not in vendor.asked[1].headers
     assert vendor.asked[0].url == "https://integrations.kangarooapis.com/oauth/token"
 
 
@@ -125,7 +126,7 @@ def test_a_429_is_a_rate_limit() -> None:
         answer(200, text='{"data": [{"id": 1'),
     ],
 )
-def test_a_success_that_cannot_be_read_may_be_tried_again(broken: Answer) -> None:
+def test_a_success_that_cannot_be_read_may_be_tried_again(broken: httpx.Response) -> None:
     with pytest.raises(UpstreamUnavailable):
         crm(Script({"GET /tags": broken})).tags(deadline())
 
@@ -141,7 +142,7 @@ def test_a_success_that_is_no_list_is_permanent(body: Any) -> None:
 # -- pages ------------------------------------------------------------------------------------------------------------
 
 
-def linked_pages(call: Call) -> Answer:
+def linked_pages(call: Call) -> httpx.Response:
     """Three pages in the newer style: plain http links, no total, ``last`` null."""
     page = int(call.params.get("page", 1))
     following = f"http://api.kangaroorewards.com/tags?page={page + 1}" if page < 3 else None
@@ -149,7 +150,7 @@ def linked_pages(call: Call) -> Answer:
     return answer(200, {"data": [{"id": page, "name": f"Tag {page}"}], "links": links, "meta": {"current_page": page}})
 
 
-def cursor_pages(call: Call) -> Answer:
+def cursor_pages(call: Call) -> httpx.Response:
     page = int(call.params.get("page", 1))
     body: dict[str, Any] = {"data": [{"id": page, "name": f"Tag {page}"}], "meta": {"total": 3}}
     if page < 3:
@@ -165,7 +166,7 @@ def test_all_pages_are_read_in_both_styles(style: Any) -> None:
 
     assert [tag["name"] for tag in tags] == ["Tag 1", "Tag 2", "Tag 3"]
     assert {call.url for call in vendor.asked} == {"https://api.kangaroorewards.com/tags"}
-    assert all(call.params["per_page"] == 100 for call in vendor.asked)
+    assert all(call.params["per_page"] == "100" for call in vendor.asked)
 
 
 def test_a_list_without_an_end_is_an_error() -> None:

@@ -42,18 +42,18 @@ def slow_machine(clock: FastClock) -> None:
     """Make this process live by the clock, as far as it does not take one as an argument. For good: the process is
     the storm's own.
     """
-    transport: Any = import_module("loyalty_relay.http.client")
+    transports: Any = import_module("loyalty_relay.http.transports")
     from loyalty_relay.reliability import rate_limiter, sliding_window
 
     for name in ("BUCKET", "SLACK", "HORIZON"):
         setattr(sliding_window, name, getattr(sliding_window, name) * clock.speed)
     rate_limiter.LATE_SECONDS *= clock.speed
-    really: Callable[[float], AbstractContextManager[None]] = transport.ending_in
+    really: Callable[[float], AbstractContextManager[None]] = transports.ending_in
 
     def ending_in(seconds: float) -> AbstractContextManager[None]:
         return really(clock.real(seconds))
 
-    transport.ending_in = ending_in
+    transports.ending_in = ending_in
 
 
 class FastQueues:

@@ -134,18 +134,17 @@ class Doomed:
 
 
 def _die_after_effects(probability: float, fate: random.Random) -> None:
-    from loyalty_relay.http.client import Answer, Call, Transport
-    from loyalty_relay.model.deadline import Deadline
+    from loyalty_relay.http.client import Client
 
-    really = Transport.send
+    really = Client.fetch
 
-    def send(self: Transport, call: Call, deadline: Deadline) -> Answer:
-        answer = really(self, call, deadline)
-        if call.writes and fate.random() < probability:
+    def fetch(self: Client, request: Any, *args: Any) -> Any:
+        response = really(self, request, *args)
+        if request.extensions["has_effect"] and fate.random() < probability:
             die()
-        return answer
+        return response
 
-    Transport.send = send  # type: ignore[method-assign]
+    Client.fetch = fetch  # type: ignore[assignment, method-assign]
 
 
 def _log_to(path: str) -> None:

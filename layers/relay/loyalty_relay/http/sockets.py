@@ -1,4 +1,4 @@
-"""Sockets that know when the whole request must be over.
+"""The process's connection pool, over sockets that limit the total time of a request.
 
 httpx limits each read and each write, not their sum: a server that sends one byte a second keeps a request alive
 for ever. Every promise about leases rests on a call ending in time, so the sum is limited here, one level below.
@@ -7,6 +7,7 @@ for ever. Every promise about leases rests on a call ending in time, so the sum 
 from __future__ import annotations
 
 import ssl
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,13 +15,17 @@ from contextvars import ContextVar
 from typing import Any
 
 import httpcore
+import httpx
+
+KEEP_ALIVE = 5.0
+"""Seconds an idle connection is kept. Short, because a frozen process wakes up with connections that are long dead."""
 
 _END: ContextVar[float | None] = ContextVar("end", default=None)
 
 
 @contextmanager
 def ending_in(seconds: float) -> Iterator[None]:
-    """Within it, no socket operation of this thread goes on after ``seconds`` (of real time) from now."""
+    """End every socket operation of this thread within ``seconds`` (of real time) from now."""
     token = _END.set(time.monotonic() + seconds)
     try:
         yield
@@ -64,7 +69,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 class BoundedBackend(httpcore.NetworkBackend):
-    """The usual sockets under the limit of ``ending_in``."""
+    """httpcore's sockets under the limit of ``ending_in``."""
 
     def __init__(self) -> None:
         self._backend = httpcore.SyncBackend()
@@ -80,7 +85,8 @@ class BoundedBackend(httpcore.NetworkBackend):
         left = _left(timeout, httpcore.ConnectTimeout)
         stream = _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options))
         try:
-            # A name with many addresses gets the time-out for each of them; nothing was sent yet, so say so.
+            # A name with many addresses gets the time-out for each of them. Nothing was sent yet, so it is a
+            # failure to connect.
             _left(None, httpcore.ConnectTimeout)
         except httpcore.ConnectTimeout:
             stream.close()
@@ -89,3 +95,40 @@ class BoundedBackend(httpcore.NetworkBackend):
 
     def sleep(self, seconds: float) -> None:
         self._backend.sleep(seconds)
+
+
+class Pool(httpx.HTTPTransport):
+    """httpx's own transport over ``BoundedBackend``, which its constructor has no argument for."""
+
+    def __init__(self) -> None:
+        context = httpx.create_ssl_context(trust_env=False)
+        super().__init__(verify=context, trust_env=False)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=50,
+            max_keepalive_connections=20,
+            keepalive_expiry=KEEP_ALIVE,
+            network_backend=BoundedBackend(),
+        )
+
+
+_lock = threading.Lock()
+_pool: Pool | None = None
+
+
+def shared_pool() -> Pool:
+    """Return the process's pool, built by the first request."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = Pool()
+        return _pool
+
+
+def close_shared_pool() -> None:
+    """Close the process's pool; the next request builds another."""
+    global _pool
+    with _lock:
+        if _pool is not None:
+            _pool.close()
+            _pool = None

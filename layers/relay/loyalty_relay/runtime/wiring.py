@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from loyalty_relay.destinations.base import Crm
     from loyalty_relay.destinations.kangaroo.cache import DefinitionCache
     from loyalty_relay.destinations.tokens import TokenStore
-    from loyalty_relay.http.client import Transport
+    from loyalty_relay.http.client import Client
     from loyalty_relay.pipeline.execute import Pipeline
     from loyalty_relay.reliability.circuit_breaker import Circuit
     from loyalty_relay.reliability.dead_letters import Parking
@@ -204,39 +204,39 @@ class Services:
         return cast("Crm", kept[1])
 
     def _new_crm(self, connection: Connection) -> Any:
-        transport = self._transport(connection.destination)
+        client = self.destination_client(connection.destination)
         if connection.destination.vendor == "capillary":
             from loyalty_relay.destinations.capillary import CapillaryCrm
 
             return CapillaryCrm(
-                connection.destination, transport, default_country=connection.default_country, clock=self.clock
+                connection.destination, client, default_country=connection.default_country, clock=self.clock
             )
         from loyalty_relay.destinations.kangaroo.client import KangarooCrm
 
         return KangarooCrm(
             connection.destination,
-            transport,
+            client,
             self.tokens,
             default_country=connection.default_country,
             cache=self.definitions,
             clock=self.clock,
         )
 
-    def _transport(self, destination: Destination) -> Transport:
-        from loyalty_relay.http.client import Transport
+    def destination_client(self, destination: Destination) -> Client:
+        from loyalty_relay.http.client import Client
 
         limiter = self.pacing.limiter(destination.key, destination.requests_per_minute, batch=lambda: self._batch)
-        return Transport(limiter, clock=self.clock)
+        return Client(limiter, clock=self.clock)
 
-    def platform_transport(self, account: str, limit: tuple[int, float] | None) -> Transport:
-        """The transport to a source platform's own API, paced like a destination's. ``limit``: so many requests in so
-        many seconds.
+    def platform_client(self, account: str, limit: tuple[int, float] | None) -> Client:
+        """Return the client of a source platform's own API, paced like a destination's. ``limit``: so many requests in
+        so many seconds.
         """
-        from loyalty_relay.http.client import Transport
+        from loyalty_relay.http.client import Client
         from loyalty_relay.reliability.sliding_window import Rate
 
         limits = {"read": Rate(*limit)} if limit else {}
-        return Transport(self.pacing.limiter(account, limits, batch=lambda: self._batch), clock=self.clock)
+        return Client(self.pacing.limiter(account, limits, batch=lambda: self._batch), clock=self.clock)
 
     def postpone(self, operation: str, entries: Iterable[dict[str, Any]]) -> None:
         """Change the visibility of up to ten messages; what fails comes back at the queue's own visibility time-out."""

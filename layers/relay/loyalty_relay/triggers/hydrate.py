@@ -26,6 +26,8 @@ from loyalty_relay.triggers.queue import consume_with
 from loyalty_relay.triggers.queues import send
 
 if TYPE_CHECKING:
+    import httpx
+
     from loyalty_relay.connections.model import Connection
     from loyalty_relay.runtime.wiring import Services
 
@@ -81,27 +83,27 @@ def _fetch(
     thin: ThinChange, module: HydratingSource, connection: Connection, services: Services, deadline: Deadline
 ) -> tuple[int, Any]:
     """Return the status and the JSON of what the platform's API has of a resource."""
-    from loyalty_relay.http.client import Answer, Call, NotJson, raise_for_transient
+    from loyalty_relay.http.messages import NotJson, build_request, json_of, raise_for_transient
 
     host = connection.source.api_host or module.fetch(thin, connection.source).default_host
     if not may_read_from(host, module, services.settings.sandbox_hosts):
         raise InvalidCommand("the connection's api_host is not one of the platform's own", code="api_host")
     account = f"{connection.source.platform}:{urlsplit(host).netloc}:{connection.id}"
 
-    def ask(live: Connection) -> Answer:
+    def ask(live: Connection) -> httpx.Response:
         fetch = module.fetch(thin, live.source)
-        transport = services.platform_transport(account, fetch.limit)
-        call = Call(api="read", method="GET", url=host + fetch.path, headers=dict(fetch.headers), idempotent=True)
-        answer = transport.send(call, deadline)
-        if answer.status in (401, 403):
+        client = services.platform_client(account, fetch.limit)
+        request = build_request(api="read", method="GET", url=host + fetch.path, headers=fetch.headers)
+        answer = client.fetch(request, deadline)
+        if answer.status_code in (401, 403):
             raise CredentialsRefused("the platform refuses the connection's api_credentials")
         raise_for_transient(answer)
         return answer
 
     answer = services.pipeline.read(connection, account, ask)
-    body = answer.json()
+    body = json_of(answer)
     if isinstance(body, NotJson):
-        if answer.status < 400:
+        if answer.status_code < 400:
             raise UpstreamUnavailable(f"the platform's answer cannot be read: {body.why}")
-        return answer.status, None
-    return answer.status, body
+        return answer.status_code, None
+    return answer.status_code, body

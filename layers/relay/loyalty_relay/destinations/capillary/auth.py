@@ -1,10 +1,9 @@
-"""Who we are to Capillary: a till's Basic credentials, or a client's OAuth token (Capillary docs: Authentication,
+"""Authentication at Capillary: a till's Basic credentials, or a client's OAuth token (Capillary docs: Authentication,
 OAuth).
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 import threading
@@ -12,10 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from loyalty_relay.connections.model import Destination
-from loyalty_relay.destinations.capillary.errors import Said, complaints, decided, unknown, unreadable
+from loyalty_relay.destinations.auth import TokenAuth
+from loyalty_relay.destinations.capillary.errors import REFUSED, Said, complaints, decided, unknown, unreadable
 from loyalty_relay.destinations.capillary.v2 import number
-from loyalty_relay.http.client import Call, NotJson, Transport
+from loyalty_relay.http.client import Client
+from loyalty_relay.http.messages import NotJson, build_request, json_of
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CredentialsRefused, RelayError
 
@@ -23,7 +26,7 @@ EARLY_SECONDS = 60.0
 EARLY_SHARE = 0.2
 """A token is replaced this long, or this share of its life, before it ends, whichever is less."""
 
-_DIGEST = re.compile(r"(?:md5:)?([0-9a-fA-F]{32})")
+_DIGEST = re.compile(r"md5:([0-9a-fA-F]{32})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class _Token:
     renew_at: float
 
 
-class Tokens:
+class TokenCache:
     """Access tokens by client, for this process.
 
     Nothing is shared beyond it: every request for a token yields a new one, and older ones keep working until they end
@@ -44,73 +47,84 @@ class Tokens:
         self._locks: dict[tuple[str, str, str], threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def get(self, client: tuple[str, str, str], now: float, refused: str | None, generate: Callable[[], _Token]) -> str:
-        """A token that is not ``refused`` and not about to end; one thread at a time asks for a new one."""
+    def get(
+        self, client: tuple[str, str, str], now: float, rejected: str | None, generate: Callable[[], _Token]
+    ) -> tuple[str, bool]:
+        """Return a token that is not ``rejected`` and not about to end, and whether it was generated for this call.
+
+        One thread at a time generates one.
+        """
         with self._lock:
             lock = self._locks.setdefault(client, threading.Lock())
         with lock:
             token = self._tokens.get(client)
-            if token is None or token.text == refused or now >= token.renew_at:
-                token = self._tokens[client] = generate()
-            return token.text
+            if token is not None and token.text != rejected and now < token.renew_at:
+                return token.text, False
+            token = self._tokens[client] = generate()
+            return token.text, True
 
 
-def basic(username: str, password: str) -> str:
-    """The Authorization header of a till. The password travels as the MD5 of the clear text, in lower-case hex; a
-    connection may hold it as clear text or as ``md5:`` and the digest.
+def auth_of(destination: Destination, client: Client, clock: Callable[[], float], tokens: TokenCache) -> httpx.Auth:
+    """Return what authenticates requests to the destination."""
+    given = destination.credentials
+    if given.get("type") == "oauth":
+        return OAuth(destination, client, clock, tokens)
+    return httpx.BasicAuth(given["username"], password_digest(given["password"]))
+
+
+def password_digest(password: str) -> str:
+    """Return the form in which a till's password travels: the MD5 of the clear text, in lower-case hex. A connection
+    may hold it as clear text or as ``md5:`` and the digest.
     """
-    told = _DIGEST.fullmatch(password) if password.startswith("md5:") else None
-    digest = told.group(1).lower() if told else hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
-    return "Basic " + base64.b64encode(f"{username}:{digest}".encode()).decode()
+    given = _DIGEST.fullmatch(password)
+    return given.group(1).lower() if given else hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
 
 
-class Credentials:
-    """The headers that authenticate a request to one destination."""
+class OAuth(TokenAuth):
+    """A client's access token, generated from its key and secret."""
 
     def __init__(
-        self, destination: Destination, transport: Transport, clock: Callable[[], float], tokens: Tokens
+        self, destination: Destination, client: Client, clock: Callable[[], float], tokens: TokenCache
     ) -> None:
         self._given = destination.credentials
         self._host = destination.host
-        self._transport = transport
+        self._client = client
         self._clock = clock
         self._tokens = tokens
 
-    @property
-    def renewable(self) -> bool:
-        """Whether a new token may help where this one was refused."""
-        return self._given.get("type") == "oauth"
-
-    def headers(self, deadline: Deadline, *, refused: str | None = None) -> dict[str, str]:
-        """The headers; ``refused`` is a token that must not be used again. May ask for a token first.
-
-        Raises CredentialsRefused when the key and secret are wrong, and the errors of the transport.
-        """
-        if not self.renewable:
-            return {"Authorization": basic(self._given["username"], self._given["password"])}
+    def token(self, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
+        """See ``TokenAuth.token``. Raises CredentialsRefused when the key and secret are wrong."""
         client = (self._host, self._given["key"], self._given["secret"])
-        token = self._tokens.get(client, self._clock(), refused, lambda: self._generate(deadline))
+        return self._tokens.get(client, self._clock(), rejected, lambda: self._generate(deadline))
+
+    def headers(self, token: str) -> dict[str, str]:
+        """See ``TokenAuth.headers``."""
         headers = {"X-CAP-API-OAUTH-TOKEN": token}
         if code := self._given.get("attribution_code"):
             headers["X-CAP-API-ATTRIBUTION-ENTITY-TYPE"] = self._given.get("attribution_type", "TILL")
             headers["X-CAP-API-ATTRIBUTION-ENTITY-CODE"] = code
         return headers
 
+    def refuses(self, response: httpx.Response) -> bool:
+        """See ``TokenAuth.refuses``: what the request's own reader finds, since the API versions differ."""
+        try:
+            response.request.extensions["read"](Said(response))
+        except RelayError as error:
+            return isinstance(error, CredentialsRefused) and error.code in REFUSED
+        return False
+
     def _generate(self, deadline: Deadline) -> _Token:
         now = self._clock()
-        answer = self._transport.send(
-            Call(
-                api="oauth",
-                method="POST",
-                url=f"{self._host}/v3/oauth/token/generate",
-                json={"key": self._given["key"], "secret": self._given["secret"]},
-                idempotent=True,
-                effect=False,
-            ),
-            deadline,
+        request = build_request(
+            api="oauth",
+            method="POST",
+            url=f"{self._host}/v3/oauth/token/generate",
+            json={"key": self._given["key"], "secret": self._given["secret"]},
+            idempotent=True,
+            effect=False,
         )
-        said = Said(answer, (self._given["key"], self._given["secret"]))
-        body = answer.json()
+        said = Said(self._client.fetch(request, deadline), (self._given["key"], self._given["secret"]))
+        body = json_of(said.answer)
         if isinstance(body, NotJson):
             raise _refused(unreadable(said, body))
         if found := complaints(body):
@@ -124,7 +138,7 @@ class Credentials:
 
 
 def _refused(error: RelayError) -> RelayError:
-    """Whatever is not passing about a request for a token is about the credentials, never about a customer."""
+    """Return the error for a token that was not given: a lasting one is about the credentials, never a customer."""
     if hasattr(error, "retry_after"):
         return error
     return CredentialsRefused(f"no token was given: {error}", code=error.code, request_id=error.request_id)

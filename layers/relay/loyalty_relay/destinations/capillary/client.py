@@ -16,13 +16,13 @@ from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.base import Finding, Receipt
 from loyalty_relay.destinations.capillary import check as checks
 from loyalty_relay.destinations.capillary import identifiers, preflight, v1
-from loyalty_relay.destinations.capillary.auth import Credentials, Tokens
+from loyalty_relay.destinations.capillary.auth import TokenCache, auth_of
 from loyalty_relay.destinations.capillary.errors import MergedAway, Said, read_v2
 from loyalty_relay.destinations.capillary.fields import CONTACT_CHANNELS
 from loyalty_relay.destinations.capillary.members import Members
 from loyalty_relay.destinations.capillary.options import Options
 from loyalty_relay.destinations.capillary.routes import Route, route, supports
-from loyalty_relay.destinations.capillary.session import Session
+from loyalty_relay.destinations.capillary.session import CapillarySession
 from loyalty_relay.destinations.capillary.v2 import (
     COMBINED,
     Writer,
@@ -31,7 +31,8 @@ from loyalty_relay.destinations.capillary.v2 import (
     read_side_effects,
     read_warnings,
 )
-from loyalty_relay.http.client import Call, Transport, path_segment
+from loyalty_relay.http.client import Client
+from loyalty_relay.http.messages import build_request, path_segment
 from loyalty_relay.model.commands import CustomerCommand, CustomerRef, Identifier
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CustomerNotFound, FieldProblem, InvalidCommand, RelayError
@@ -90,16 +91,16 @@ class CapillaryCrm:
     def __init__(
         self,
         destination: Destination,
-        transport: Transport,
+        client: Client,
         *,
         default_country: str | None = None,
         clock: Callable[[], float] = time.time,
-        tokens: Tokens | None = None,
+        tokens: TokenCache | None = None,
     ) -> None:
         self._destination = destination
         self._country = default_country
         self._writer = Writer(region=destination.region, country=default_country)
-        self._session = Session(transport, Credentials(destination, transport, clock, tokens or Tokens()))
+        self._session = CapillarySession(client, auth_of(destination, client, clock, tokens or TokenCache()))
         self._members = Members(self._session, destination, self._writer)
         self._v2 = f"{destination.host}/v2/customers"
         self._v1 = f"{destination.host}/v1.1/customer"
@@ -148,14 +149,13 @@ class CapillaryCrm:
         if options.use_async is not None:
             headers["WAIT_FOR_DOWNSTREAM"] = _flag(not options.use_async)
 
-        def read(said: Said) -> None:
-            answer = read_v2(said, "createdId")
-            self._v2_answer("v2-create", answer, said, progress)
-            progress.created = not any(notice.code in COMBINED for notice in progress.notices)
-            progress.sent = list(carried)
-
-        call = Call(api="v2-create", method="POST", url=self._v2, headers=headers, params=params, json=body)
-        self._session.exchange(call, read, deadline, values=values)
+        request = build_request(api="v2-create", method="POST", url=self._v2, headers=headers, params=params, json=body)
+        answer, said = self._session.exchange(
+            request, lambda said: (read_v2(said, "createdId"), said), deadline, values=values
+        )
+        self._v2_answer("v2-create", answer, said, progress)
+        progress.created = not any(notice.code in COMBINED for notice in progress.notices)
+        progress.sent = list(carried)
         rest = {name: value for name, value in fields.items() if value is not None and name not in carried}
         with progress.going_on():
             self._rest_of_registration(command, rest, options, progress, deadline)
@@ -248,7 +248,7 @@ class CapillaryCrm:
             params["use_async"] = _flag(options.use_async)
         if options.single_enroll is not None:
             params["mlp_single_enroll"] = _flag(options.single_enroll)
-        call = Call(
+        request = build_request(
             api="v2-update",
             method="PUT",
             url=f"{self._v2}/{path_segment(loyalty_id)}",
@@ -258,11 +258,13 @@ class CapillaryCrm:
             idempotent=not command.credits.enrollments,
         )
 
-        def read(said: Said) -> None:
-            answer = read_v2(said, "createdId", "success")
-            self._v2_answer("v2-update", answer, said, progress)
-
-        self._session.exchange(call, read, deadline, values=self._values(command.customer, fields))
+        answer, said = self._session.exchange(
+            request,
+            lambda said: (read_v2(said, "createdId", "success"), said),
+            deadline,
+            values=self._values(command.customer, fields),
+        )
+        self._v2_answer("v2-update", answer, said, progress)
         progress.sent += fields
 
     def _change_identifier(
@@ -293,7 +295,7 @@ class CapillaryCrm:
     ) -> None:
         allow_merge = bool(getattr(command, "allow_merge", False))
         who = v1.address(command.customer, progress.loyalty_id, allow_merge=allow_merge, country=self._country)
-        call = Call(
+        request = build_request(
             api="v1-update",
             method="POST",
             url=f"{self._v1}/update",
@@ -304,20 +306,16 @@ class CapillaryCrm:
             idempotent=True,
         )
 
-        def read(said: Said) -> v1.Item:
-            item = v1.read(said)
-            progress.add_request("v1-update", said)
-            return item
-
         values = (*self._values(command.customer, fields), *(who or {}).values())
         try:
-            item = self._session.exchange(call, read, deadline, values=values)
+            item, said = self._session.exchange(request, lambda said: (v1.read(said), said), deadline, values=values)
         except v1.AllFailed:
             # An empty item can also be how V1.1 says that there is no such customer.
             ref = replace(command.customer, loyalty_id=progress.loyalty_id)
             if self.find(ref, deadline) is None:
                 raise CustomerNotFound("no member has these identifiers", code="500") from None
             raise
+        progress.add_request("v1-update", said)
         progress.loyalty_id = item.loyalty_id or progress.loyalty_id
         progress.notices += item.notices
         progress.sent += fields

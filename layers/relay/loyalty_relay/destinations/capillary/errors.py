@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from loyalty_relay.destinations.capillary.redaction import excerpt, redact
-from loyalty_relay.http.client import Answer, NotJson, raise_for_transient
+from loyalty_relay.http.messages import NotJson, json_of, raise_for_transient, reached, retry_after
 from loyalty_relay.model.errors import (
     CredentialsRefused,
     CustomerErased,
@@ -26,13 +28,6 @@ from loyalty_relay.model.errors import (
     UpstreamUnavailable,
     VendorRejected,
 )
-
-
-class TokenRefused(RelayError):
-    """The credentials of this one request are not accepted; a new token may be."""
-
-    reason = "credentials"
-    status = 502
 
 
 class MergedAway(VendorRejected):
@@ -97,7 +92,7 @@ WRONG_PLACE: Mapping[str, str] = {
 class Said:
     """One answer and what is needed to speak about it: our own values, so that echoes of them can be taken out."""
 
-    answer: Answer
+    answer: httpx.Response
     values: tuple[str, ...] = ()
 
     @property
@@ -112,23 +107,21 @@ def error_for(code: str, message: object, said: Said) -> RelayError:
     """The typed error for one code, whichever API version and part of the body it came in."""
     text = said.text(message)
     told = f"{code} {text}".strip()
-    request_id, reached = said.request_id, said.answer.wrote
-    if code in REFUSED:
-        return TokenRefused(told, code=code, request_id=request_id)
+    request_id = said.request_id
     if code == "429":
-        return RateLimited(told, retry_after=said.answer.retry_after, code=code, request_id=request_id)
+        return RateLimited(told, retry_after=retry_after(said.answer), code=code, request_id=request_id)
     if code in PASSING:
         # A 521 says that nothing was done, because somebody else was doing something.
         kind = UpstreamTimeout if code == "504" else UpstreamUnavailable
         return kind(
             told,
-            reached=reached and code not in ("521", "4001"),
-            retry_after=said.answer.retry_after,
+            reached=reached(said.answer) and code not in ("521", "4001"),
+            retry_after=retry_after(said.answer),
             code=code,
             request_id=request_id,
         )
     # 403 has two further meanings in V2: a missing mandatory field, which is the command's fault.
-    if code in DENIED and "mandatory" not in text.lower():
+    if code in REFUSED or (code in DENIED and "mandatory" not in text.lower()):
         return CredentialsRefused(told, code=code, request_id=request_id)
     if code in MISSING:
         return CustomerNotFound(told, code=code, request_id=request_id)
@@ -158,7 +151,7 @@ def told_id(message: object) -> str | None:
 def worst(problems: Iterable[tuple[str, object]], said: Said) -> RelayError:
     """The error that decides over the request: credentials first, then what passes, then the first one."""
     errors = [error_for(code, message, said) for code, message in problems]
-    for kinds in ((TokenRefused, CredentialsRefused), (RateLimited, UpstreamUnavailable)):
+    for kinds in (CredentialsRefused, (RateLimited, UpstreamUnavailable)):
         for error in errors:
             if isinstance(error, kinds):
                 return error
@@ -207,20 +200,20 @@ def refusal_status(body: Any) -> tuple[str, object] | None:
 def unreadable(said: Said, why: NotJson) -> RelayError:
     """The error for a body that is no JSON: an intermediary spoke, or the answer broke off."""
     answer = said.answer
-    told = re.search(rb"errorCode\s*=\s*(\d+)", answer.body[:2000])
+    told = re.search(rb"errorCode\s*=\s*(\d+)", answer.content[:2000])
     if told:
-        return error_for(told.group(1).decode(), excerpt(None, answer.body, said.values), said)
-    if str(answer.status) in REFUSED | DENIED:
-        return error_for(str(answer.status), why.why, said)
+        return error_for(told.group(1).decode(), excerpt(None, answer.content, said.values), said)
+    if str(answer.status_code) in REFUSED | DENIED:
+        return error_for(str(answer.status_code), why.why, said)
     try:
         raise_for_transient(answer, request_id=said.request_id)
     except (RateLimited, UpstreamUnavailable) as error:
         return error
-    if answer.status < 400:
+    if answer.status_code < 400:
         return UpstreamUnavailable(
-            f"the destination answered {answer.status} with {why.why}",
-            reached=answer.wrote,
-            code=str(answer.status),
+            f"the destination answered {answer.status_code} with {why.why}",
+            reached=reached(answer),
+            code=str(answer.status_code),
             request_id=said.request_id,
         )
     return unknown(said, None)
@@ -228,15 +221,15 @@ def unreadable(said: Said, why: NotJson) -> RelayError:
 
 def unknown(said: Said, body: Any) -> RelayError:
     """The error for an answer of a shape never seen before: by its status where that speaks, else permanent."""
-    status = str(said.answer.status)
+    status = str(said.answer.status_code)
     if status in REFUSED | DENIED:
-        return error_for(status, excerpt(body, said.answer.body, said.values), said)
+        return error_for(status, excerpt(body, said.answer.content, said.values), said)
     try:
         raise_for_transient(said.answer, request_id=said.request_id)
     except (RateLimited, UpstreamUnavailable) as error:
         return error
     return VendorRejected(
-        f"the destination answered {status} with {excerpt(body, said.answer.body, said.values)}",
+        f"the destination answered {status} with {excerpt(body, said.answer.content, said.values)}",
         code=status,
         request_id=said.request_id,
     )
@@ -247,7 +240,7 @@ def read_v2(said: Said, *needs: str) -> dict[str, Any]:
 
     Success and failure both occur under any HTTP status, so the status only decides where the body says neither.
     """
-    body = said.answer.json()
+    body = json_of(said.answer)
     if isinstance(body, NotJson):
         raise unreadable(said, body)
     found = complaints(body)
@@ -269,7 +262,7 @@ def decided(found: Iterable[tuple[str, object]], said: Said) -> RelayError:
 
 def _by_status(said: Said, error: RelayError) -> RelayError:
     """An error without a code: the HTTP status says more than its text."""
-    status = said.answer.status
+    status = said.answer.status_code
     if str(status) in REFUSED | DENIED:
         return error_for(str(status), str(error), said)
     try:

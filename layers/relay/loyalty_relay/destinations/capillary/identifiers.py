@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from loyalty_relay.destinations.capillary.errors import MergedAway, Said, read_v2
 from loyalty_relay.destinations.capillary.options import Options
-from loyalty_relay.destinations.capillary.session import Session
+from loyalty_relay.destinations.capillary.session import CapillarySession
 from loyalty_relay.destinations.capillary.v2 import member_id
-from loyalty_relay.http.client import Call, path_segment
+from loyalty_relay.http.messages import build_request, path_segment
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CustomerNotFound, InvalidCommand, VendorRejected
 from loyalty_relay.model.outcomes import Notice
@@ -30,10 +30,10 @@ class Change:
 
 
 def owner(
-    session: Session, customers: str, kind: str, value: str, place: Mapping[str, str], deadline: Deadline
+    session: CapillarySession, customers: str, kind: str, value: str, place: Mapping[str, str], deadline: Deadline
 ) -> str | None:
     """GET /v2/customers/lookup: the member with this identifier in ``place`` (a source, or ALL), or None."""
-    call = Call(
+    request = build_request(
         api="v2-read",
         method="GET",
         url=f"{customers}/lookup",
@@ -41,14 +41,14 @@ def owner(
     )
     try:
         return session.exchange(
-            call, lambda said: member_id(read_v2(said, "entity")["entity"]), deadline, values=(value,)
+            request, lambda said: member_id(read_v2(said, "entity")["entity"]), deadline, values=(value,)
         )
     except CustomerNotFound:
         return None
 
 
 def change(
-    session: Session, customers: str, wanted: Change, field: str, deadline: Deadline
+    session: CapillarySession, customers: str, wanted: Change, field: str, deadline: Deadline
 ) -> tuple[Notice, Said | None]:
     """Replace the identifier and say what came of it, with the answer where something was changed.
 
@@ -68,7 +68,7 @@ def change(
         "add": [{"type": wanted.kind, "value": wanted.value}],
         **({"remove": [{"type": wanted.kind, "value": value} for value in current]} if current else {}),
     }
-    call = Call(
+    request = build_request(
         api="v2-identifier",
         method="POST",
         url=f"{url}/changeIdentifier",
@@ -82,18 +82,18 @@ def change(
         return said
 
     try:
-        said = session.exchange(call, read, deadline, values=(wanted.value, *current))
+        said = session.exchange(request, read, deadline, values=(wanted.value, *current))
     except (VendorRejected, InvalidCommand) as refused:
         told = f"the programme refused the change with code {refused.code}"
         return Notice("identifier_not_updated", told, field), None
     return Notice("identifier_changed", "the member is found by the new one now", field), said
 
 
-def _current(session: Session, url: str, wanted: Change, deadline: Deadline) -> list[str]:
+def _current(session: CapillarySession, url: str, wanted: Change, deadline: Deadline) -> list[str]:
     """The member's identifiers of the kind in this source account."""
     options = wanted.options
-    call = Call(api="v2-read", method="GET", url=url, params=dict(options.place()))
-    body = session.exchange(call, lambda said: read_v2(said, "id"), deadline, values=(wanted.value,))
+    request = build_request(api="v2-read", method="GET", url=url, params=dict(options.place()))
+    body = session.exchange(request, lambda said: read_v2(said, "id"), deadline, values=(wanted.value,))
     found = []
     profiles = body.get("profiles")
     for profile in profiles if isinstance(profiles, list) else ():

@@ -11,9 +11,9 @@ from loyalty_relay.destinations.capillary.errors import MergedAway, read_v2
 from loyalty_relay.destinations.capillary.fields import LOOKUPS
 from loyalty_relay.destinations.capillary.identifiers import owner
 from loyalty_relay.destinations.capillary.options import Options
-from loyalty_relay.destinations.capillary.session import Session
+from loyalty_relay.destinations.capillary.session import CapillarySession
 from loyalty_relay.destinations.capillary.v2 import Writer, member_id
-from loyalty_relay.http.client import Call, path_segment
+from loyalty_relay.http.messages import build_request, path_segment
 from loyalty_relay.model.commands import CustomerRef, Identifier
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import AmbiguousOutcome, CustomerNotFound
@@ -22,7 +22,7 @@ from loyalty_relay.model.errors import AmbiguousOutcome, CustomerNotFound
 class Members:
     """The members of one organisation, as one source account sees them."""
 
-    def __init__(self, session: Session, destination: Destination, writer: Writer) -> None:
+    def __init__(self, session: CapillarySession, destination: Destination, writer: Writer) -> None:
         self._session = session
         self._writer = writer
         self._place = Options.of(destination, {}).place()
@@ -47,9 +47,11 @@ class Members:
     def survivor(self, loyalty_id: str | None, customer: CustomerRef, deadline: Deadline) -> str | None:
         """Who is left of a merge: V1.1 shows the survivor of a merged id, else the identifiers lead there."""
         if loyalty_id is not None:
-            call = Call(api="v1-read", method="GET", url=f"{self._v1}/get", params={"format": "json", "id": loyalty_id})
+            request = build_request(
+                api="v1-read", method="GET", url=f"{self._v1}/get", params={"format": "json", "id": loyalty_id}
+            )
             try:
-                found = self._session.exchange(call, v1.read, deadline).loyalty_id
+                found = self._session.exchange(request, v1.read, deadline).loyalty_id
             except (CustomerNotFound, v1.AllFailed):
                 found = None
             if found is not None and found != loyalty_id:
@@ -57,9 +59,11 @@ class Members:
         return self.find(CustomerRef(source_id=customer.source_id, identifiers=customer.identifiers), deadline)
 
     def _by_id(self, loyalty_id: str, deadline: Deadline) -> str | None:
-        call = Call(api="v2-read", method="GET", url=f"{self._v2}/{path_segment(loyalty_id)}", params=dict(self._place))
+        request = build_request(
+            api="v2-read", method="GET", url=f"{self._v2}/{path_segment(loyalty_id)}", params=dict(self._place)
+        )
         try:
-            return self._session.exchange(call, lambda said: member_id(read_v2(said, "id")["id"]), deadline)
+            return self._session.exchange(request, lambda said: member_id(read_v2(said, "id")["id"]), deadline)
         except CustomerNotFound:
             return None
         except MergedAway as merged:

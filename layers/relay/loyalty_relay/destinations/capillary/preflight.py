@@ -14,8 +14,8 @@ from loyalty_relay.destinations.base import Finding
 from loyalty_relay.destinations.capillary import v1
 from loyalty_relay.destinations.capillary.errors import DENIED, WRONG_PLACE, read_v2
 from loyalty_relay.destinations.capillary.options import Options
-from loyalty_relay.destinations.capillary.session import Session
-from loyalty_relay.http.client import Call
+from loyalty_relay.destinations.capillary.session import CapillarySession
+from loyalty_relay.http.messages import build_request
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
     ConnectionFailed,
@@ -38,11 +38,15 @@ VENDOR = "vendor"
 
 
 def run(
-    session: Session, destination: Destination, options: Options, deadline: Deadline, extended_fields: Collection[str]
+    session: CapillarySession,
+    destination: Destination,
+    options: Options,
+    deadline: Deadline,
+    extended_fields: Collection[str],
 ) -> list[Finding]:
     """One finding per prerequisite. Stops early where nothing further can be asked."""
     base = destination.host
-    lookup = Call(
+    lookup = build_request(
         api="v2-read",
         method="GET",
         url=f"{base}/v2/customers/lookup",
@@ -116,8 +120,8 @@ def _source(error: RelayError | None, options: Options) -> Finding:
     return _finding("source and account", None, f"{what}: the lookup was answered with {error}", VENDOR)
 
 
-def _write_v2(session: Session, base: str, options: Options, deadline: Deadline) -> Finding:
-    call = Call(
+def _write_v2(session: CapillarySession, base: str, options: Options, deadline: Deadline) -> Finding:
+    request = build_request(
         api="v2-update",
         method="PUT",
         url=f"{base}/v2/customers/{NOBODYS_ID}",
@@ -125,12 +129,12 @@ def _write_v2(session: Session, base: str, options: Options, deadline: Deadline)
         json={"profiles": [{}]},
         idempotent=True,
     )
-    error = _answer(lambda: session.exchange(call, lambda said: read_v2(said, "createdId"), deadline))
+    error = _answer(lambda: session.exchange(request, lambda said: read_v2(said, "createdId"), deadline))
     return _write("write access, V2", error)
 
 
-def _write_v1(session: Session, base: str, options: Options, deadline: Deadline) -> Finding:
-    call = Call(
+def _write_v1(session: CapillarySession, base: str, options: Options, deadline: Deadline) -> Finding:
+    request = build_request(
         api="v1-update",
         method="POST",
         url=f"{base}/v1.1/customer/update",
@@ -138,7 +142,7 @@ def _write_v1(session: Session, base: str, options: Options, deadline: Deadline)
         json={"root": {"customer": [{"external_id": NOBODY}]}},
         idempotent=True,
     )
-    return _write("write access, V1.1", _answer(lambda: session.exchange(call, v1.read, deadline)))
+    return _write("write access, V1.1", _answer(lambda: session.exchange(request, v1.read, deadline)))
 
 
 def _write(name: str, error: RelayError | None) -> Finding:
@@ -153,11 +157,11 @@ def _write(name: str, error: RelayError | None) -> Finding:
     return _finding(name, None, f"an update of an unknown customer was answered with {error}", who)
 
 
-def _extended_fields(session: Session, base: str, deadline: Deadline, wanted: Collection[str]) -> Finding:
+def _extended_fields(session: CapillarySession, base: str, deadline: Deadline, wanted: Collection[str]) -> Finding:
     name = "extended fields"
-    call = Call(api="v2-read", method="GET", url=f"{base}/v2/extendedFields")
+    request = build_request(api="v2-read", method="GET", url=f"{base}/v2/extendedFields")
     try:
-        body = session.exchange(call, lambda said: read_v2(said, "entity", "extendedFields", "data"), deadline)
+        body = session.exchange(request, lambda said: read_v2(said, "entity", "extendedFields", "data"), deadline)
     except RelayError as error:
         return _finding(name, None, f"the list could not be read: {error}", ADMINISTRATOR)
     enabled = enabled_fields(body)

@@ -24,7 +24,7 @@ from loyalty_relay.destinations.capillary.errors import (
 )
 from loyalty_relay.destinations.capillary.fields import PRIORITIES, V1_IDENTIFIERS, scalar, v1_moment
 from loyalty_relay.destinations.capillary.v2 import member_id, number, side_effect, snake
-from loyalty_relay.http.client import NotJson
+from loyalty_relay.http.messages import NotJson, json_of
 from loyalty_relay.model.commands import CustomerRef
 from loyalty_relay.model.errors import RelayError, VendorRejected
 from loyalty_relay.model.outcomes import Notice
@@ -128,7 +128,7 @@ def read(said: Said) -> Item:
     Taken as they come: one item as object or in a list; numbers, booleans and codes as such or as texts; empty
     collections as ``[]``, ``{}``, ``{"field": []}`` or missing.
     """
-    body = said.answer.json()
+    body = json_of(said.answer)
     if isinstance(body, NotJson):
         raise unreadable(said, body)
     item = _item(body)
@@ -153,8 +153,8 @@ def read(said: Said) -> Item:
 
 def _all_failed(code: str, message: Any, said: Said) -> RelayError:
     """500 is what V1.1 says when every item failed, mostly for what was in them; an outage shows in the HTTP status."""
-    if said.answer.status >= 500:
-        return error_for(str(said.answer.status), message, said)
+    if said.answer.status_code >= 500:
+        return error_for(str(said.answer.status_code), message, said)
     return AllFailed(f"{code} {said.text(message)}".strip(), code=code, request_id=said.request_id)
 
 

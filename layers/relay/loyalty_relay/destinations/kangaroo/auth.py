@@ -7,15 +7,19 @@ samples use either. Without ``Accept: application/json`` the endpoint may answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import httpx
+
 from loyalty_relay.connections.model import Destination
+from loyalty_relay.destinations.auth import TokenAuth
 from loyalty_relay.destinations.kangaroo.errors import credentials_refused, unreadable
-from loyalty_relay.destinations.kangaroo.shapes import complaint, excerpt, texts_in
-from loyalty_relay.destinations.tokens import TokenSet
-from loyalty_relay.http.client import Answer, Call, NotJson, raise_for_transient
+from loyalty_relay.destinations.kangaroo.shapes import complaint, excerpt
+from loyalty_relay.destinations.tokens import Tokens, TokenSet
+from loyalty_relay.http.client import Client
+from loyalty_relay.http.messages import NotJson, build_request, json_of, raise_for_transient
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CredentialsRefused, UpstreamUnavailable
 
@@ -33,14 +37,12 @@ _OUR_CREDENTIALS = frozenset({"invalid_client", "unauthorized_client", "invalid_
 
 
 class Grants:
-    """Obtains tokens for one destination. ``send`` sends a call; ``clock`` is epoch seconds."""
+    """Obtains tokens for one destination. ``clock`` is epoch seconds."""
 
-    def __init__(
-        self, destination: Destination, send: Callable[[Call, Deadline], Answer], clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, destination: Destination, client: Client, clock: Callable[[], float]) -> None:
         self._destination = destination
         self._given = destination.credentials
-        self._send = send
+        self._client = client
         self._clock = clock
 
     @property
@@ -65,7 +67,7 @@ class Grants:
         """
         refresh = old.refresh_token if old is not None else None
         if self.type == "client_credentials":
-            return self._ask(self.client_credentials_call(), deadline)
+            return self._ask(self.client_credentials_request(), deadline)
         if self.type == "authorization_code":
             if refresh is None:
                 raise credentials_refused(
@@ -76,10 +78,10 @@ class Grants:
             raise credentials_refused("the destination refuses the access token of this connection")
         if refresh is not None:
             try:
-                return self._ask(self.refresh_call(refresh), deadline, keep=refresh)
+                return self._ask(self.refresh_request(refresh), deadline, keep=refresh)
             except CredentialsRefused:
                 pass  # Spent, dead or revoked: user name and password are good for a new pair.
-        return self._ask(self.password_call(), deadline)
+        return self._ask(self.password_request(), deadline)
 
     def exchange(self, code: str, deadline: Deadline) -> TokenSet:
         """The first tokens for the code that the vendor's page sent back. Raises CredentialsRefused."""
@@ -99,14 +101,14 @@ class Grants:
 
     # -- requests -------------------------------------------------------------------------------------------------
 
-    def password_call(self) -> Call:
+    def password_request(self) -> httpx.Request:
         form = {"grant_type": "password", "username": self._given["username"], "password": self._given["password"]}
         return self._form({**form, "application_key": self._given["application_key"]})
 
-    def refresh_call(self, refresh_token: str) -> Call:
+    def refresh_request(self, refresh_token: str) -> httpx.Request:
         return self._form({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
-    def client_credentials_call(self) -> Call:
+    def client_credentials_request(self) -> httpx.Request:
         """The integrations host has a token endpoint of its own, which takes JSON and a client id as number."""
         client_id = self._given["client_id"]
         body: dict[str, Any] = {
@@ -116,11 +118,13 @@ class Grants:
             "scope": self._scope,
         }
         url = f"{self._destination.integrations_host}/oauth/token"
-        return Call(api="integrations", method="POST", url=url, headers=self._headers(), json=body, effect=False)
+        return build_request(
+            api="integrations", method="POST", url=url, headers=self._headers(), json=body, effect=False
+        )
 
-    def _form(self, form: dict[str, str]) -> Call:
+    def _form(self, form: dict[str, str]) -> httpx.Request:
         common = {"client_id": self._given["client_id"], "client_secret": self._given["client_secret"]}
-        return Call(
+        return build_request(
             api="api",
             method="POST",
             url=f"{self._destination.host}/oauth/token",
@@ -141,7 +145,7 @@ class Grants:
 
     def _refreshed(self, refresh: str, deadline: Deadline) -> TokenSet:
         try:
-            return self._ask(self.refresh_call(refresh), deadline, keep=refresh)
+            return self._ask(self.refresh_request(refresh), deadline, keep=refresh)
         except CredentialsRefused as error:
             if error.code in _OUR_CREDENTIALS:
                 raise
@@ -151,12 +155,37 @@ class Grants:
                 reason=REFRESH_TOKEN_LOST,
             ) from None
 
-    def _ask(self, call: Call, deadline: Deadline, *, keep: str | None = None) -> TokenSet:
-        sent = (*texts_in(call.form), *texts_in(call.json), *self._given.values())
-        return parse_tokens(self._send(call, deadline), self._clock(), keep=keep, sent=sent)
+    def _ask(self, request: httpx.Request, deadline: Deadline, *, keep: str | None = None) -> TokenSet:
+        sent = (*(text for _, text in parse_qsl(request.content.decode())), *self._given.values())
+        return parse_tokens(self._client.fetch(request, deadline), self._clock(), keep=keep, sent=sent)
 
 
-def parse_tokens(answer: Answer, now: float, *, keep: str | None = None, sent: Iterable[str] = ()) -> TokenSet:
+class KangarooAuth(TokenAuth):
+    """The access token of one destination, as a bearer token; a plain one cannot be renewed."""
+
+    def __init__(self, destination: Destination, grants: Grants, tokens: Tokens) -> None:
+        self.renewable = grants.renewable
+        self._plain = destination.credentials.get("access_token", "")
+        self._grants = grants
+        self._tokens = tokens
+
+    def token(self, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
+        """See ``TokenAuth.token``."""
+        if not self.renewable:
+            return self._plain, False
+        return self._tokens.get(self._grants.key, self._grants.obtain, deadline, rejected=rejected)
+
+    def headers(self, token: str) -> Mapping[str, str]:
+        """See ``TokenAuth.headers``."""
+        return {"Authorization": f"Bearer {token}"}
+
+    def refuses(self, response: httpx.Response) -> bool:
+        """See ``TokenAuth.refuses``."""
+        said = complaint(response)
+        return said is not None and said.status == 401
+
+
+def parse_tokens(answer: httpx.Response, now: float, *, keep: str | None = None, sent: Iterable[str] = ()) -> TokenSet:
     """The tokens of an answer, JSON or form. ``keep``: the refresh token to go on with when none is sent. ``sent``:
     what must not come back in an error's text, credentials above all.
 
@@ -165,10 +194,10 @@ def parse_tokens(answer: Answer, now: float, *, keep: str | None = None, sent: I
     said = complaint(answer, sent)
     if said is not None:
         raise_for_transient(answer, code=said.code)
-        raise credentials_refused(f"the token endpoint answered {answer.status}: {said.message}", code=said.code)
-    body = answer.json()
+        raise credentials_refused(f"the token endpoint answered {answer.status_code}: {said.message}", code=said.code)
+    body = json_of(answer)
     if isinstance(body, NotJson) and "form-urlencoded" in answer.headers.get("content-type", ""):
-        body = dict(parse_qsl(answer.body.decode("utf-8", "replace")))
+        body = dict(parse_qsl(answer.content.decode("utf-8", "replace")))
     if isinstance(body, NotJson):
         raise unreadable(answer, body)
     if isinstance(body, dict) and isinstance(body.get("data"), dict):

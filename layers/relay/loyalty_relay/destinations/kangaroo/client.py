@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+import httpx
+
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.base import Branch, Finding, Receipt, StoreLink
 from loyalty_relay.destinations.kangaroo.cache import DefinitionCache
@@ -23,10 +25,11 @@ from loyalty_relay.destinations.kangaroo.fields import email_problem, is_date, n
 from loyalty_relay.destinations.kangaroo.linking import StoreLinks
 from loyalty_relay.destinations.kangaroo.patching import Patch, Patcher
 from loyalty_relay.destinations.kangaroo.preflight import probe
-from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, Sender, Session, listed, unwrapped
+from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, KangarooSession, listed, unwrapped
 from loyalty_relay.destinations.kangaroo.shapes import Complaint
 from loyalty_relay.destinations.tokens import Tokens
-from loyalty_relay.http.client import Answer, path_segment
+from loyalty_relay.http.client import Client
+from loyalty_relay.http.messages import json_of, path_segment
 from loyalty_relay.model.commands import (
     CustomerCommand,
     CustomerRef,
@@ -62,7 +65,7 @@ class KangarooCrm:
     def __init__(
         self,
         destination: Destination,
-        transport: Sender,
+        client: Client,
         tokens: Tokens,
         *,
         default_country: str | None,
@@ -73,7 +76,7 @@ class KangarooCrm:
         self._country = default_country
         self._cache = cache
         self._tokens = tokens
-        self._session = Session(destination, transport, tokens, clock)
+        self._session = KangarooSession(destination, client, tokens, clock)
         self._stores = StoreLinks(destination, self._session)
         # An access token of its own may be all that tells two businesses apart.
         own = destination.credentials.get("access_token", "")
@@ -128,7 +131,7 @@ class KangarooCrm:
         if customer.loyalty_id is not None:
             path = f"/customers/{path_segment(customer.loyalty_id)}"
             try:
-                body = self._session.read(self._session.call("api", "GET", path), deadline, customer=True)
+                body = self._session.read(self._session.request("api", "GET", path), deadline, customer=True)
             except CustomerNotFound:
                 pass
             else:
@@ -146,25 +149,27 @@ class KangarooCrm:
 
     def _filtered(self, name: str, value: str, deadline: Deadline) -> list[dict[str, Any]]:
         """The first page of ``GET /customers`` with one filter (Kangaroo API blueprint: Filtering)."""
-        call = self._session.call("api", "GET", "/customers", params={name: f"eq|{value}"})
-        return self._session.page(call, deadline)
+        request = self._session.request("api", "GET", "/customers", params={name: f"eq|{value}"})
+        return self._session.page(request, deadline)
 
     def register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
         """See ``Crm.register``; ``sent`` names what the registration could carry (``POST /customers``)."""
         made = registration(command, fields, self._country)
         if made.problems:
             raise InvalidCommand("the customer cannot be registered", problems=made.problems)
-        answer, said = self._session.ask(self._session.call("api", "POST", "/customers", json=made.body), deadline)
+        answer, said = self._session.ask(self._session.request("api", "POST", "/customers", json=made.body), deadline)
         if said is not None:
             self._refuse_registration(answer, said, made, deadline)
-        found = customer_id(unwrapped(answer.json()))
+        found = customer_id(unwrapped(json_of(answer)))
         # The customer is there by now; an answer that does not tell the id is no reason to lose it.
         found = found or self.find(_contacts(made), deadline)
         if found is None:
             raise UpstreamUnavailable("the destination did not tell the new customer's id", reached=True)
         return Receipt(loyalty_id=found, created=True, sent=tuple(made.sent))
 
-    def _refuse_registration(self, answer: Answer, said: Complaint, made: Registration, deadline: Deadline) -> NoReturn:
+    def _refuse_registration(
+        self, answer: httpx.Response, said: Complaint, made: Registration, deadline: Deadline
+    ) -> NoReturn:
         about = said.about("email", "phone")
         taken = any(TAKEN.search(p.message) for p in about) or (not said.problems and said.says(TAKEN))
         if said.status in (400, 409, 422) and taken:
@@ -275,15 +280,15 @@ class KangarooCrm:
 
     def _send(self, loyalty_id: str, patch: Patch, deadline: Deadline) -> Listing:
         path = f"/customers/{path_segment(loyalty_id)}/{self._destination.options.get('crm_fields_path', 'crm-fields')}"
-        call = self._session.call("api", "PATCH", path, json=patch.body, idempotent=True)
-        answer, said = self._session.ask(call, deadline)
+        request = self._session.request("api", "PATCH", path, json=patch.body, idempotent=True)
+        answer, said = self._session.ask(request, deadline)
         if said is not None:
             refuse(answer, said, customer=True, names=our_name)
         return self._keep(Listing.parse(listed(answer)))
 
     def _listing(self, loyalty_id: str, deadline: Deadline) -> Listing:
-        call = self._session.call("api", "GET", f"/customers/{path_segment(loyalty_id)}/crm-fields")
-        return self._keep(Listing.parse(self._session.pages(call, deadline, customer=True)))
+        request = self._session.request("api", "GET", f"/customers/{path_segment(loyalty_id)}/crm-fields")
+        return self._keep(Listing.parse(self._session.pages(request, deadline, customer=True)))
 
     def _keep(self, listing: Listing) -> Listing:
         if listing.fields:
@@ -299,8 +304,8 @@ class KangarooCrm:
         return self._read_tags(deadline) if kept is None else kept
 
     def _read_tags(self, deadline: Deadline) -> tuple[Tag, ...]:
-        call = self._session.call("api", "GET", "/tags", params={"per_page": PAGE_SIZE})
-        tags = tuple(t for item in self._session.pages(call, deadline) if (t := Tag.parse(item)) is not None)
+        request = self._session.request("api", "GET", "/tags", params={"per_page": PAGE_SIZE})
+        tags = tuple(t for item in self._session.pages(request, deadline) if (t := Tag.parse(item)) is not None)
         self._cache.put(self._name, "tags", tags)
         return tags
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NoReturn
 
+import httpx
+
 from loyalty_relay.destinations.kangaroo.shapes import Complaint
-from loyalty_relay.http.client import Answer, NotJson, raise_for_transient
+from loyalty_relay.http.messages import NotJson, raise_for_transient, reached
 from loyalty_relay.model.errors import (
     CredentialsRefused,
     CustomerNotFound,
@@ -33,7 +34,7 @@ def credentials_refused(message: str, *, code: str | None = None, reason: str | 
 
 
 def refuse(
-    answer: Answer, said: Complaint, *, customer: bool = False, names: Callable[[str], str] | None = None
+    answer: httpx.Response, said: Complaint, *, customer: bool = False, names: Callable[[str], str] | None = None
 ) -> NoReturn:
     """Raise the error of a complaint. ``customer``: whether the path named a customer, so that 404 is about them.
     ``names``: our name of a vendor's field, where the caller knows it by another.
@@ -41,7 +42,7 @@ def refuse(
     RateLimited and UpstreamUnavailable for what passes by itself, CredentialsRefused for 401 and 403, CustomerNotFound,
     InvalidCommand where fields are named, VendorRejected for the rest.
     """
-    raise_for_transient(replace(answer, status=said.status), code=said.code)
+    raise_for_transient(answer, status=said.status, code=said.code)
     if said.status in (401, 403):
         raise credentials_refused(f"the destination answered {said.status}: {said.message}", code=said.code)
     if customer and said.status == 404 and said.shape != "unknown" and said.message and not said.says(_ROUTE):
@@ -53,8 +54,9 @@ def refuse(
     raise VendorRejected(f"{said.message}{hint}", code=said.code)
 
 
-def unreadable(answer: Answer, why: NotJson) -> UpstreamUnavailable:
+def unreadable(answer: httpx.Response, why: NotJson) -> UpstreamUnavailable:
     """A success whose body cannot be read: broken on its way, and the effect is there."""
     return UpstreamUnavailable(
-        f"the destination answered {answer.status} with a body that cannot be read ({why.why})", reached=answer.wrote
+        f"the destination answered {answer.status_code} with a body that cannot be read ({why.why})",
+        reached=reached(answer),
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+import httpx
+
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.base import Branch, StoreLink
 from loyalty_relay.destinations.kangaroo.errors import TAKEN, refuse
-from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, Session, unwrapped
+from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, KangarooSession, unwrapped
 from loyalty_relay.destinations.kangaroo.shapes import Complaint
 from loyalty_relay.destinations.kangaroo.stores import (
     existing,
@@ -19,7 +21,7 @@ from loyalty_relay.destinations.kangaroo.stores import (
     parse_link,
     pick_integration,
 )
-from loyalty_relay.http.client import Answer
+from loyalty_relay.http.messages import json_of
 from loyalty_relay.model.commands import LinkStore
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
@@ -36,14 +38,16 @@ NO_LIST = "the destination does not list its integrations; give the integration'
 class StoreLinks:
     """``crm.StoreLinkCrm`` for one destination."""
 
-    def __init__(self, destination: Destination, session: Session) -> None:
+    def __init__(self, destination: Destination, session: KangarooSession) -> None:
         self._options = destination.options
         self._session = session
 
     def branches(self, deadline: Deadline) -> list[Branch]:
         """All branches, all pages (``GET /api/v1/branches``)."""
-        call = self._session.call("integrations", "GET", "/api/v1/branches", params={"per_page": PAGE_SIZE}, plain=True)
-        return [branch for item in self._session.pages(call, deadline) if (branch := parse_branch(item)) is not None]
+        request = self._session.request(
+            "integrations", "GET", "/api/v1/branches", params={"per_page": PAGE_SIZE}, plain=True
+        )
+        return [branch for item in self._session.pages(request, deadline) if (branch := parse_branch(item)) is not None]
 
     def find_integration(self, name: str, deadline: Deadline) -> int | None:
         """The integration of this name, or the configured one.
@@ -56,21 +60,21 @@ class StoreLinks:
             return int(configured)
         if not self._options.get("can_list_integrations", True):
             raise AmbiguousOutcome(NO_LIST)
-        call = self._session.call("integrations", "GET", "/api/v1/integrations", plain=True)
-        answer, said = self._session.ask(call, deadline)
+        request = self._session.request("integrations", "GET", "/api/v1/integrations", plain=True)
+        answer, said = self._session.ask(request, deadline)
         if said is not None and said.status in (404, 405):
             raise AmbiguousOutcome(NO_LIST, code=said.code)
-        return pick_integration(self._session.pages(call, deadline, first=(answer, said)), name)
+        return pick_integration(self._session.pages(request, deadline, first=(answer, said)), name)
 
     def create_integration(self, name: str, deadline: Deadline) -> int:
         """``POST /api/v1/integrations``. Raises AmbiguousOutcome when it was created, but under which id is unknown."""
-        call = self._session.call(
+        request = self._session.request(
             "integrations", "POST", "/api/v1/integrations", json=integration_body(name), plain=True
         )
-        answer, said = self._session.ask(call, deadline)
+        answer, said = self._session.ask(request, deadline)
         if said is not None:
             refuse(answer, said)
-        number = parse_integration_id(unwrapped(answer.json()))
+        number = parse_integration_id(unwrapped(json_of(answer)))
         if number is None:
             number = self.find_integration(name, deadline)
         if number is None:
@@ -79,15 +83,15 @@ class StoreLinks:
 
     def links(self, integration_id: int, deadline: Deadline) -> list[StoreLink]:
         """All branch links of an integration. Raises InvalidCommand for an integration that does not exist."""
-        call = self._session.call(
+        request = self._session.request(
             "integrations", "GET", f"/api/v1/integrations/{integration_id}/branch-links", plain=True
         )
-        answer, said = self._session.ask(call, deadline)
+        answer, said = self._session.ask(request, deadline)
         if said is not None and said.status == 404 and said.shape != "unknown":
             problem = FieldProblem("integration_id", "the destination has no such integration")
             raise InvalidCommand("the destination has no such integration", code=said.code, problems=[problem])
         found = []
-        for item in self._session.pages(call, deadline, first=(answer, said)):
+        for item in self._session.pages(request, deadline, first=(answer, said)):
             link = parse_link({"integration_id": integration_id, **item})
             if link is not None:
                 found.append(link)
@@ -105,18 +109,18 @@ class StoreLinks:
             raise InvalidCommand("the shop cannot be linked", problems=problems)
         body = link_body(command, branch_id, integration_id)
         answer, said = self._session.ask(
-            self._session.call("integrations", "POST", "/api/v1/branch-links", json=body), deadline
+            self._session.request("integrations", "POST", "/api/v1/branch-links", json=body), deadline
         )
         if said is not None:
             self._refuse_link(answer, said, command, integration_id, deadline)
-        given = {"integration_id": integration_id, **unwrapped(answer.json())}
+        given = {"integration_id": integration_id, **unwrapped(json_of(answer))}
         link = parse_link(given, command, branch_id) or self._existing(command.shop_id, integration_id, deadline)
         if link is None:
             raise AmbiguousOutcome("the shop was linked, but the destination did not tell the link's id")
         return link
 
     def _refuse_link(
-        self, answer: Answer, said: Complaint, command: LinkStore, integration_id: int, deadline: Deadline
+        self, answer: httpx.Response, said: Complaint, command: LinkStore, integration_id: int, deadline: Deadline
     ) -> NoReturn:
         about = said.about("shop_id")
         taken = any(TAKEN.search(p.message) for p in about) or (not said.problems and said.says(TAKEN))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from loyalty_relay.destinations.base import Finding
 from loyalty_relay.destinations.kangaroo.customers import customer_id
 from loyalty_relay.destinations.kangaroo.linking import StoreLinks
-from loyalty_relay.destinations.kangaroo.session import Session
-from loyalty_relay.http.client import path_segment
+from loyalty_relay.destinations.kangaroo.session import KangarooSession
+from loyalty_relay.http.messages import path_segment
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CredentialsRefused, RelayError
 
@@ -17,7 +17,7 @@ BUSINESS = "business"
 VENDOR = "vendor"
 
 
-def probe(session: Session, stores: StoreLinks, deadline: Deadline) -> list[Finding]:
+def probe(session: KangarooSession, stores: StoreLinks, deadline: Deadline) -> list[Finding]:
     """One finding per prerequisite; a prerequisite that cannot be looked at fails with the error's own words."""
     found = [_credentials(session, deadline)]
     if found[0].ok:
@@ -34,10 +34,10 @@ def _looked(name: str, who: str, look: Callable[[], Finding]) -> Finding:
         return Finding(name=name, ok=False, message=str(error), who=who)
 
 
-def _credentials(session: Session, deadline: Deadline) -> Finding:
+def _credentials(session: KangarooSession, deadline: Deadline) -> Finding:
     def look() -> Finding:
         try:
-            session.read(session.call("api", "GET", "/me"), deadline)
+            session.read(session.request("api", "GET", "/me"), deadline)
         except CredentialsRefused as error:
             if session.grants.type != "client_credentials":
                 raise
@@ -52,15 +52,15 @@ def _credentials(session: Session, deadline: Deadline) -> Finding:
     return _looked("credentials", OPERATOR, look)
 
 
-def _crm_fields(session: Session, deadline: Deadline) -> Finding:
+def _crm_fields(session: KangarooSession, deadline: Deadline) -> Finding:
     def look() -> Finding:
-        ids = (customer_id(item) for item in session.page(session.call("api", "GET", "/customers"), deadline))
+        ids = (customer_id(item) for item in session.page(session.request("api", "GET", "/customers"), deadline))
         first = next((found for found in ids if found), None)
         if first is None:
             said = "cannot be seen before the business has its first customer"
             return Finding(name="crm_fields", ok=None, message=said, who=BUSINESS)
         fields = list(
-            session.pages(session.call("api", "GET", f"/customers/{path_segment(first)}/crm-fields"), deadline)
+            session.pages(session.request("api", "GET", f"/customers/{path_segment(first)}/crm-fields"), deadline)
         )
         if not fields:
             said = "no CRM field is visible: the vendor's CSR has to grant the CRM module, then enable the fields"
@@ -76,9 +76,9 @@ def _crm_fields(session: Session, deadline: Deadline) -> Finding:
         return Finding(name="crm_fields", ok=False, message=str(error), who=VENDOR)
 
 
-def _tags(session: Session, deadline: Deadline) -> Finding:
+def _tags(session: KangarooSession, deadline: Deadline) -> Finding:
     def look() -> Finding:
-        session.page(session.call("api", "GET", "/tags"), deadline)
+        session.page(session.request("api", "GET", "/tags"), deadline)
         return Finding(name="tags", ok=True, message="tags can be read", who=BUSINESS)
 
     return _looked("tags", VENDOR, look)

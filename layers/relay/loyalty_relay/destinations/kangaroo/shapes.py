@@ -20,7 +20,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from loyalty_relay.http.client import Answer, NotJson
+import httpx
+
+from loyalty_relay.http.messages import NotJson, json_of
 from loyalty_relay.model.errors import FieldProblem
 
 MAX_TEXT = 200
@@ -73,22 +75,22 @@ class Complaint:
         return tuple(problem for problem in self.problems if problem.field in names)
 
 
-def complaint(answer: Answer, sent: Iterable[str] = ()) -> Complaint | None:
+def complaint(answer: httpx.Response, sent: Iterable[str] = ()) -> Complaint | None:
     """The error that an answer carries, None when it carries none. ``sent``: values that must not come back in a text.
 
     A 2xx with an error inside is an error; any other status is one whatever its body holds.
     """
-    body = answer.json()
+    body = json_of(answer)
     hide = tuple(sent)
-    good = 200 <= answer.status < 300
+    good = 200 <= answer.status_code < 300
     if isinstance(body, Mapping):
-        found = _read(body, answer.status, hide, good)
+        found = _read(body, answer.status_code, hide, good)
         if found is not None:
             return found
     if good:
         return None
-    message = f"the destination answered {answer.status} in a form that is not known: {excerpt(answer, hide)}"
-    return Complaint("unknown", answer.status, message, str(answer.status))
+    message = f"the destination answered {answer.status_code} in a form that is not known: {excerpt(answer, hide)}"
+    return Complaint("unknown", answer.status_code, message, str(answer.status_code))
 
 
 def _read(body: Mapping[str, Any], status: int, hide: tuple[str, ...], good: bool) -> Complaint | None:
@@ -189,14 +191,14 @@ def redact(text: str, sent: Iterable[str] = ()) -> str:
     return _shortened(re.sub(r"\s+", " ", text).strip())
 
 
-def excerpt(answer: Answer, sent: Iterable[str] = ()) -> str:
+def excerpt(answer: httpx.Response, sent: Iterable[str] = ()) -> str:
     """Enough of a body to recognise it: the outline of JSON, the first words of anything else."""
-    body = answer.json()
+    body = json_of(answer)
     if not isinstance(body, NotJson):
         return _shortened(_outline(body, 3))
-    if not answer.body.lstrip().startswith(b"<"):
+    if not answer.content.lstrip().startswith(b"<"):
         return body.why  # A piece of anything but a web page may hold anything.
-    words = redact(_TAGS.sub(" ", answer.body[:4000].decode("utf-8", "replace")), sent)[:80]
+    words = redact(_TAGS.sub(" ", answer.content[:4000].decode("utf-8", "replace")), sent)[:80]
     return f"{body.why}: {words}" if words else body.why
 
 
