@@ -21,7 +21,7 @@ from loyalty_relay.model.commands import (
     RegisterCustomer,
     UpdateCustomer,
 )
-from tests.faults.test_state_machine import misfortunes
+from tests.faults.misfortunes import misfortunes
 from tests.faults.world import Misfortune, World
 from tests.support.crm import Member
 

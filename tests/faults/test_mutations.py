@@ -10,10 +10,10 @@ import pytest
 
 from loyalty_relay.model.commands import Credits, Enrollment, RegisterCustomer, UpdateCustomer, Version
 from loyalty_relay.triggers.webhook import Ingest
+from tests.faults.drain import Queue
 from tests.faults.storm.broken import PARTS, break_it
 from tests.faults.storm.events import Happening, customers, forgeries
 from tests.faults.storm.run import webhook_event
-from tests.faults.test_time import Queue
 from tests.faults.world import World, customer, without_source_id
 
 

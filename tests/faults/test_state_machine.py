@@ -26,12 +26,9 @@ from loyalty_relay.model.commands import (
     Version,
 )
 from loyalty_relay.model.errors import (
-    ConnectionFailed,
     CredentialsRefused,
-    RateLimited,
-    UpstreamTimeout,
-    UpstreamUnavailable,
 )
+from tests.faults.misfortunes import misfortunes
 from tests.faults.world import Misfortune, World, customer, email, without_source_id
 from tests.support.crm import Member
 
@@ -54,21 +51,6 @@ names = st.dictionaries(
     st.sampled_from(["first_name", "subscriptions.email.bulk"]), st.sampled_from(["x", "y"]), min_size=1
 )
 tags = st.dictionaries(st.just("tags.VIP"), st.booleans(), min_size=1)
-deaths = st.builds(Misfortune, dies_at=st.just(0) | st.integers(1, 9), after=st.booleans())
-failures = st.builds(
-    lambda make, after: Misfortune(after=after, error=make()),
-    st.sampled_from(
-        [
-            lambda: UpstreamTimeout(reached=True),
-            lambda: UpstreamUnavailable(reached=True),
-        ]
-    ),
-    st.booleans(),
-) | st.builds(
-    lambda make: Misfortune(error=make()),
-    st.sampled_from([ConnectionFailed, CredentialsRefused, lambda: RateLimited(retry_after=30.0)]),
-)
-misfortunes = st.just(Misfortune()) | deaths | deaths | failures
 who = st.sampled_from(CUSTOMERS)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable, Iterator
 
@@ -13,14 +12,13 @@ from loyalty_relay.model.commands import RegisterCustomer, UpdateCustomer, Versi
 from loyalty_relay.model.errors import (
     ConnectionFailed,
     CredentialsRefused,
-    RateLimited,
     RelayError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability import retry_policy
-from loyalty_relay.reliability.sliding_window import Ledger, Rate
+from tests.faults.drain import Queue
 from tests.faults.world import CONNECTION, World, customer
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -146,39 +144,6 @@ def test_what_came_back_after_the_horizon_is_found_stale_by_redrive(world: World
 
 
 # -- a backlog ------------------------------------------------------------------------------------------------------
-
-
-class Queue:
-    """A queue and the executions that empty it, as far as pacing sees them: batches of ten, each of which is busy until
-    its last request is answered, and messages that come back when policy says that their wait is over.
-    """
-
-    def __init__(self, *, per_minute: float, executions: int, seed: int) -> None:
-        self.rate = Rate.of(per_minute)
-        self.executions = executions
-        self.random = random.Random(seed).random
-        self.ledger = Ledger()
-        self.sent: list[float] = []
-        self.receives = 0
-
-    def drain(self, messages: int, began: float) -> None:
-        """Everything was sent while the destination was down; from ``began`` on it answers."""
-        waiting = [(began, number, 1) for number in range(messages)]
-        idle = [(began, number) for number in range(self.executions)]
-        while waiting:
-            free_at, execution = heapq.heappop(idle)
-            now = max(free_at, waiting[0][0])
-            batch: list[tuple[float, int, int]] = []
-            while waiting and waiting[0][0] <= now and len(batch) < 10:
-                batch.append(heapq.heappop(waiting))
-            self.receives += len(batch)
-            self.ledger, granted = self.ledger.grant(self.rate, len(batch), now)
-            self.sent += granted.slots
-            for (_, number, receives), wait in zip(batch[len(granted.slots) :], granted.waits, strict=True):
-                hidden = max(1, round(retry_policy.delay(RateLimited(retry_after=wait), receives, self.random())))
-                heapq.heappush(waiting, (now + hidden, number, receives + 1))
-            busy = max((slot - now for slot in granted.slots), default=0.0) + 0.2
-            heapq.heappush(idle, (now + busy, execution))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -5,8 +5,8 @@ import pytest
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import DeadlineTooShort, RateLimited, StoreUnavailable
 from loyalty_relay.reliability.rate_limiter import Pacing
-from tests.reliability.test_sliding_window import most_in_any_window
 from tests.support.tables import STATE, Clock, Counted
+from tests.support.windows import most_in_any_window
 
 DESTINATION = "capillary:eu.api.capillarytech.com:fake.till"
 

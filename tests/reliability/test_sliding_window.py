@@ -6,12 +6,7 @@ from hypothesis import strategies as st
 
 from loyalty_relay.reliability.sliding_window import BUCKET, HORIZON, LONGEST_WAIT, SLACK, Ledger, Rate
 from tests.support.tables import START
-
-
-def most_in_any_window(times: list[float], window: float = 60.0) -> int:
-    times = sorted(times)
-    return max(sum(1 for t in times[i:] if t - start <= window) for i, start in enumerate(times))
-
+from tests.support.windows import most_in_any_window
 
 limits = st.one_of(st.integers(1, 400).map(float), st.floats(0.2, 30.0))
 windows = st.builds(Rate, st.integers(1, 200), st.sampled_from([1.0, 10.0, 30.0, 3600.0]))

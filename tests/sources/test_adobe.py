@@ -30,7 +30,7 @@ from loyalty_relay.sources.base import (
 )
 from tests.sources.outcome_of import Told, outcome_of
 from tests.sources.samples import NOW, Sample, connection, live, load, source
-from tests.sources.test_verifiers import JSON
+from tests.support.json_values import JSON
 
 ADOBE = source_module("adobe")
 PATH = "/prod/keys/pub-key-00000000-0000-4000-8000-000000000001.pem"
