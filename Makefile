@@ -22,6 +22,7 @@ SAFETY := .local/safety/.ready
 
 PY    := .venv/bin/python
 RELAY := .venv/bin/relay
+TEMPLATE := .local/template/template.json
 SAM_CLI := .local/sam/bin/sam
 
 # What `make build` builds for: the template's parameters PythonRuntime and Architecture.
@@ -58,14 +59,19 @@ run: $(DEV) $(STACK) ## the local stack in the foreground, until Ctrl-C
 	@$(RELAY) dev
 
 .PHONY: check
-check: $(DEV) $(SAM) $(SAFETY) ## format, lint, types, the API's document, template
+check: $(DEV) $(SAM) $(SAFETY) $(TEMPLATE) ## format, lint, types, the generated files, template
 	@echo "== ruff format"; $(PY) -m ruff format --check .
 	@echo "== ruff check"; $(PY) -m ruff check .
 	@echo "== mypy"; $(PY) -m mypy
 	@echo "== openapi"; $(PY) -m devkit.openapi --check
-	@echo "== cfn-lint"; .local/sam/bin/cfn-lint template.yaml
+	@echo "== observability"; $(PY) -m infra.observability --check
+	@echo "== cfn-lint"; .local/sam/bin/cfn-lint template.yaml $(TEMPLATE) infra/observability.json
 	@echo "== checkov"; .local/safety/bin/checkov --config-file .checkov.yaml
-	@echo "== sam validate"; $(SAM_CLI) validate --lint --template-file template.yaml
+	@echo "== sam validate"; $(SAM_CLI) validate --lint --template-file $(TEMPLATE)
+
+# template.yaml with its loops written out: what is checked, built and deployed.
+$(TEMPLATE): template.yaml devkit/render.py devkit/localstack/loops.py $(DEV)
+	@$(PY) -m devkit.render
 
 .PHONY: format
 format: $(DEV) ## format the sources and mend what ruff can
@@ -73,9 +79,9 @@ format: $(DEV) ## format the sources and mend what ruff can
 	@$(PY) -m ruff format .
 
 .PHONY: build
-build: $(SAM) $(BUILD) ## deployable artifacts for the template's runtime and processor, in .aws-sam/build
+build: $(SAM) $(BUILD) $(TEMPLATE) ## deployable artifacts for the template's runtime and processor, in .aws-sam/build
 	@PATH="$(CURDIR)/.local/build/bin:$$PATH" PYTHON_RUNTIME=$(RUNTIME) ARCHITECTURE=$(ARCHITECTURE) \
-	    $(SAM_CLI) build --template-file template.yaml \
+	    $(SAM_CLI) build --template-file $(TEMPLATE) --base-dir . \
 	    --parameter-overrides PythonRuntime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 
 .PHONY: deploy
@@ -117,6 +123,10 @@ soak: $(DEV) $(STACK) ## storms of 5000 events with faults and kills (SEEDS="1 2
 .PHONY: openapi
 openapi: $(DEV) ## write docs/openapi.json
 	@$(PY) -m devkit.openapi
+
+.PHONY: observability
+observability: $(DEV) ## write infra/observability.json: alarms, dashboard, saved queries
+	@$(PY) -m infra.observability
 
 .PHONY: docs
 docs: openapi ## everything under docs/ that is generated

@@ -42,6 +42,8 @@ def declared(text: str, *, architecture: str = ARCHITECTURE) -> str:
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     template["Globals"]["Function"]["Environment"]["Variables"] = {**variables, **dict.fromkeys(DECLARED, "")}
     template["Parameters"]["Architecture"]["Default"] = architecture
+    # The nested stack has no function, and its path is not this copy's.
+    del template["Resources"]["Observability"]
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::LayerVersion":
             resource["Metadata"]["BuildArchitecture"] = architecture

@@ -2,9 +2,10 @@
 
 They take the template itself, with four gaps, seen on ministack 1.5.33 (docs/local-stack.md): they ignore the OpenAPI
 body in which SAM puts an HTTP API's routes, refuse some resource types, keep numeric parameters as text, and keep a
-version whose description changed. So the SAM transform runs here, by AWS's own translator; each body becomes explicit
-routes, integrations and authorizers; what is refused is left out, with what refers to it; and values are put where
-their parameters were, numbers everywhere and texts in the functions' environment.
+version whose description changed. So loops are written out and the SAM transform runs here, by AWS's own translator;
+each body becomes explicit routes, integrations and authorizers; what is refused is left out, with what refers to it,
+and so is the nested stack that watches the application; and values are put where their parameters were, numbers
+everywhere and texts in the functions' environment.
 """
 
 import re
@@ -19,12 +20,14 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import intrinsics_multi_constructor
 
-REFUSED_TYPES = frozenset(
+from devkit.localstack.loops import write_out
+
+LEFT_OUT_TYPES = frozenset(
     {
         "AWS::CodeDeploy::Application",
         "AWS::CodeDeploy::DeploymentGroup",
-        "AWS::CloudWatch::CompositeAlarm",
-        "AWS::Logs::QueryDefinition",
+        # Alarms, dashboard and queries: nothing on this machine looks at them.
+        "AWS::CloudFormation::Stack",
     }
 )
 _METHODS = frozenset({"get", "put", "post", "delete", "patch", "head", "options", "x-amazon-apigateway-any-method"})
@@ -58,9 +61,8 @@ _Loader.add_multi_constructor("!", intrinsics_multi_constructor)
 
 
 def read(text: str) -> Json:
-    """Parse a CloudFormation template, short forms (`!Ref`) included, into its long form."""
-    template: Json = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
-    return template
+    """Parse a CloudFormation template into its long form: short forms (`!Ref`) and loops written out."""
+    return write_out(yaml.load(text, _Loader))  # noqa: S506 - a safe loader
 
 
 def code_folders(template: Json) -> dict[str, str]:
@@ -96,7 +98,7 @@ def localize(text: str, *, code: Mapping[str, Code], parameters: Mapping[str, st
     for name, resource in list(resources.items()):
         if resource["Type"] == "AWS::ApiGatewayV2::Api" and "Body" in resource["Properties"]:
             resources |= explicit_api(name, resource)
-    dropped = {name: resource["Type"] for name, resource in resources.items() if _is_refused(resource)}
+    dropped = {name: resource["Type"] for name, resource in resources.items() if _is_left_out(resource)}
     for name in dropped:
         del resources[name]
     for resource in resources.values():
@@ -222,7 +224,7 @@ def _alphanumeric(text: str) -> str:
     return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", text))
 
 
-def _is_refused(resource: Json) -> bool:
+def _is_left_out(resource: Json) -> bool:
     # An alarm on a metric expression is created and then rolls the whole stack back.
     metric_math = resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
-    return metric_math or resource["Type"] in REFUSED_TYPES
+    return metric_math or resource["Type"] in LEFT_OUT_TYPES

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.cost import SCALES, Assumptions, Measured, Scale, bill, metrics, miss_ratio
 from benchmarks.prices import DYNAMODB_WRITE_UNIT, tiered
-from devkit.localstack.template import read
 from tests.support.stack import TEMPLATE
+from tests.support.templates import whole
 
 MEASURED = Measured(
     ingest_cpu_ms=2.5,
@@ -79,5 +79,5 @@ def test_a_bill_is_the_sum_of_its_items() -> None:
 
 
 def test_every_alarm_of_the_stack_is_paid_for() -> None:
-    resources = read(TEMPLATE.read_text())["Resources"].values()
+    resources = whole(TEMPLATE.read_text())["Resources"].values()
     assert Assumptions().alarms == sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in resources)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from devkit.localstack.template import Code, code_folders, localize, read
+from tests.support.templates import whole
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -25,12 +26,12 @@ def text() -> str:
 
 @pytest.fixture(scope="session")
 def _parsed(text: str) -> str:
-    return json.dumps(read(text))
+    return json.dumps(whole(text))
 
 
 @pytest.fixture
 def template(_parsed: str) -> dict[str, Any]:
-    """template.yaml, parsed, short forms of intrinsic functions written out; each test gets its own."""
+    """template.yaml and the stack nested in it as one, parsed, short forms written out; each test gets its own."""
     found: dict[str, Any] = json.loads(_parsed)
     return found
 

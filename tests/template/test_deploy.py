@@ -190,3 +190,13 @@ def test_production_is_protected_and_deployed_gradually(checkout: Path) -> None:
 
     assert parameters["DeletionProtection"] == "true"
     assert parameters["DeploymentStyle"].startswith("Canary")
+
+
+@pytest.mark.parametrize("environment", ["default", "dev", "prod"])
+def test_a_deployment_may_make_roles_and_a_nested_stack_of_a_transformed_template(
+    checkout: Path, environment: str
+) -> None:
+    import tomllib
+
+    settings = tomllib.loads((checkout / "samconfig.toml").read_text())[environment]["deploy"]["parameters"]
+    assert set(settings["capabilities"].split()) == {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"}

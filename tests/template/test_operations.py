@@ -176,8 +176,18 @@ def test_the_dashboard_refers_to_what_there_is(template: Json) -> None:
     (found,) = of_type(template, "AWS::CloudWatch::Dashboard").values()
     references = re.findall(r"\$\{([A-Za-z][A-Za-z0-9:]*)(?:\.[A-Za-z]+)?\}", found["DashboardBody"]["Fn::Sub"])
 
-    assert set(references) <= set(template["Resources"]) | {"AWS::StackName", "AWS::Region"}
-    assert {name for name in references if name.endswith("Alarm")} == set(alarms(template))
+    pseudo = {"AWS::StackName", "AWS::Region", "AWS::Partition", "AWS::AccountId"}
+    assert set(references) <= set(template["Resources"]) | pseudo
+
+
+def test_the_dashboard_shows_every_alarm(template: Json, dashboard: Json) -> None:
+    (widget,) = [w["properties"] for w in dashboard["widgets"] if w["type"] == "alarm"]
+    arn = "arn:${AWS::Partition}:cloudwatch:${AWS::Region}:${AWS::AccountId}:alarm:"
+
+    by_id = {f"${{{name}.Arn}}": name for name in alarms(template)}
+    # Those of the application's own stack, which the nested one refers to by name.
+    by_name = {arn + alarm["AlarmName"]["Fn::Sub"]: name for name, alarm in alarms(template).items()}
+    assert sorted((by_id | by_name)[shown] for shown in widget["alarms"]) == sorted(alarms(template))
 
 
 def test_the_dashboard_shows_outcomes_and_latency_of_each_destination(dashboard: Json) -> None:

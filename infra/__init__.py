@@ -1,0 +1,1 @@
+"""What watches the application: the stack that is nested in template.yaml, written by code."""
