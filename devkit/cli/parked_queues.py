@@ -180,7 +180,7 @@ def grouped(messages: Iterable[tuple[str, Message]]) -> list[Parked]:
         groups.setdefault(_base_key(parked), []).append(parked)
     merged = []
     for copies in groups.values():
-        last = max(copies, key=lambda p: (p.envelope.attempt if p.envelope else 0, p.parked_at or 0.0))
+        last = max(copies, key=lambda p: (p.envelope.redrives if p.envelope else 0, p.parked_at or 0.0))
         merged.append(replace(last, messages=tuple(m for copy in copies for m in copy.messages)))
     return sorted(merged, key=lambda parked: parked.parked_at or 0.0)
 
@@ -188,7 +188,7 @@ def grouped(messages: Iterable[tuple[str, Message]]) -> list[Parked]:
 def _base_key(parked: Parked) -> str:
     if parked.envelope is None:
         return f"{parked.operation} {parked.id}"
-    return replace(parked.envelope, attempt=0).key
+    return replace(parked.envelope, redrives=0).key
 
 
 def read(operation: str, message: Message) -> Parked:

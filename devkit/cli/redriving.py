@@ -21,7 +21,7 @@ def redrive_one(stack: Stack, queues: ParkedQueues, parked: Parked) -> str:
         queues.delete(parked)
         return outcome
     envelope = queues.redrive(parked, stack.queue(parked.operation))
-    return f"attempt {envelope.attempt}"
+    return f"attempt {envelope.redrives}"
 
 
 def _translate_again(stack: Stack, parked: Parked) -> str:

@@ -557,8 +557,8 @@ def test_a_final_journal_entry_of_an_earlier_execution_does_not_hold_up_the_comm
     journal = Journal(dynamodb, "journal", clock=clock)
     journal.write(entry(customer="h"))
     hold = guard.take({"email": "a"}, at(1))
-    guard.customers.commit(hold, loyalty_id="10", sent=["email"], entry=entry(attempts=2))
-    assert [e.attempts for e in journal.show("0190")] == [1]
+    guard.customers.commit(hold, loyalty_id="10", sent=["email"], entry=entry(receives=2))
+    assert [e.receives for e in journal.show("0190")] == [1]
     assert guard.take({"email": "a"}, at(1)).unchanged == ("email",)
 
 

@@ -111,7 +111,7 @@ def test_a_redrive_sends_a_new_attempt_and_leaves_nothing_parked(queues: Queues)
         queues.reader.redrive(parked[0], queues.register)
 
     sent = [Envelope.from_json(m["Body"]) for m in queues.waiting(queues.register)]
-    assert sent == [replace(ENVELOPE, attempt=2)]
+    assert sent == [replace(ENVELOPE, redrives=2)]
     assert sent[0].key not in (ENVELOPE.key, ENVELOPE.redriven().key)
     assert queues.waiting(queues.parked) == []
 

@@ -190,4 +190,4 @@ def secret_of(platform: str) -> str:
 def redriven(message: dict[str, Any]) -> Envelope:
     """A parked command as ``relay redrive`` sends it again."""
     envelope = Envelope.from_json(message["Body"])
-    return replace(envelope, attempt=envelope.attempt + 1)
+    return replace(envelope, redrives=envelope.redrives + 1)

@@ -61,7 +61,7 @@ def envelope(command: Command, **members: object) -> Envelope:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.kind)
 def test_every_command_survives_the_queue(command: Command) -> None:
-    sent = envelope(command, position=3, received_at=12.5, attempt=1)
+    sent = envelope(command, position=3, received_at=12.5, redrives=1)
     assert Envelope.from_json(sent.to_json()) == sent
 
 

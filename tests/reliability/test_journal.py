@@ -23,7 +23,7 @@ ENTRY = JournalEntry(
     loyalty_id="10",
     codes=("1001",),
     fields=("email", "tags.vip"),
-    attempts=3,
+    receives=3,
     occurred_at="2027-01-15T08:00:00.000000Z",
     received_at=START,
     finished_at=START + 1.25,
@@ -57,11 +57,11 @@ def test_entries_expire_after_ninety_days(dynamodb: Counted, journal: Journal) -
 
 
 def test_a_retrying_entry_is_updated_in_place_until_a_final_result_stands(journal: Journal) -> None:
-    for attempts in (1, 2):
-        assert journal.write(replace(ENTRY, result=Result.RETRYING, attempts=attempts))
-    assert [e.attempts for e in journal.show("0190-a")] == [2]
-    assert journal.write(replace(ENTRY, attempts=3))
-    assert [(e.result, e.attempts) for e in journal.show("0190-a")] == [(Result.APPLIED, 3)]
+    for receives in (1, 2):
+        assert journal.write(replace(ENTRY, result=Result.RETRYING, receives=receives))
+    assert [e.receives for e in journal.show("0190-a")] == [2]
+    assert journal.write(replace(ENTRY, receives=3))
+    assert [(e.result, e.receives) for e in journal.show("0190-a")] == [(Result.APPLIED, 3)]
 
 
 @pytest.mark.parametrize("late", [Result.RETRYING, Result.DUPLICATE, Result.UNCHANGED, Result.PARKED])
@@ -75,10 +75,10 @@ def test_a_redrive_writes_over_what_was_parked_and_an_old_copy_does_not_write_ov
     journal: Journal,
 ) -> None:
     journal.write(replace(ENTRY, result=Result.PARKED, reason="rejected"))
-    assert journal.write(replace(ENTRY, result=Result.RETRYING, attempt=1))
+    assert journal.write(replace(ENTRY, result=Result.RETRYING, redrives=1))
     assert not journal.write(replace(ENTRY, result=Result.PARKED))
-    assert journal.write(replace(ENTRY, attempt=1))
-    assert journal.show("0190-a") == [replace(ENTRY, attempt=1)]
+    assert journal.write(replace(ENTRY, redrives=1))
+    assert journal.show("0190-a") == [replace(ENTRY, redrives=1)]
 
 
 @pytest.mark.parametrize("became", [Result.APPLIED, Result.RETRYING, Result.PARKED, Result.IGNORED])

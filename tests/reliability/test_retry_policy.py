@@ -46,8 +46,8 @@ def test_what_cannot_succeed_is_not(error: Exception) -> None:
 
 
 @given(st.integers(1, 10_000), st.floats(0, 0.999))
-def test_waits_are_between_a_second_and_the_cap(attempt: int, jitter: float) -> None:
-    assert 1.0 <= retry_policy.delay(errors.UpstreamUnavailable(), attempt, jitter) <= retry_policy.MAX_BACKOFF
+def test_waits_are_between_a_second_and_the_cap(receives: int, jitter: float) -> None:
+    assert 1.0 <= retry_policy.delay(errors.UpstreamUnavailable(), receives, jitter) <= retry_policy.MAX_BACKOFF
 
 
 def test_the_back_off_doubles_until_the_cap() -> None:

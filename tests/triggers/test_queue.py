@@ -75,7 +75,7 @@ def test_only_the_record_that_failed_comes_back(functions: Functions) -> None:
     assert len(functions.consume("update")["batchItemFailures"]) == 1
     assert sorted(journal(functions, 1) + journal(functions, 2)) == [("applied", ""), ("retrying", "unavailable")]
     services = functions.services("update")
-    assert [services.journal.show(f"delivery-{n}")[0].attempts for n in (1, 2)] == [1, 1]
+    assert [services.journal.show(f"delivery-{n}")[0].receives for n in (1, 2)] == [1, 1]
 
 
 def test_a_permanent_error_is_parked_at_once_with_all_that_helps(functions: Functions) -> None:
@@ -115,7 +115,7 @@ def test_redriven_work_is_carried_out_and_not_taken_for_a_duplicate(functions: F
 def test_a_redrive_that_fails_again_is_parked_again_once(functions: Functions) -> None:
     for again in range(2):
         functions.crm.before = [VendorRejected("no", code="8014")]
-        send(functions, replace(envelope(), attempt=again))
+        send(functions, replace(envelope(), redrives=again))
         functions.consume("update")
     assert len(functions.stack.messages("parked:update")) == 2
 

@@ -289,8 +289,8 @@ class Envelope:
     position: int = 0
     received_at: float = 0.0
     """When ingest accepted the delivery, epoch seconds."""
-    attempt: int = 0
-    """0, or the number of the redrive. Part of the key, so redriven work is not mistaken for a duplicate."""
+    redrives: int = 0
+    """How often the command was redriven. Part of the key, so redriven work is no duplicate. JSON: ``attempt``."""
 
     @property
     def key(self) -> str:
@@ -301,12 +301,12 @@ class Envelope:
             self.event.id,
             self.event.entity_id,
             str(self.position),
-            str(self.attempt),
+            str(self.redrives),
         ]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
     def redriven(self) -> Envelope:
-        return replace(self, attempt=self.attempt + 1)
+        return replace(self, redrives=self.redrives + 1)
 
     def to_json(self) -> str:
         body = {
@@ -316,7 +316,7 @@ class Envelope:
             "event": plain(self.event),
             "position": self.position,
             "received_at": self.received_at,
-            "attempt": self.attempt,
+            "attempt": self.redrives,
             "kind": self.command.kind,
             "command": plain(self.command),
         }
@@ -335,7 +335,7 @@ class Envelope:
                 event=Event(**body["event"]),
                 position=body["position"],
                 received_at=body["received_at"],
-                attempt=body["attempt"],
+                redrives=body["attempt"],
                 command=command_from_dict(body["kind"], body["command"]),
             )
         except (KeyError, TypeError, AttributeError) as error:

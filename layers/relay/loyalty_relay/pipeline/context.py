@@ -50,7 +50,7 @@ class Recorder:
             received_at=envelope.received_at,
             occurred_at=envelope.event.time,
             finished_at=self.clock(),
-            attempt=envelope.attempt,
+            redrives=envelope.redrives,
             code=code,
             details={name: str(value) for name, value in outcome.ids.items()},
         )
@@ -93,7 +93,7 @@ class Context:
 
     def entry(self, outcome: Outcome, *, customer: str = "") -> JournalEntry:
         """Return the journal's entry of this execution."""
-        return replace(self.recorder.entry(self.envelope, outcome, customer=customer), attempts=self.receives)
+        return replace(self.recorder.entry(self.envelope, outcome, customer=customer), receives=self.receives)
 
     def record(self, outcome: Outcome) -> None:
         """Write the journal's entry of this execution."""

@@ -19,6 +19,8 @@ INGEST = "ingest"
 """The operation of entries about deliveries that led to no command."""
 BY_CONNECTION = "by_connection"
 BY_CUSTOMER = "by_customer"
+_IN_ITEM = {"redrives": "attempt", "receives": "attempts"}
+"""Members that have another name in the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +43,10 @@ class JournalEntry:
     """Codes of notices."""
     fields: tuple[str, ...] = ()
     """Names of the fields that were sent."""
-    attempt: int = 0
-    """The number of the redrive, as in the envelope."""
-    attempts: int = 1
-    """How often the command was received so far."""
+    redrives: int = 0
+    """Of the envelope."""
+    receives: int = 1
+    """How often the queue has delivered the command so far."""
     occurred_at: str = ""
     """The source's event time (``instant`` text)."""
     received_at: float = 0.0
@@ -68,12 +70,13 @@ class JournalEntry:
             # Empty texts are left out: an empty index key is refused, and absent says the same.
             if value in (None, "", (), {}):
                 continue
-            item[member.name] = value.value if isinstance(value, Result) else value
+            item[_IN_ITEM.get(member.name, member.name)] = value.value if isinstance(value, Result) else value
         return item
 
     @classmethod
     def from_item(cls, item: Item) -> JournalEntry:
-        given = {f.name: item[f.name] for f in fields(cls) if f.name in item}
+        names = {f.name: _IN_ITEM.get(f.name, f.name) for f in fields(cls)}
+        given = {member: item[name] for member, name in names.items() if name in item}
         given["result"] = Result(given["result"])
         for name in ("codes", "fields"):
             given[name] = tuple(given.get(name, ()))
@@ -165,7 +168,7 @@ def _unless_final(entry: JournalEntry) -> dict[str, Any]:
         ),
         "names": {"#attempt": "attempt", "#result": "result", "#operation": "operation"},
         "values": {
-            ":attempt": entry.attempt,
+            ":attempt": entry.redrives,
             ":retrying": Result.RETRYING.value,
             ":parked": Result.PARKED.value,
             ":ingest": INGEST,

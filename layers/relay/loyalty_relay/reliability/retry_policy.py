@@ -67,19 +67,19 @@ def counts(error: BaseException) -> bool:
     return not isinstance(error, WAITING)
 
 
-def delay(error: BaseException, attempt: int, jitter: float) -> float:
-    """Seconds until the next attempt. ``attempt`` counts from 1; ``jitter`` is a random number in [0, 1)."""
+def delay(error: BaseException, receives: int, jitter: float) -> float:
+    """Seconds until the next attempt. ``receives`` counts from 1; ``jitter`` is a random number in [0, 1)."""
     asked = getattr(error, "retry_after", None)
     if isinstance(error, CredentialsRefused):
         return MAX_BACKOFF / 2 * (1 + jitter)
-    ceiling = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(max(attempt, 1), 20))
+    ceiling = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(max(receives, 1), 20))
     if asked is None:
         return max(1.0, ceiling * jitter)
     # Everybody who was told the same moment would otherwise come back at it together.
     told = float(min(max(asked, 0.0), MAX_RETRY_AFTER) + jitter * min(ceiling, 5.0))
     # A turn is taken when it comes. In an outage the moment is the earliest: coming back at each, a message would use
     # up its receives before the horizon.
-    turn = isinstance(error, TURNS) and attempt < PATIENCE
+    turn = isinstance(error, TURNS) and receives < PATIENCE
     return told if turn else max(told, ceiling * jitter)
 
 

@@ -72,7 +72,7 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
         services.journal.write(services.pipeline.recorder.entry(envelope, outcome))
         return outcome
     onward = [
-        replace(envelope, command=found, position=envelope.position + extra, attempt=0)
+        replace(envelope, command=found, position=envelope.position + extra, redrives=0)
         for extra, found in enumerate(translated)
     ]
     send(onward, services.sqs, services.settings)

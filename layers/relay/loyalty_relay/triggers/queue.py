@@ -125,10 +125,10 @@ class _Batch:
         return True
 
     def _park(self, envelope: Envelope, error: RelayError, record: dict[str, Any]) -> None:
-        attempts = _receives(record)
+        receives = _receives(record)
         outcome, entry = self.services.pipeline.recorder.failed(envelope, error, Result.PARKED)
-        self.services.parking.park(envelope, error, attempts=attempts)
-        self.services.journal.write(replace(entry, attempts=attempts))
+        self.services.parking.park(envelope, error, attempts=receives)
+        self.services.journal.write(replace(entry, receives=receives))
         self._report(envelope, outcome, 0.0, code=error.code)
 
     def _report(self, envelope: Envelope, outcome: Outcome, took: float, **keys: Any) -> None:
