@@ -14,6 +14,7 @@ from typing import Any
 
 from devkit.cli.output import CommandError
 from loyalty_relay.connections.model import CONNECTION_ID, Connection
+from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.model.errors import ConnectionInvalid
 
 PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
@@ -149,7 +150,7 @@ class ConnectionStore:
     def parse(self, id: str, data: Any) -> Connection:
         """The connection, with everything checked that can be without asking anybody. Raises CommandError."""
         try:
-            connection = Connection.parse(id, data, sandbox_hosts=self._sandbox_hosts)
+            connection = parse_connection(id, data, sandbox_hosts=self._sandbox_hosts)
         except ConnectionInvalid as error:
             raise invalid(id, [problem.to_dict() for problem in error.problems]) from error
         from loyalty_relay.connections.check import check_connection

@@ -16,6 +16,7 @@ from devkit.cli.local import SAMPLES
 from devkit.cli.output import CommandError
 from devkit.cli.stack import find_stack
 from loyalty_relay.connections.model import Connection
+from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.model.commands import Command, CustomerRef, Event, plain
 from loyalty_relay.model.errors import ConnectionInvalid, DeliveryRefused
 from loyalty_relay.sources import source_module
@@ -55,7 +56,7 @@ def file_connection(path: Path) -> Connection:
     variables = {"RELAY_SANDBOX_URL": NOWHERE, "RELAY_API_URL": NOWHERE}
     file = read_file(path, id=None, variables=variables)
     try:
-        return Connection.parse(file.id, file.data, sandbox_hosts=frozenset({"127.0.0.1:9"}))
+        return parse_connection(file.id, file.data, sandbox_hosts=frozenset({"127.0.0.1:9"}))
     except ConnectionInvalid as error:
         raise CommandError(
             f"connection {file.id} is not valid",

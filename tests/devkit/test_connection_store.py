@@ -25,6 +25,7 @@ from devkit.cli.connection_store import (
 )
 from devkit.cli.output import CommandError
 from loyalty_relay.connections.model import Connection
+from loyalty_relay.connections.parse import parse_connection
 
 CONNECTION: dict[str, Any] = {
     "source": {
@@ -236,7 +237,7 @@ def test_rotation_keeps_the_secret_before_for_the_overlap_and_drops_those_that_e
         {"value": "fake-new-secret"},
         {"value": "fake-webhook-secret", "not_after": "2026-03-03T12:00:00+00:00"},
     ]
-    live = Connection.parse("shop-gb", after).source.secrets
+    live = parse_connection("shop-gb", after).source.secrets
     assert [s.live(NOW + 47 * 3600) for s in live] == [True, True]
     assert [s.live(NOW + 49 * 3600) for s in live] == [True, False]
 

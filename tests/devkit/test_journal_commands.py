@@ -11,7 +11,7 @@ from devkit.cli.events import selected, since_of
 from devkit.cli.following import entry_dict, follow, settled
 from devkit.cli.output import CommandError
 from devkit.cli.stack import Stack
-from loyalty_relay.connections.model import Connection
+from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.model.commands import CustomerRef, Identifier
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import JournalEntry
@@ -112,7 +112,7 @@ CONNECTION = {
 
 def test_a_customer_is_found_by_everything_the_relay_met_them_under(stack: InProcess) -> None:
     services = stack.services()
-    connection = Connection.parse("shop-gb", CONNECTION)
+    connection = parse_connection("shop-gb", CONNECTION)
     customer = CustomerRef(source_id="7", identifiers=(Identifier("email", "ana@example.com"),))
     hold = services.customers.take(
         "shop-gb",

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from loyalty_relay.connections.check import check_connection
-from loyalty_relay.connections.model import Connection
+from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.http.sockets import close_shared_pool
@@ -392,7 +392,7 @@ EVIL_HOSTS = (
 def refused_fields(data: dict[str, Any]) -> set[str]:
     """The fields for which a connection is not applied."""
     try:
-        connection = Connection.parse("shop", data)
+        connection = parse_connection("shop", data)
     except ConnectionInvalid as refused:
         return {problem.field for problem in refused.problems}
     return {problem.field for problem in check_connection(connection)}

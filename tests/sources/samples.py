@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from devkit.signing import signer
 from loyalty_relay.connections.model import Connection, Source
+from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.sources.base import Request
 
 EVENTS = Path(__file__).resolve().parents[2] / "events" / "sources"
@@ -116,7 +117,7 @@ def load(platform: str, name: str) -> Sample:
 
 def connection(platform: str, vendor: str = "capillary", **more: Any) -> Connection:
     """A connection of this platform with the test secret."""
-    return Connection.parse("shop", document(platform, vendor, **more))
+    return parse_connection("shop", document(platform, vendor, **more))
 
 
 def document(platform: str, vendor: str = "capillary", **more: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from loyalty_relay.destinations.registry import vendor as vendor_named
 from loyalty_relay.model.commands import (
     Command,
     Envelope,
@@ -20,7 +21,6 @@ from loyalty_relay.model.commands import (
 )
 from loyalty_relay.sources import catalogue, source_module
 from loyalty_relay.sources.base import CustomerChanged, ThinChange, Topic
-from loyalty_relay.translation.mapping import FIELDS, takes
 from loyalty_relay.translation.translate import Skip, translate
 from tests.sources.samples import connection, load
 
@@ -200,5 +200,5 @@ def test_a_mapping_may_name_only_what_the_vendors_client_supports(vendor: str, i
             return supports(field)
         return field.startswith("tags") or their_name(field) is not None
 
-    assert all(takes(vendor, field) for field in inside)
-    assert [field for field in inside | FIELDS[vendor] - {"country"} if not supported(field)] == []
+    assert all(vendor_named(vendor).takes(field) for field in inside)
+    assert [field for field in inside | vendor_named(vendor).fields - {"country"} if not supported(field)] == []

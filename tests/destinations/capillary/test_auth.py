@@ -8,8 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loyalty_relay.destinations.capillary import TokenCache
-from loyalty_relay.destinations.capillary.auth import password_digest
+from loyalty_relay.destinations.capillary.auth import TokenCache, password_digest
 from loyalty_relay.model.errors import CredentialsRefused, RelayError, UpstreamUnavailable
 from tests.destinations.capillary.upstream import ANA, OAUTH, Clock, Told, answer, deadline, register
 

@@ -14,7 +14,7 @@ from devkit.sandbox.app import create_app
 from devkit.sandbox.capillary import CapillaryVendor
 from devkit.sandbox.core import Sandbox
 from loyalty_relay.connections.model import Destination
-from loyalty_relay.destinations.capillary import CapillaryCrm
+from loyalty_relay.destinations.capillary.client import CapillaryCrm
 from loyalty_relay.destinations.capillary.errors import Said
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import build_request

@@ -14,8 +14,10 @@ import httpx
 from devkit.sandbox.app import create_app
 from devkit.sandbox.core import Sandbox
 from devkit.sandbox.destinations import KANGAROO_PASSWORD
-from loyalty_relay.connections.model import Connection, Destination
-from loyalty_relay.destinations.kangaroo import DefinitionCache, KangarooCrm
+from loyalty_relay.connections.model import Destination
+from loyalty_relay.connections.parse import parse_connection
+from loyalty_relay.destinations.definitions import DefinitionCache
+from loyalty_relay.destinations.kangaroo.client import KangarooCrm
 from loyalty_relay.destinations.tokens import Obtain, TokenSet
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import build_request
@@ -55,7 +57,7 @@ def destination(
     if sandbox:
         data["destination"]["host"] = f"http://{SANDBOX}/kangaroo"
         data["destination"]["integrations_host"] = f"http://{SANDBOX}/kangaroo-integrations"
-    return Connection.parse("shop", data, sandbox_hosts=frozenset({SANDBOX})).destination
+    return parse_connection("shop", data, sandbox_hosts=frozenset({SANDBOX})).destination
 
 
 @dataclass

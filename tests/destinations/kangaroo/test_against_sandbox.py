@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from devkit.sandbox.faults import parse_fault
-from loyalty_relay.destinations.kangaroo import KangarooCrm
 from loyalty_relay.destinations.kangaroo.auth import REFRESH_TOKEN_LOST
+from loyalty_relay.destinations.kangaroo.client import KangarooCrm
 from loyalty_relay.destinations.tokens import TokenSet, TokenStore
 from loyalty_relay.model.commands import CustomerRef, Identifier, LinkStore, PatchCrmFields, RegisterCustomer
 from loyalty_relay.model.deadline import Deadline

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loyalty_relay.destinations.kangaroo import DefinitionCache
+from loyalty_relay.destinations.definitions import DefinitionCache
 from loyalty_relay.destinations.tokens import TokenSet
 from loyalty_relay.model.commands import CustomerRef, Identifier, PatchCrmFields
 from loyalty_relay.model.errors import CredentialsRefused, RateLimited, UpstreamUnavailable, VendorRejected

@@ -6,7 +6,7 @@ import httpx
 import phonenumbers
 
 import loyalty_relay.customers.ledger
-import loyalty_relay.destinations.capillary
+import loyalty_relay.destinations.capillary.client
 import loyalty_relay.destinations.kangaroo.client
 import loyalty_relay.reliability.circuit_breaker
 import loyalty_relay.reliability.idempotency

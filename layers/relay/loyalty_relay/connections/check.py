@@ -11,7 +11,7 @@ from loyalty_relay.translation.mapping import check_mapping
 def check_connection(connection: Connection, sandbox_hosts: frozenset[str] = frozenset()) -> list[FieldProblem]:
     """What is wrong with a connection that only its platform's module and its mapping's expressions can tell.
 
-    Called when a connection is applied; ingest does not repeat it. ``sandbox_hosts``: as for ``Connection.parse``.
+    Called when a connection is applied; ingest does not repeat it. ``sandbox_hosts``: as for ``parse_connection``.
     """
     source = connection.source
     module = source_module(source.platform)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from loyalty_relay.connections.model import CONNECTION_ID, Connection, WebhookSecret
+from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.model.errors import ConnectionInvalid, FieldProblem, RelayError, StoreUnavailable, UnknownConnection
 from loyalty_relay.storage import aws
 
@@ -253,7 +254,7 @@ class ConnectionDirectory:
         except ValueError:
             # Not chained: the decoder's exception carries the secret's whole text.
             raise ConnectionInvalid(id, [FieldProblem("(document)", "is not JSON")]) from None
-        return Connection.parse(id, data, sandbox_hosts=self._sandbox_hosts)
+        return parse_connection(id, data, sandbox_hosts=self._sandbox_hosts)
 
     def _read_previous(self, id: str, held: _Held, ends: datetime) -> tuple[WebhookSecret, ...]:
         try:

@@ -1,15 +1,77 @@
-"""What operations need from a loyalty CRM. The vendors' clients implement it; nothing here knows a vendor."""
+"""What a vendor is, and what operations need of its client. Nothing here depends on a vendor."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from loyalty_relay.model.commands import CustomerCommand, CustomerRef, LinkStore
+from loyalty_relay.connections.model import Connection, Destination
+from loyalty_relay.model.commands import Command, CustomerCommand, CustomerRef, LinkStore
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import FieldProblem
+from loyalty_relay.model.json_validation import Reader
 from loyalty_relay.model.outcomes import Notice
+
+if TYPE_CHECKING:
+    from loyalty_relay.destinations.definitions import DefinitionCache
+    from loyalty_relay.destinations.tokens import TokenStore
+    from loyalty_relay.http.client import Client
+
+ChangeKind = Literal["customer_created", "customer_changed", "store_changed"]
+
+SUBSCRIPTION = r"subscriptions\.(?:sms|email|whatsapp)\.(?:bulk|trans)"
+"""Pattern of every consent that commands can carry (``model.commands``)."""
+
+
+class ClientParts(Protocol):
+    """What a vendor's client may share with others of the process; each part is built on first use."""
+
+    clock: Callable[[], float]
+    """Epoch seconds."""
+
+    @property
+    def tokens(self) -> TokenStore: ...
+
+    @property
+    def definitions(self) -> DefinitionCache: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """A vendor of loyalty CRMs: everything that others need of it before, or without, its client."""
+
+    name: str
+    parse: Callable[[Reader, frozenset[str]], Destination]
+    """Read the ``destination`` object of a connection's secret; ``base_url`` of the reader takes the second argument,
+    the sandbox hosts.
+    """
+    crm: Callable[[Connection, Client, ClientParts], Crm]
+    """Build the vendor's client over an HTTP client; its modules are imported here and not before."""
+    operations: frozenset[str]
+    """The operations this vendor has; every other is a 422 ``unsupported_by_destination``."""
+    commands: Mapping[ChangeKind, type[Command]]
+    """What a source's change becomes; a change that is not listed is skipped."""
+    fields: frozenset[str]
+    """Plain fields that a mapping may name."""
+    field_patterns: tuple[tuple[str, str], ...]
+    """Fields with a name inside: expression, and how it is written for the operator."""
+
+    def takes(self, field: str) -> bool:
+        """Return whether a mapping may name this field."""
+        return field in self.fields or any(re.fullmatch(pattern, field) for pattern, _ in self.field_patterns)
+
+
+def limits(read: Reader, published: Mapping[str, float], names: tuple[str, ...]) -> dict[str, float]:
+    """Return requests per minute by API name: the vendor's published limits, overridden by the secret's own."""
+    given = read.object("requests_per_minute")
+    found = dict(published)
+    for name in names:
+        if given.has(name):
+            found[name] = given.number(name, 0, minimum=0.1, maximum=1_000_000)
+    given.done()
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

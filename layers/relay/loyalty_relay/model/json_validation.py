@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from loyalty_relay.model.errors import FieldProblem
 
@@ -132,6 +133,39 @@ class Reader:
         except ValueError as error:
             self.problem(name, str(error))
             return None
+
+    def url(self, name: str) -> str | None:
+        """Return an optional absolute http(s) URL."""
+        value = self.optional_text(name)
+        if value is not None and (urlsplit(value).scheme not in ("https", "http") or not urlsplit(value).netloc):
+            self.problem(name, "must be an absolute http(s) URL")
+        return value
+
+    def base_url(
+        self, name: str, default: str | None, domains: tuple[str, ...], sandbox_hosts: frozenset[str]
+    ) -> str | None:
+        """Return a base URL that may be called: https on one of ``domains``, or a sandbox host that the stack allows.
+
+        Without ``domains`` every domain is accepted here.
+        """
+        value = self.optional_text(name, default)
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            host, netloc = parts.hostname or "", parts.netloc
+            odd = bool(parts.query or parts.fragment or parts.username or parts.password or "\\" in value)
+        except ValueError:
+            self.problem(name, "is not a URL")
+            return default
+        if netloc in sandbox_hosts and parts.scheme in ("http", "https") and not odd:
+            return value.rstrip("/")
+        known = not domains or any(host == d or host.endswith("." + d) for d in domains)
+        if parts.scheme != "https" or odd or parts.path.strip("/") or not known or parts.port not in (None, 443):
+            where = f" on one of {', '.join(domains)}" if domains else ""
+            self.problem(name, f"must be https{where}, or a host of the stack's SandboxHosts")
+            return default
+        return value.rstrip("/")
 
     def done(self) -> None:
         """Names every member that nobody asked for."""

@@ -23,7 +23,7 @@ from loyalty_relay.telemetry import logs
 if TYPE_CHECKING:
     from loyalty_relay.customers.ledger import Customers
     from loyalty_relay.destinations.base import Crm
-    from loyalty_relay.destinations.kangaroo.cache import DefinitionCache
+    from loyalty_relay.destinations.definitions import DefinitionCache
     from loyalty_relay.destinations.tokens import TokenStore
     from loyalty_relay.http.client import Client
     from loyalty_relay.pipeline.execute import Pipeline
@@ -189,7 +189,7 @@ class Services:
 
     @cached_property
     def definitions(self) -> DefinitionCache:
-        from loyalty_relay.destinations.kangaroo.cache import DefinitionCache
+        from loyalty_relay.destinations.definitions import DefinitionCache
 
         return DefinitionCache(self.clock)
 
@@ -203,24 +203,11 @@ class Services:
                 self._crms[connection.id] = kept
         return cast("Crm", kept[1])
 
-    def _new_crm(self, connection: Connection) -> Any:
-        client = self.destination_client(connection.destination)
-        if connection.destination.vendor == "capillary":
-            from loyalty_relay.destinations.capillary import CapillaryCrm
+    def _new_crm(self, connection: Connection) -> Crm:
+        from loyalty_relay.destinations.registry import vendor
 
-            return CapillaryCrm(
-                connection.destination, client, default_country=connection.default_country, clock=self.clock
-            )
-        from loyalty_relay.destinations.kangaroo.client import KangarooCrm
-
-        return KangarooCrm(
-            connection.destination,
-            client,
-            self.tokens,
-            default_country=connection.default_country,
-            cache=self.definitions,
-            clock=self.clock,
-        )
+        destination = connection.destination
+        return vendor(destination.vendor).crm(connection, self.destination_client(destination), self)
 
     def destination_client(self, destination: Destination) -> Client:
         from loyalty_relay.http.client import Client

@@ -16,79 +16,19 @@ tags that are set) and ``identifiers.TYPE`` (a further identifier of the custome
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from loyalty_relay.connections.model import Connection
+from loyalty_relay.destinations.base import Vendor
+from loyalty_relay.destinations.registry import vendor as vendor_named
 from loyalty_relay.model.errors import FieldProblem, Untranslatable
 from loyalty_relay.translation.coercion import NotCoercible, coerce
 
 if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
-
-FIELDS: dict[str, frozenset[str]] = {
-    "capillary": frozenset(
-        {
-            "first_name",
-            "last_name",
-            "email",
-            "phone",
-            "country",
-            "loyalty_type",
-            "status_label",
-            "associated_with",
-            "registered_on",
-            "registered_till",
-            "fraud_status",
-        }
-    ),
-    "kangaroo": frozenset(
-        {
-            "first_name",
-            "last_name",
-            "email",
-            "phone",
-            "country",
-            "birthday",
-            "gender",
-            "postal_code",
-            "notes",
-            "tags",
-        }
-    ),
-}
-"""Plain fields by vendor. Capillary keeps birthdays, genders and addresses in extended fields, which each organisation
-enables or not: map to ``extended_fields.NAME``. Kangaroo's CRM fields have neither language nor address.
-"""
-
-SUBSCRIPTION = r"subscriptions\.(?:sms|email|whatsapp)\.(?:bulk|trans)"
-PATTERNS: dict[str, tuple[tuple[str, str], ...]] = {
-    "capillary": (
-        (r"custom_fields\..+", "custom_fields.NAME"),
-        (r"extended_fields\..+", "extended_fields.NAME"),
-        (SUBSCRIPTION, "subscriptions.CHANNEL.PRIORITY"),
-        (r"channels\.[a-z_]+", "channels.TYPE"),
-        (
-            r"identifiers\.(?:email|mobile|external_id|card_number|card_external_id|cuid|union_id|line|wechat|facebook)",
-            "identifiers.TYPE",
-        ),
-    ),
-    "kangaroo": (
-        (r"custom_fields\.custom_field_[1-9]\d{0,2}", "custom_fields.custom_field_NUMBER"),
-        (r"tags\..+", "tags.NAME"),
-        (r"subscriptions\.email\.bulk", "subscriptions.email.bulk"),
-        (r"identifiers\.(?:email|mobile)", "identifiers.email, identifiers.mobile"),
-    ),
-}
-"""Fields with a name inside, by vendor: expression and how it is written."""
-
-
-def takes(vendor: str, field: str) -> bool:
-    """Whether a mapping may name this field for this vendor."""
-    return field in FIELDS[vendor] or any(re.fullmatch(pattern, field) for pattern, _ in PATTERNS[vendor])
 
 
 @lru_cache(maxsize=512)
@@ -143,20 +83,20 @@ def _listed(value: Any) -> Iterable[str]:
 
 def check_mapping(connection: Connection) -> list[FieldProblem]:
     """Every expression that does not compile, and every field the destination does not have, by name and reason."""
-    vendor = connection.destination.vendor
+    vendor = vendor_named(connection.destination.vendor)
     problems = []
     for pattern, rules in connection.mapping.items():
         for field, expression in rules.items():
             where = f"mapping.{pattern}.{field}"
-            if not takes(vendor, field):
-                problems.append(FieldProblem(where, f"is not a field of {vendor}; there are {_known(vendor)}"))
+            if not vendor.takes(field):
+                problems.append(FieldProblem(where, f"is not a field of {vendor.name}; there are {_known(vendor)}"))
             if reason := _reason(expression):
                 problems.append(FieldProblem(where, f"{expression!r} is not a JMESPath expression: {reason}"))
     return problems
 
 
-def _known(vendor: str) -> str:
-    return ", ".join([*sorted(FIELDS[vendor]), *(written for _, written in PATTERNS[vendor])])
+def _known(vendor: Vendor) -> str:
+    return ", ".join([*sorted(vendor.fields), *(written for _, written in vendor.field_patterns)])
 
 
 def _reason(expression: str) -> str | None:

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from loyalty_relay.connections.model import Connection
+from loyalty_relay.destinations.base import Vendor
+from loyalty_relay.destinations.registry import vendor as vendor_named
 from loyalty_relay.model.commands import (
     Command,
     CustomerRef,
@@ -66,23 +68,31 @@ def translate(change: Change, connection: Connection) -> list[Command] | Skip:
         case StoreErased():
             return [EraseStore(shop_id=change.shop_id, version=change.version, store=_store(change.shop_id))]
         case StoreChanged():
-            if connection.destination.vendor != "kangaroo":
-                return Skip(f"no_stores_at_{connection.destination.vendor}")
-            return [
-                LinkStore(
-                    shop_id=change.shop_id,
-                    account_id=change.account_id,
-                    store_name=change.name,
-                    store_domain=change.domain,
-                    version=change.version,
-                )
-            ]
+            return _store_changed(change, connection)
         case _:
             return [Hydrate(resource=change.resource, store=change.store, data=change.data)]
 
 
+def _store_changed(change: StoreChanged, connection: Connection) -> list[Command] | Skip:
+    vendor = vendor_named(connection.destination.vendor)
+    if vendor.commands.get("store_changed") is not LinkStore:
+        return Skip(f"no_stores_at_{vendor.name}")
+    return [
+        LinkStore(
+            shop_id=change.shop_id,
+            account_id=change.account_id,
+            store_name=change.name,
+            store_domain=change.domain,
+            version=change.version,
+        )
+    ]
+
+
 def _changed(change: CustomerChanged, connection: Connection) -> list[Command] | Skip:
-    vendor = connection.destination.vendor
+    vendor = vendor_named(connection.destination.vendor)
+    kind = vendor.commands.get("customer_created" if change.created else "customer_changed")
+    if kind is None:
+        return Skip(f"no_customers_at_{vendor.name}")
     fields = _defaults(change.fields, vendor)
     if connection.mapping:
         from loyalty_relay.translation.mapping import mapped
@@ -91,29 +101,18 @@ def _changed(change: CustomerChanged, connection: Connection) -> list[Command] |
         fields = {name: value for name, value in fields.items() if not _overridden(name, names)} | values
     identifiers = {name: fields.pop(name) for name in list(fields) if name.startswith("identifiers.")}
     if not fields.keys() - {"country"} and not change.created:
-        return Skip(_why_nothing(change, vendor))
-    customer = _customer_ref(change, fields, identifiers, connection)
-    versions = {name: version for name, version in change.versions.items() if name in fields}
-    told: dict[str, Any] = {"version": change.version, "versions": versions, "store": _store(change.store)}
-    if vendor == "kangaroo":
-        return [
-            PatchCrmFields(
-                customer=customer,
-                fields=fields,
-                **told,
-                if_missing=_if_missing(change, connection),
-            )
-        ]
-    if change.created:
-        return [RegisterCustomer(customer=customer, fields=fields, **told)]
-    return [
-        UpdateCustomer(
-            customer=customer,
-            fields=fields,
-            **told,
-            if_missing=_if_missing(change, connection),
-        )
-    ]
+        return Skip(_why_nothing(change, vendor.name))
+    members: dict[str, Any] = {
+        "customer": _customer_ref(change, fields, identifiers, connection),
+        "fields": fields,
+        "version": change.version,
+        "versions": {name: version for name, version in change.versions.items() if name in fields},
+        "store": _store(change.store),
+    }
+    if kind is RegisterCustomer:
+        return [RegisterCustomer(**members)]
+    members["if_missing"] = "register" if change.created or connection.register_missing else "error"
+    return [PatchCrmFields(**members) if kind is PatchCrmFields else UpdateCustomer(**members)]
 
 
 def _store(name: str | None) -> str | None:
@@ -121,17 +120,11 @@ def _store(name: str | None) -> str | None:
     return name.casefold() if name else None
 
 
-def _if_missing(change: CustomerChanged, connection: Connection) -> Literal["register", "error"]:
-    return "register" if change.created or connection.register_missing else "error"
-
-
-def _defaults(told: Mapping[str, Any], vendor: str) -> dict[str, Any]:
+def _defaults(told: Mapping[str, Any], vendor: Vendor) -> dict[str, Any]:
     """What the source tells, in the form the fields want. A default that cannot take that form is left out."""
     fields: dict[str, Any] = {}
     for name, value in told.items():
-        if vendor == "capillary" and name.startswith("tags."):
-            continue
-        if vendor == "kangaroo" and name.startswith("subscriptions.") and name != "subscriptions.email.bulk":
+        if name.startswith(("tags.", "subscriptions.")) and not vendor.takes(name):
             continue
         try:
             fields[name] = coerce(name, value)

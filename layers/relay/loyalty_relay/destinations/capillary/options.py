@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from loyalty_relay.connections.model import CAPILLARY_ACCOUNT_SOURCES, CAPILLARY_SOURCES, Destination
+from loyalty_relay.connections.model import Destination
+from loyalty_relay.destinations.capillary.config import ACCOUNT_SOURCES, SOURCES
 from loyalty_relay.model.errors import FieldProblem
 
 NAMES = ("source", "account_id", "use_async", "raw_side_effects", "single_enroll", "user_context")
@@ -70,12 +71,12 @@ def check_options(destination: Destination, given: Mapping[str, Any]) -> list[Fi
         if not isinstance(given.get(name), bool | None)
     ]
     source = given.get("source")
-    if source is not None and source not in CAPILLARY_SOURCES:
-        problems.append(FieldProblem("options.source", f"must be one of {', '.join(CAPILLARY_SOURCES)}"))
+    if source is not None and source not in SOURCES:
+        problems.append(FieldProblem("options.source", f"must be one of {', '.join(SOURCES)}"))
     account = given.get("account_id")
     if not isinstance(account, str | None):
         problems.append(FieldProblem("options.account_id", "must be a text"))
-    elif source in CAPILLARY_ACCOUNT_SOURCES and not (account or Options.of(destination, given).account_id):
+    elif source in ACCOUNT_SOURCES and not (account or Options.of(destination, given).account_id):
         problems.append(FieldProblem("options.account_id", f"is required: {source} has several accounts"))
     context = given.get("user_context")
     if context is not None:

@@ -10,7 +10,7 @@ import httpx
 
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.base import Branch, Finding, Receipt, StoreLink
-from loyalty_relay.destinations.kangaroo.cache import DefinitionCache
+from loyalty_relay.destinations.definitions import DefinitionCache
 from loyalty_relay.destinations.kangaroo.crm_fields import CrmField, Listing, Tag, our_name, their_name
 from loyalty_relay.destinations.kangaroo.customers import (
     REGISTER_FIELDS,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.connections.model import CAPILLARY_LIMITS, CAPILLARY_SOURCES, Connection
+from loyalty_relay.connections.parse import parse_connection
+from loyalty_relay.destinations.capillary.config import LIMITS, SOURCES
 from loyalty_relay.model.errors import ConnectionInvalid
 
 CAPILLARY: dict[str, Any] = {
@@ -53,20 +54,20 @@ def changed(base: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 def problems(data: Any, **options: Any) -> dict[str, str]:
     with pytest.raises(ConnectionInvalid) as caught:
-        Connection.parse("shop-1", data, **options)
+        parse_connection("shop-1", data, **options)
     return {p.field: p.message for p in caught.value.problems}
 
 
 def test_a_full_connection_is_read() -> None:
-    connection = Connection.parse("shop-1", CAPILLARY)
+    connection = parse_connection("shop-1", CAPILLARY)
     assert connection.source.stores == ("acme.myshopify.com",)
     assert connection.destination.host == "https://eu.api.capillarytech.com"
-    assert connection.destination.requests_per_minute == CAPILLARY_LIMITS["eu"]
+    assert connection.destination.requests_per_minute == LIMITS["eu"]
     assert connection.api_keys[0].id == "pos"
 
 
 def test_kangaroo_has_two_hosts_and_its_published_limit() -> None:
-    destination = Connection.parse("shop-1", KANGAROO).destination
+    destination = parse_connection("shop-1", KANGAROO).destination
     assert destination.integrations_host == "https://integrations.kangarooapis.com"
     assert destination.requests_per_minute == {"api": 240.0, "integrations": 240.0}
 
@@ -114,7 +115,7 @@ def test_what_is_no_connection_at_all_is_still_an_answer(data: Any) -> None:
 @pytest.mark.parametrize("id", ["", "-a", "a-", "A", "a_b", "a/b", "../x", "a" * 64, "é"])
 def test_an_id_that_could_not_stand_in_a_url_or_secret_name_is_refused(id: str) -> None:
     with pytest.raises(ConnectionInvalid, match="id"):
-        Connection.parse(id, CAPILLARY)
+        parse_connection(id, CAPILLARY)
 
 
 @pytest.mark.parametrize(
@@ -141,15 +142,15 @@ def test_a_host_that_is_not_the_vendors_is_refused(host: str) -> None:
 
 def test_a_sandbox_host_is_allowed_only_when_the_stack_says_so() -> None:
     data = changed(CAPILLARY, "destination.host", "http://127.0.0.1:9000/capillary")
-    connection = Connection.parse("shop-1", data, sandbox_hosts=frozenset({"127.0.0.1:9000"}))
+    connection = parse_connection("shop-1", data, sandbox_hosts=frozenset({"127.0.0.1:9000"}))
     assert connection.destination.host == "http://127.0.0.1:9000/capillary"
     assert "destination.host" in problems(data, sandbox_hosts=frozenset({"127.0.0.1:9001"}))
 
 
-@pytest.mark.parametrize("source", CAPILLARY_SOURCES)
+@pytest.mark.parametrize("source", SOURCES)
 def test_every_source_of_the_vendors_pages_is_known(source: str) -> None:
     data = changed(changed(CAPILLARY, "destination.source", source), "destination.account_id", "acc-1")
-    assert Connection.parse("shop-1", data).destination.source == source
+    assert parse_connection("shop-1", data).destination.source == source
 
 
 def test_a_secret_outside_its_dates_is_not_live() -> None:
@@ -158,14 +159,14 @@ def test_a_secret_outside_its_dates_is_not_live() -> None:
         "source.secrets",
         [{"value": "x", "not_before": "2026-01-01T00:00:00Z", "not_after": "2026-02-01T00:00:00Z"}],
     )
-    secret = Connection.parse("shop-1", data).source.secrets[0]
+    secret = parse_connection("shop-1", data).source.secrets[0]
     assert [secret.live(t) for t in (1767225599, 1767225600, 1769904000, 1769904001)] == [False, True, True, False]
 
 
 def test_connections_to_one_account_share_a_key_and_others_do_not() -> None:
-    first = Connection.parse("a", CAPILLARY).destination
-    second = Connection.parse("b", CAPILLARY).destination
-    other = Connection.parse("c", changed(CAPILLARY, "destination.credentials.username", "other.till")).destination
+    first = parse_connection("a", CAPILLARY).destination
+    second = parse_connection("b", CAPILLARY).destination
+    other = parse_connection("c", changed(CAPILLARY, "destination.credentials.username", "other.till")).destination
     assert first.key == second.key != other.key
 
 

@@ -1,0 +1,139 @@
+"""Capillary's configuration: what a connection's secret may contain, hosts, published limits, commands and fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from loyalty_relay.connections.model import Connection, Destination
+from loyalty_relay.destinations.base import SUBSCRIPTION, ClientParts, Vendor, limits
+from loyalty_relay.model.commands import RegisterCustomer, UpdateCustomer
+from loyalty_relay.model.json_validation import Reader
+
+if TYPE_CHECKING:
+    from loyalty_relay.destinations.capillary.client import CapillaryCrm
+    from loyalty_relay.http.client import Client
+
+SOURCES = (
+    "FACEBOOK",
+    "WEB_ENGAGE",
+    "WECHAT",
+    "INSTORE",
+    "MARTJACK",
+    "TMALL",
+    "TAOBAO",
+    "JD",
+    "ECOMMERCE",
+    "WEBSITE",
+    "LINE",
+    "MOBILE_APP",
+)
+"""Capillary docs: Add customer, Update customer details; LINE and MOBILE_APP are in the latter's list only."""
+
+ACCOUNT_SOURCES = ("WECHAT", "FACEBOOK", "WEB_ENGAGE", "MOBILE_APP", "LINE")
+"""Sources with several accounts, which need an account id."""
+
+DOMAINS = ("capillarytech.com", "capillarytech.cn.com", "capillary.co.in")
+
+HOSTS = {
+    "eu": "https://eu.api.capillarytech.com",
+    "asia1": "https://apac.api.capillarytech.com",
+    "asia2": "https://apac2.api.capillarytech.com",
+    "us": "https://us.api.capillarytech.com",
+    "china": "https://api.capillarytech.cn.com",
+}
+LIMITS: dict[str, dict[str, float]] = {
+    "eu": {"v2-create": 100, "v2-update": 50, "v1-add": 400, "v1-update": 300},
+    "asia1": {"v2-create": 600, "v2-update": 600, "v1-add": 500, "v1-update": 600},
+    "asia2": {"v2-create": 100, "v2-update": 1000, "v1-add": 700, "v1-update": 500},
+    "us": {},
+    "china": {},
+}
+"""Requests per minute and API that Capillary publishes per region (Capillary docs: Rate limits); no entry: none is
+published.
+"""
+
+
+def parse(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
+    """Read the ``destination`` object of a secret."""
+    region = read.choice("region", HOSTS)
+    source = read.choice("source", SOURCES)
+    account_id = read.optional_text("account_id")
+    if source in ACCOUNT_SOURCES and account_id is None:
+        read.problem("account_id", f"is required: {source} has several accounts")
+    credentials = read.object("credentials", required=True)
+    grant = credentials.choice("type", ("basic", "oauth"))
+    names = ("username", "password") if grant == "basic" else ("key", "secret")
+    taken = {"type": grant, **{name: credentials.text(name) for name in names}}
+    for name in ("attribution_type", "attribution_code", "account"):
+        if (value := credentials.optional_text(name, header=name != "account")) is not None:
+            taken[name] = value
+    credentials.done()
+    options = read.object("options")
+    values: dict[str, Any] = {
+        "identifier_change": options.flag("identifier_change"),
+        "source_id_as_external_id": options.flag("source_id_as_external_id"),
+    }
+    if options.has("use_async"):
+        values["use_async"] = options.flag("use_async")
+    context = options.object("user_context")
+    values["user_context"] = {
+        name: value
+        for name in ("type", "id", "source", "source_id")
+        if (value := context.optional_text(name, header=True))
+    }
+    context.done()
+    options.done()
+    return Destination(
+        vendor="capillary",
+        region=region,
+        host=read.base_url("host", HOSTS[region], DOMAINS, sandbox_hosts) or "",
+        credentials=taken,
+        source=source,
+        account_id=account_id,
+        requests_per_minute=limits(read, LIMITS[region], ("v2-create", "v2-update", "v1-add", "v1-update")),
+        options=values,
+    )
+
+
+def crm(connection: Connection, client: Client, parts: ClientParts) -> CapillaryCrm:
+    """Return the client of a connection's organisation."""
+    from loyalty_relay.destinations.capillary.client import CapillaryCrm
+
+    return CapillaryCrm(
+        connection.destination, client, default_country=connection.default_country, clock=parts.clock
+    )
+
+
+VENDOR = Vendor(
+    name="capillary",
+    parse=parse,
+    crm=crm,
+    operations=frozenset({"register", "update"}),
+    commands={"customer_created": RegisterCustomer, "customer_changed": UpdateCustomer},
+    fields=frozenset(
+        {
+            "first_name",
+            "last_name",
+            "email",
+            "phone",
+            "country",
+            "loyalty_type",
+            "status_label",
+            "associated_with",
+            "registered_on",
+            "registered_till",
+            "fraud_status",
+        }
+    ),
+    # Birthdays, genders and addresses are extended fields, which each organisation enables or not.
+    field_patterns=(
+        (r"custom_fields\..+", "custom_fields.NAME"),
+        (r"extended_fields\..+", "extended_fields.NAME"),
+        (SUBSCRIPTION, "subscriptions.CHANNEL.PRIORITY"),
+        (r"channels\.[a-z_]+", "channels.TYPE"),
+        (
+            r"identifiers\.(?:email|mobile|external_id|card_number|card_external_id|cuid|union_id|line|wechat|facebook)",
+            "identifiers.TYPE",
+        ),
+    ),
+)
