@@ -118,7 +118,8 @@ def test_arrows_point_one_way(path: Path) -> None:
         return
     own = room(name)
     allowed = MAY_IMPORT[own]
-    for target in of_the_layer(path):
+    # ``import loyalty_relay.PACKAGE`` of the own package loads a docstring.
+    for target in of_the_layer(path) - {own.partition("/")[0]}:
         package = target.partition("/")[0]
         assert package == own or {target, package} & allowed, f"{path.relative_to(LAYER)} imports {target}"
 

@@ -99,9 +99,7 @@ def crm(connection: Connection, client: Client, parts: ClientParts) -> Capillary
     """Return the client of a connection's organisation."""
     from loyalty_relay.destinations.capillary.client import CapillaryCrm
 
-    return CapillaryCrm(
-        connection.destination, client, default_country=connection.default_country, clock=parts.clock
-    )
+    return CapillaryCrm(connection.destination, client, default_country=connection.default_country, clock=parts.clock)
 
 
 VENDOR = Vendor(
