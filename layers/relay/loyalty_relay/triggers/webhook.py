@@ -34,6 +34,7 @@ from loyalty_relay.model.outcomes import Result
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, listed
 from loyalty_relay.sources.parsing import body_digest
+from loyalty_relay.storage import aws
 from loyalty_relay.telemetry import logs, metrics
 from loyalty_relay.translation.translate import Skip, translate
 from loyalty_relay.triggers.queues import MAX_BYTES, send
@@ -328,8 +329,16 @@ class _Delivery:
         parked = self._parked(problem)
         if len(json.dumps(parked)) > MAX_BYTES - 4096:
             raise BodyTooLarge()
-        fingerprint = body_digest(self._connection.id, self._request.body)
-        self._services.parking.park_raw(parked, self._connection.id, problem.reason, self.id, fingerprint)
+        try:
+            self._services.parking.park_raw(
+                parked,
+                self._connection.id,
+                problem.reason,
+                self.id,
+                body_digest(self._connection.id, self._request.body),
+            )
+        except aws.failures() as error:
+            raise StoreUnavailable(f"the delivery cannot be parked: {aws.error_code(error)}") from error
         names: dict[str, Any] = {"connection": self._connection.id, "source": self._module.platform}
         logs.error("delivery parked", reason=problem.reason, delivery_id=self.id, **names)
         metrics.count("Deliveries", outcome=Result.PARKED.value, reason=problem.reason, **names)

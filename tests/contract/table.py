@@ -1,0 +1,70 @@
+"""docs/contract.md, made from the rows: ``python -m tests.contract.table`` writes it, a test keeps it current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from tests.contract.registry import ROWS
+from tests.contract.rows import Row
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "contract.md"
+
+SOURCES = {
+    "000": "Kangaroo: Customer CRM Fields - Update",
+    "001": "Kangaroo: Integration - Connect Integrations",
+    "002": "Capillary: Update customer details (V2)",
+    "003": "Capillary: Customer update (V1.1)",
+    "004": "Capillary: Add customer (V2)",
+}
+
+HEAD = """# What the vendors document, and what the relay does with it
+
+Made by `python -m tests.contract.table` from the rows of `tests/contract`; do not edit. Every line is one test,
+`tests/contract/test_contract.py::test_item[NAME]`, against a stub that was written from the vendors' pages only and
+shares no code with the sandbox. **sent**: the item is part of a request, and the stub saw it as documented.
+**handled**: the vendor answers with it, and the relay draws the documented conclusion.
+"""
+
+
+def document() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *_summary(), *_parts()]) + "\n"
+
+
+def _title(seed: str) -> str:
+    return f"Seed {seed}: {SOURCES[seed]}" if seed in SOURCES else "Vendor reference " + seed.removeprefix("ref ")
+
+
+def _by_seed() -> Iterator[tuple[str, list[Row]]]:
+    for seed, rows in groupby(sorted(ROWS, key=lambda row: row.seed), key=lambda row: row.seed):
+        yield seed, list(rows)
+
+
+def _summary() -> Iterator[str]:
+    yield "| source | items | as documented | not yet |"
+    yield "| --- | ---: | ---: | ---: |"
+    for seed, rows in _by_seed():
+        late = sum(bool(row.deviates) for row in rows)
+        yield f"| {_title(seed)} | {len(rows)} | {len(rows) - late} | {late} |"
+    late = sum(bool(row.deviates) for row in ROWS)
+    yield f"| **all** | {len(ROWS)} | {len(ROWS) - late} | {late} |"
+
+
+def _parts() -> Iterator[str]:
+    for seed, rows in _by_seed():
+        yield f"\n## {_title(seed)}\n"
+        yield "| section | item | way | state | test |"
+        yield "| --- | --- | --- | --- | --- |"
+        for row in rows:
+            state = f"not yet: {row.deviates}" if row.deviates else "as documented"
+            yield f"| {row.section} | {_cell(row.item)} | {row.way} | {_cell(state)} | `{_cell(row.id)}` |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document())
