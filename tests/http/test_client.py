@@ -277,6 +277,25 @@ def test_redirects_are_not_followed() -> None:
     assert answer.status_code == 302
 
 
+def test_a_redirect_to_no_valid_address_is_a_broken_answer() -> None:
+    with pytest.raises(UpstreamUnavailable) as caught:
+        transport(lambda _: httpx.Response(302, headers={"Location": "https://evil:port/"})).fetch(post(), in_seconds(25))
+    assert caught.value.reached is True
+
+
+def test_a_cookie_is_not_sent_back() -> None:
+    seen: list[httpx.Headers] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers)
+        return httpx.Response(200, headers={"Set-Cookie": "session=1; Path=/"})
+
+    client = transport(answer)
+    client.fetch(get(), in_seconds(25))
+    client.fetch(get(), in_seconds(25))
+    assert [headers.get("cookie") for headers in seen] == [None, None]
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "why"),
     [
