@@ -279,7 +279,9 @@ def test_redirects_are_not_followed() -> None:
 
 def test_a_redirect_to_no_valid_address_is_a_broken_answer() -> None:
     with pytest.raises(UpstreamUnavailable) as caught:
-        transport(lambda _: httpx.Response(302, headers={"Location": "https://evil:port/"})).fetch(post(), in_seconds(25))
+        transport(lambda _: httpx.Response(302, headers={"Location": "https://evil:port/"})).fetch(
+            post(), in_seconds(25)
+        )
     assert caught.value.reached is True
 
 

@@ -1,14 +1,14 @@
 """Vendors' access tokens, shared by all executions and renewed by one at a time.
 
-Where a vendor's refresh token is good for one use (Kangaroo API blueprint: OAuth), two executions that refresh side by
-side lock each other out, and a pair that is used but not kept is lost with the process. Hence the order here:
+Where a vendor's refresh token is valid for one use (Kangaroo API blueprint: OAuth), two executions that refresh at the
+same time lock each other out, and a pair that is used but not stored is lost with the process. Hence this order:
 
     cached and fresh ──► use it
     in the secret and fresh (somebody else renewed it) ──► use it
     take the lease ──► look again ──► obtain ──► write the secret ──► use it ──► give up the lease
 
-Who does not get the lease waits a moment and looks again, then asks to be retried. A process that dies after ``obtain``
-and before the write leaves the lease to run out; what the next one does then is the business of its ``obtain``.
+An execution that does not get the lease waits a moment, looks again, then raises LeaseBusy. A process that dies after
+``obtain`` and before the write leaves the lease to run out; ``obtain`` of the next one decides what to do then.
 
 Secrets Manager keeps every version for a day and refuses more than a hundred young ones, so this store is for tokens
 that live for a quarter of an hour or longer (AWS docs: Secrets Manager quotas).
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LEASE_SECONDS = 40.0
-"""How long a renewal may hold the others off; longer than the longest renewal."""
+"""How long a renewal excludes the others; longer than the longest renewal."""
 
 RENEWAL_SECONDS = 30.0
 """The most that one renewal may take, so that it ends inside its lease."""
 
 WAIT_SECONDS = 2.0
-"""How long one waits for somebody else's renewal before asking to be retried."""
+"""How long to wait for another execution's renewal before raising LeaseBusy."""
 
 EARLY_SECONDS = 120.0
 EARLY_SHARE = 0.1
@@ -49,7 +49,7 @@ EARLY_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """An access token and what renews it. Times are epoch seconds; ``expires_at`` None: it is not known to end."""
+    """An access and a refresh token. Times are epoch seconds; ``expires_at`` is None where the end is unknown."""
 
     access_token: str = field(repr=False)
     refresh_token: str | None = field(default=None, repr=False)
@@ -57,13 +57,14 @@ class TokenSet:
     expires_at: float | None = None
 
     def fresh(self, now: float) -> bool:
-        """Whether it is good for a request now, and for some time after."""
+        """Return whether it is valid for a request now, and for some time after."""
         if self.expires_at is None:
             return True
         life = max(self.expires_at - self.obtained_at, 0.0)
         return now < self.expires_at - min(EARLY_SECONDS, life * EARLY_SHARE)
 
     def alive(self, now: float) -> bool:
+        """Return whether it has not ended yet."""
         return self.expires_at is None or now < self.expires_at
 
     def to_json(self) -> str:
@@ -71,7 +72,7 @@ class TokenSet:
 
     @classmethod
     def from_json(cls, text: str) -> TokenSet | None:
-        """None when the text is not a token set: then there is none, and a new one is obtained."""
+        """Return the tokens of a secret; None when the text is not a token set, so that new ones are obtained."""
         try:
             data = json.loads(text)
             access, refresh = data["access_token"], data.get("refresh_token")
@@ -86,30 +87,30 @@ class TokenSet:
 
 
 Obtain = Callable[[TokenSet | None, Deadline], TokenSet]
-"""Asks the vendor for tokens, given the ones there are."""
+"""Obtains tokens from the vendor, given the present ones."""
 
 
 class Tokens(Protocol):
-    """Where a client gets its access tokens from."""
+    """The source of a client's access tokens."""
 
     def get(self, key: str, obtain: Obtain, deadline: Deadline, *, rejected: str | None = None) -> tuple[str, bool]:
-        """An access token, and whether it was obtained just now by this call.
+        """Return an access token, and whether this very call obtained it.
 
-        ``key``: whose token. ``rejected``: an access token that the vendor refuses, which is therefore not given again.
-        Raises LeaseBusy while somebody else renews it, StoreUnavailable, and what ``obtain`` raises.
+        ``key``: whose token. ``rejected``: an access token that the vendor refuses and that is not returned again.
+        Raises LeaseBusy while another execution renews it, StoreUnavailable, and what ``obtain`` raises.
         """
         ...
 
     def put(self, key: str, tokens: TokenSet) -> None:
-        """Keep tokens that were obtained elsewhere. Raises StoreUnavailable."""
+        """Store tokens that were obtained elsewhere. Raises StoreUnavailable."""
         ...
 
 
 class TokenStore:
     """Tokens in one secret per key, with a lease in the state table. Safe to use from several threads.
 
-    ``secrets`` and ``dynamodb`` are botocore clients. ``owner`` tells this process from all others. ``random`` returns
-    numbers in [0, 1).
+    ``secrets`` and ``dynamodb`` are botocore clients. ``owner`` identifies this process. ``random`` returns numbers in
+    [0, 1).
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class TokenStore:
         self._lock = threading.Lock()
 
     def name(self, key: str) -> str:
-        """The secret's name. A key may hold a user name, so that the name is a digest of it."""
+        """Return the secret's name, a digest of the key: keys contain user names."""
         return f"{self._prefix}/tokens/{self._digest(key)}"
 
     def get(self, key: str, obtain: Obtain, deadline: Deadline, *, rejected: str | None = None) -> tuple[str, bool]:
@@ -158,7 +159,7 @@ class TokenStore:
         self._known[key] = tokens
 
     def read(self, key: str) -> TokenSet | None:
-        """What the secret holds now; None when there is no such secret. Raises StoreUnavailable."""
+        """Return the tokens in the secret; None when there is no secret. Raises StoreUnavailable."""
         try:
             found = self._secrets.get_secret_value(SecretId=self.name(key))
         except failures() as error:
@@ -171,7 +172,7 @@ class TokenStore:
 
     @contextmanager
     def _alone(self, key: str, deadline: Deadline) -> Iterator[None]:
-        """One thread of this process at a time; the others find its result in the cache."""
+        """Admit one thread of this process at a time; the others find its result in the cache."""
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         if not lock.acquire(timeout=max(0.0, min(RENEWAL_SECONDS, deadline.remaining()))):
@@ -197,10 +198,10 @@ class TokenStore:
         return self._renew(key, obtain, deadline, rejected)
 
     def _renew(self, key: str, obtain: Obtain, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
-        """Under the lease. It is kept, to run out, when tokens were obtained that could not be written."""
+        """Renew under the lease, which is left to run out when tokens were obtained that could not be written."""
         kept = False
         try:
-            # Somebody may have renewed it between our look and our lease.
+            # Another execution may have renewed it between our look and our lease.
             stored = self.read(key)
             unsaved = self._unsaved.get(key)
             if unsaved is None and stored is not None and self._usable(stored, rejected):
@@ -228,7 +229,7 @@ class TokenStore:
                 self._give_up(key)
 
     def _shared(self, key: str, rejected: str | None) -> TokenSet | None:
-        """What another thread or execution may have obtained meanwhile."""
+        """Return what another thread or execution has obtained meanwhile, None when nothing."""
         known = self._known.get(key)
         if known is not None and self._usable(known, rejected):
             return known
@@ -244,7 +245,7 @@ class TokenStore:
         return tokens.access_token != rejected and tokens.fresh(self._clock())
 
     def _better_than_nothing(self, key: str, rejected: str | None) -> str:
-        """A token that is due for renewal, but still alive, serves while somebody else takes long."""
+        """Return a token that is due for renewal but still alive, while another execution takes long to renew it."""
         known = self._known.get(key)
         if known is not None and known.access_token != rejected and known.alive(self._clock()):
             return known.access_token
@@ -277,7 +278,7 @@ class TokenStore:
         return True
 
     def _give_up(self, key: str) -> None:
-        """Best effort: a lease that cannot be given up runs out."""
+        """Release the lease. Never raises: it runs out."""
         try:
             self._dynamodb.delete_item(
                 TableName=self._table,
@@ -289,7 +290,7 @@ class TokenStore:
             return
 
     def _write(self, name: str, tokens: TokenSet) -> None:
-        """Write the secret, three tries: what is not written may be lost for good."""
+        """Write the secret, three tries: a refresh token that is not written is lost."""
         text = tokens.to_json()
         why = ""
         for attempt in range(3):

@@ -1,7 +1,7 @@
-"""Packed answers, unpacked no further than they are wanted.
+"""Decompression that stops at a limit.
 
-httpx unpacks whatever a chunk holds at once, and 64 KB of packed zeros are 64 MB: an answer of somebody unkind would
-end the process, and the other records of its batch with it.
+httpx decompresses a whole chunk at once, and 64 KB of compressed zeros are 64 MB: a hostile response would end the
+process, and the other records of its batch with it.
 """
 
 from __future__ import annotations
@@ -10,23 +10,21 @@ import zlib
 
 
 class CannotUnpack(ValueError):
-    """The body is not packed as its label says, or is cut off."""
+    """The body is not what its Content-Encoding says, or is cut off."""
 
 
 def unpacker(encoding: str) -> Unpacker | None:
-    """For a Content-Encoding; None when there is nothing to unpack. Raises CannotUnpack for one that we never asked for
-    and do not know.
-    """
+    """Return what decompresses a Content-Encoding, None for an identity. Raises CannotUnpack for an unknown one."""
     name = encoding.strip().lower()
     if name in ("", "identity"):
         return None
     if name not in ("gzip", "x-gzip", "deflate"):
-        raise CannotUnpack("packed in a way that is not known here")
+        raise CannotUnpack("its encoding is not supported")
     return Unpacker()
 
 
 class Unpacker:
-    """gzip, and deflate in both ways in which servers write it."""
+    """Decompress gzip, and deflate with and without the zlib frame."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
@@ -34,11 +32,11 @@ class Unpacker:
 
     @property
     def ended(self) -> bool:
-        """Whether the packed body is whole; an empty one is."""
+        """Whether the compressed body is complete; an empty one is."""
         return self._inflate.eof or not self._begun
 
     def __call__(self, chunk: bytes, most: int) -> bytes:
-        """What a chunk holds, ``most`` bytes of it at most; the rest of it is lost. Raises CannotUnpack."""
+        """Return the first ``most`` bytes of a chunk's content; the rest is lost. Raises CannotUnpack."""
         try:
             unpacked = self._inflate.decompress(chunk, most)
         except zlib.error:
@@ -49,7 +47,7 @@ class Unpacker:
         return unpacked
 
     def _bare(self, chunk: bytes, most: int) -> bytes:
-        """Deflate without the frame that RFC 9110 section 8.4.1.2 wants around it."""
+        """Decompress deflate without the frame that RFC 9110 section 8.4.1.2 requires."""
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
             return self._inflate.decompress(chunk, most)

@@ -1,7 +1,7 @@
-"""What a client asks before every request: may it be sent now?
+"""The limiter that every request waits for, as a protocol.
 
-Vendors publish limits per API. Pacing keeps all executions together below them; clients only know this protocol, so
-that they neither know where the count is kept nor need a table in tests.
+Vendors publish limits per API, which ``reliability.rate_limiter`` keeps for all executions together. The HTTP client
+depends on this protocol only, so that tests need no table.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ class Limiter(Protocol):
     def acquire(self, api: str, deadline: Deadline) -> None:
         """Take one request of ``api`` (a name of ``Destination.requests_per_minute``; others have no limit).
 
-        May sleep a moment. Raises RateLimited with ``retry_after`` in seconds when the turn comes too late.
+        May sleep a moment. Raises RateLimited with ``retry_after`` in seconds when the wait would be longer.
         """
         ...
 
     def penalise(self, api: str, retry_after: float | None) -> None:
-        """The vendor answered that its limit is used up: nothing of ``api`` for so many seconds (None: not said)."""
+        """Block ``api`` for so many seconds (None: unknown) after the vendor reported that its limit is used up."""
         ...
 
 
 class NullLimiter:
-    """No limit at all: probes from a desk, and tests that are about something else."""
+    """No limit: checks from the command line, and tests of other things."""
 
     def acquire(self, api: str, deadline: Deadline) -> None:
-        """Always lets the request go."""
+        """Return at once."""
 
     def penalise(self, api: str, retry_after: float | None) -> None:
-        """Forgets what the vendor said."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""Kangaroo's token endpoint: the four ways to an access token, and renewing one.
+"""Kangaroo's token endpoint: the four grants, and renewing an access token.
 
 Facts: Kangaroo API blueprint (OAuth), the vendor's OAuth client, and its Magento extension for client credentials on
 the integrations host. The application key is sent in body and header on the password grant, because the vendor's own
@@ -24,20 +24,20 @@ from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CredentialsRefused, UpstreamUnavailable
 
 DEFAULT_LIFE = 3600.0
-"""Seconds a token is taken to live when the answer does not say; the documentation speaks of a day."""
+"""Assumed life of a token in seconds where the response has none; the documentation mentions a day."""
 
 REFRESH_TOKEN_LOST = "refresh_token_lost"
-"""Reason of CredentialsRefused: the stored refresh token is spent or dead; authorizing anew repairs it."""
+"""Reason of CredentialsRefused: the stored refresh token is used up or expired; authorizing anew repairs it."""
 
 NOT_AUTHORIZED = "not_authorized_yet"
 """Reason of CredentialsRefused: nobody has authorized this connection so far."""
 
 _OUR_CREDENTIALS = frozenset({"invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type"})
-"""OAuth errors that say nothing of the refresh token (RFC 6749 section 5.2)."""
+"""OAuth errors that are not about the refresh token (RFC 6749 section 5.2)."""
 
 
 class Grants:
-    """Obtains tokens for one destination. ``clock`` is epoch seconds."""
+    """Obtain tokens for one destination. ``clock`` is epoch seconds."""
 
     def __init__(self, destination: Destination, client: Client, clock: Callable[[], float]) -> None:
         self._destination = destination
@@ -52,16 +52,16 @@ class Grants:
 
     @property
     def renewable(self) -> bool:
-        """Whether there is another token to be had when this one is refused."""
+        """Whether a refused token can be replaced."""
         return self.type != "token"
 
     @property
     def key(self) -> str:
-        """Whose token this is: two applications of one business have one each."""
+        """The key of the token: two applications of one business have one each."""
         return f"{self._destination.key}:{self.type}:{self._given.get('client_id', '')}"
 
     def obtain(self, old: TokenSet | None, deadline: Deadline) -> TokenSet:
-        """New tokens, from the old ones where they can be renewed.
+        """Return new tokens, from the old ones where they can be renewed.
 
         Raises CredentialsRefused; its ``reason`` is REFRESH_TOKEN_LOST or NOT_AUTHORIZED where only a person can help.
         """
@@ -80,16 +80,16 @@ class Grants:
             try:
                 return self._ask(self.refresh_request(refresh), deadline, keep=refresh)
             except CredentialsRefused:
-                pass  # Spent, dead or revoked: user name and password are good for a new pair.
+                pass  # Used up, expired or revoked: user name and password give a new pair.
         return self._ask(self.password_request(), deadline)
 
     def exchange(self, code: str, deadline: Deadline) -> TokenSet:
-        """The first tokens for the code that the vendor's page sent back. Raises CredentialsRefused."""
+        """Return the first tokens, for the code that the vendor's page sent back. Raises CredentialsRefused."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._given["redirect_uri"]}
         return self._ask(self._form(form), deadline)
 
     def authorize_url(self, state: str) -> str:
-        """The vendor's page on which a person of the business allows access; it sends back ``code`` and ``state``."""
+        """Return the vendor's page where a person of the business allows access; it returns ``code`` and ``state``."""
         query = {
             "client_id": self._given["client_id"],
             "redirect_uri": self._given["redirect_uri"],
@@ -109,7 +109,7 @@ class Grants:
         return self._form({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
     def client_credentials_request(self) -> httpx.Request:
-        """The integrations host has a token endpoint of its own, which takes JSON and a client id as number."""
+        """Return a request to the integrations host's own token endpoint: JSON, and the client id as a number."""
         client_id = self._given["client_id"]
         body: dict[str, Any] = {
             "grant_type": "client_credentials",
@@ -186,10 +186,10 @@ class KangarooAuth(TokenAuth):
 
 
 def parse_tokens(answer: httpx.Response, now: float, *, keep: str | None = None, sent: Iterable[str] = ()) -> TokenSet:
-    """The tokens of an answer, JSON or form. ``keep``: the refresh token to go on with when none is sent. ``sent``:
-    what must not come back in an error's text, credentials above all.
+    """Return the tokens of a response, JSON or form. ``keep``: the refresh token to keep when none is sent. ``sent``:
+    what must not appear in an error's text, credentials above all.
 
-    Raises CredentialsRefused for a refusal in any shape, RateLimited and UpstreamUnavailable for what passes.
+    Raises CredentialsRefused for a refusal in any shape, RateLimited and UpstreamUnavailable for passing faults.
     """
     said = complaint(answer, sent)
     if said is not None:

@@ -26,7 +26,7 @@ VENDOR_TYPE = "application/vnd.kangaroorewards.api.v1+json"
 
 PAGE_SIZE = 100
 MAX_PAGES = 100
-"""Pages after which a list is taken to have no end: ten thousand items."""
+"""Pages after which a list counts as endless: ten thousand items."""
 
 Host = Literal["api", "integrations"]
 
@@ -77,7 +77,7 @@ class KangarooSession:
         return response, complaint(response, request.extensions["sent"])
 
     def read(self, request: httpx.Request, deadline: Deadline, *, customer: bool = False) -> Any:
-        """The JSON of a success. ``customer``: the path names a customer, so that 404 is CustomerNotFound.
+        """Return the JSON of a success. ``customer``: the path names a customer, so that 404 is CustomerNotFound.
 
         Raises the errors of ``ask`` and ``refuse``, and UpstreamUnavailable for a success that cannot be read.
         """
@@ -87,7 +87,7 @@ class KangarooSession:
         return body_of(answer)
 
     def page(self, request: httpx.Request, deadline: Deadline) -> list[dict[str, Any]]:
-        """The objects of the first page of a list."""
+        """Return the objects of the first page of a list."""
         answer, said = self.ask(request, deadline)
         if said is not None:
             refuse(answer, said)
@@ -101,10 +101,10 @@ class KangarooSession:
         customer: bool = False,
         first: tuple[httpx.Response, Complaint | None] | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """The items of all pages of a list, in both of the vendor's styles (Kangaroo API blueprint: Pagination).
-        ``first``: the answer to the first page where the caller has asked for it already.
+        """Yield the items of all pages of a list, in both of the vendor's styles (Kangaroo API blueprint: Pagination).
+        ``first``: the response with the first page where the caller has it already.
 
-        The next page is asked for by number under the same address: the links in the answers are plain http and drop
+        The next page is requested by number at the same address: the links in the responses are plain http and lack
         the rest of the query. Raises VendorRejected for what is no list and for a list without an end.
         """
         for number in range(1, MAX_PAGES + 1):
@@ -128,7 +128,7 @@ def _page(request: httpx.Request, number: int) -> httpx.Request:
 
 
 def body_of(answer: httpx.Response) -> Any:
-    """The JSON of a success. Raises UpstreamUnavailable when it cannot be read."""
+    """Return the JSON of a success. Raises UpstreamUnavailable when it cannot be read."""
     body = json_of(answer)
     if isinstance(body, NotJson):
         raise unreadable(answer, body)
@@ -136,7 +136,7 @@ def body_of(answer: httpx.Response) -> Any:
 
 
 def listed(answer: httpx.Response) -> list[dict[str, Any]]:
-    """The objects of one page of a list, with or without ``data`` around it.
+    """Return the objects of one page of a list, with or without ``data`` around it.
 
     Raises UpstreamUnavailable when it cannot be read and VendorRejected when it is no list.
     """
@@ -151,7 +151,7 @@ def listed(answer: httpx.Response) -> list[dict[str, Any]]:
 
 
 def unwrapped(body: Any) -> dict[str, Any]:
-    """The object of an answer, with or without ``data`` around it: the integrations host does both. Empty if none."""
+    """Return the object of a body, with or without ``data`` around it: the integrations host uses both."""
     if isinstance(body, dict) and isinstance(body.get("data"), dict):
         return dict(body["data"])
     return body if isinstance(body, dict) else {}
