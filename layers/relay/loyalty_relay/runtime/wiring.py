@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from loyalty_relay.pipeline.execute import Pipeline
     from loyalty_relay.reliability.circuit_breaker import Circuit
     from loyalty_relay.reliability.dead_letters import Parking
-    from loyalty_relay.reliability.headroom import Bounds
+    from loyalty_relay.reliability.headroom import Headroom
     from loyalty_relay.reliability.idempotency import Idempotency
     from loyalty_relay.reliability.journal import Journal
     from loyalty_relay.reliability.rate_limiter import Pacing
@@ -69,20 +69,20 @@ class Services:
         self.idempotency.bind(context)
 
     def begin_batch(self, records: int) -> None:
-        """A batch begins: pacing reserves slots for all of its records at once."""
+        """Begin a batch: pacing reserves slots for all of its records at once."""
         self._batch = records
 
     def end_batch(self) -> None:
-        """The batch is over: slots that nobody used are given back."""
+        """End the batch: slots that were not used are given back."""
         self._batch = 1
         if "pacing" in self.__dict__:
             self.pacing.give_back()
 
     @cached_property
-    def bounds(self) -> Bounds:
-        from loyalty_relay.reliability.headroom import Bounds
+    def headroom(self) -> Headroom:
+        from loyalty_relay.reliability.headroom import Headroom
 
-        return Bounds(self.settings.memory)
+        return Headroom(self.settings.memory)
 
     @cached_property
     def dynamodb(self) -> Any:

@@ -33,7 +33,7 @@ from loyalty_relay.pipeline.context import API
 from loyalty_relay.pipeline.execute import Executed
 from loyalty_relay.pipeline.link_store import link_to_dict
 from loyalty_relay.telemetry import logs, metrics
-from loyalty_relay.triggers.queues import send
+from loyalty_relay.triggers.enqueue import enqueue
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -297,7 +297,7 @@ def _event_id(request: ApiRequest, key: str) -> str:
 
 def _enqueue(request: ApiRequest, envelope: Envelope) -> Answer:
     request.services.directory.get(envelope.connection)
-    send([envelope], request.services.sqs, request.services.settings)
+    enqueue([envelope], request.services.sqs, request.services.settings)
     return reply_json(202, {"delivery_id": envelope.delivery_id, "result": "accepted"})
 
 

@@ -22,8 +22,8 @@ from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.sources import may_read_from, source_module
 from loyalty_relay.sources.base import HydratingSource, ThinChange
 from loyalty_relay.translation.translate import Skip, translate
+from loyalty_relay.triggers.enqueue import enqueue
 from loyalty_relay.triggers.queue import consume_with
-from loyalty_relay.triggers.queues import send
 
 if TYPE_CHECKING:
     import httpx
@@ -75,7 +75,7 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
         replace(envelope, command=found, position=envelope.position + extra, redrives=0)
         for extra, found in enumerate(translated)
     ]
-    send(onward, services.sqs, services.settings)
+    enqueue(onward, services.sqs, services.settings)
     return Outcome(result=Result.APPLIED, reason="hydrated")
 
 

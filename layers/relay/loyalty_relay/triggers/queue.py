@@ -56,7 +56,7 @@ def consume_with(work: Work, event: dict[str, Any], context: Any, operation: str
             again = list(pool.map(batch.handle, records))
     services.end_batch()
     batch.postpone_all()
-    services.bounds.invocation(left=context.get_remaining_time_in_millis() / 1000, operation=operation)
+    services.headroom.invocation(left=context.get_remaining_time_in_millis() / 1000, operation=operation)
     failures = [{"itemIdentifier": r["messageId"]} for r, failed in zip(records, again, strict=True) if failed]
     return {"batchItemFailures": failures}
 
@@ -119,7 +119,7 @@ class _Batch:
         if retry_policy.give_up(error, tried=tried - waiting, age=age, receives=received):
             self._park(envelope, failure, record)
             return False
-        services.bounds.waiting(tried=tried - waiting, age=age, receives=received, **_names(envelope))
+        services.headroom.waiting(tried=tried - waiting, age=age, receives=received, **_names(envelope))
         self._waits.append((record["receiptHandle"], wait))
         self._report(envelope, outcome, 0.0, delay=round(wait, 1), attempt=received, code=failure.code)
         return True

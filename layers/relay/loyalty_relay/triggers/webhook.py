@@ -37,7 +37,7 @@ from loyalty_relay.sources.parsing import body_digest
 from loyalty_relay.storage import aws
 from loyalty_relay.telemetry import logs, metrics
 from loyalty_relay.translation.translate import Skip, translate
-from loyalty_relay.triggers.queues import MAX_BYTES, send
+from loyalty_relay.triggers.enqueue import MAX_BYTES, enqueue
 
 if TYPE_CHECKING:
     from loyalty_relay.triggers.collaborators import Collaborators
@@ -132,7 +132,7 @@ class Ingest:
         if request.method != "POST":
             raise _Refusal("method")
         connection = self._authenticated(connection, module, request)
-        delivery = _Delivery(self._services, connection, module, request, self._new_id)
+        delivery = _AuthenticDelivery(self._services, connection, module, request, self._new_id)
         try:
             delivery.accept()
         except NotAuthentic:
@@ -216,7 +216,7 @@ class Ingest:
             body=body,
             topic=parked.get("topic"),
         )
-        delivery = _Delivery(self._services, connection, module, request, lambda _: str(parked["delivery_id"]))
+        delivery = _AuthenticDelivery(self._services, connection, module, request, lambda _: str(parked["delivery_id"]))
         delivery.received_at = float(parked["received_at"])
         try:
             reason = delivery.carry_out()
@@ -234,7 +234,7 @@ def _verify(
     return module.verify(request, connection.source, live, now)
 
 
-class _Delivery:
+class _AuthenticDelivery:
     """An authentic delivery on its way to the queues."""
 
     def __init__(
@@ -272,7 +272,7 @@ class _Delivery:
         be translated have been sent by then, and sending them again is sending duplicates.
         """
         envelopes, skipped, problem = self._translated()
-        send(envelopes, self._services.sqs, self._services.settings)
+        enqueue(envelopes, self._services.sqs, self._services.settings)
         for reason, (position, change) in skipped.items():
             self._journal(Result.IGNORED, reason, position=position, change=change)
         if problem is not None:

@@ -15,10 +15,10 @@ MAX_BYTES = 1024 * 1024
 """What one request to SQS may carry (SQS developer guide: Message quotas)."""
 
 
-def send(envelopes: Iterable[Envelope], sqs: Any, settings: Settings) -> None:
-    """Every envelope to its operation's queue, in as few requests as can be; connections share the queue fairly.
+def enqueue(envelopes: Iterable[Envelope], sqs: Any, settings: Settings) -> None:
+    """Send every envelope to its operation's queue, in as few requests as can be; connections share the queue fairly.
 
-    Raises StoreUnavailable when any of them could not be sent; the others may have been, and are duplicates next time.
+    Raise StoreUnavailable when any of them could not be sent; the others may have been, and are duplicates next time.
     """
     by_operation: dict[str, list[Envelope]] = {}
     for envelope in envelopes:

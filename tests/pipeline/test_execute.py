@@ -1,0 +1,121 @@
+"""The stages around a handler: what each gives back, and what a command that is repeated or refused costs."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.commands import CustomerRef, Envelope, Hydrate, RetireCustomer
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import CircuitOpen, CredentialsRefused, InvalidCommand, UpstreamUnavailable
+from loyalty_relay.model.outcomes import Result
+from loyalty_relay.reliability.circuit_breaker import CREDENTIALS_OPEN
+from tests.pipeline.conftest import CONNECTION, Relay, customer, version
+
+
+def rotate(relay: Relay) -> None:
+    """Give the connection another password."""
+    document: dict[str, Any] = copy.deepcopy(CONNECTION)
+    document["destination"]["credentials"]["password"] = "fake-new-password"
+    relay.stack.put_connection("shop-1", document)
+
+
+def connection(relay: Relay) -> Connection:
+    return relay.services.directory.get("shop-1")
+
+
+def open_circuits(relay: Relay) -> int:
+    return len(relay.services.circuit.states([connection(relay).destination.key]))
+
+
+def refuse(relay: Relay) -> None:
+    """Open the circuit by refused credentials."""
+    relay.crm.before = [CredentialsRefused()]
+    with pytest.raises(CredentialsRefused):
+        relay.run(customer())
+    assert open_circuits(relay) == 1
+
+
+def keys(relay: Relay) -> list[str]:
+    """Return the statuses of the idempotency keys."""
+    return [item["status"]["S"] for item in relay.stack.items("idempotency")]
+
+
+def test_a_command_whose_credentials_were_rotated_is_carried_out_under_the_new_ones(relay: Relay) -> None:
+    connection(relay)
+    rotate(relay)
+    relay.crm.before = [CredentialsRefused()]
+    assert relay.run(customer()).result is Result.APPLIED
+    assert (keys(relay), open_circuits(relay)) == (["COMPLETED"], 0)
+
+
+def test_a_read_whose_credentials_were_rotated_is_asked_again_under_the_new_ones(relay: Relay) -> None:
+    stale = connection(relay)
+    rotate(relay)
+    asked: list[Connection] = []
+
+    def ask(live: Connection) -> str:
+        asked.append(live)
+        if live == stale:
+            raise CredentialsRefused
+        return "answer"
+
+    assert relay.services.pipeline.read(stale, stale.destination.key, ask) == "answer"
+    assert len(asked) == 2
+    assert open_circuits(relay) == 0
+
+
+def test_refused_credentials_that_nobody_rotated_open_the_circuit_and_free_the_key(relay: Relay) -> None:
+    refuse(relay)
+    assert keys(relay) == []
+    with pytest.raises(CircuitOpen):
+        relay.run(customer())
+    with pytest.raises(CircuitOpen):
+        relay.services.pipeline.read(connection(relay), connection(relay).destination.key, lambda live: None)
+
+
+def test_what_asks_nothing_of_the_destination_does_not_wait_for_it(relay: Relay) -> None:
+    refuse(relay)
+    gone = RetireCustomer(customer=CustomerRef(source_id="7"), reason="deleted", version=version("2"))
+    assert relay.run(gone).result is Result.APPLIED
+
+
+def test_a_duplicate_as_the_probe_leaves_the_place_to_the_next(relay: Relay) -> None:
+    done = relay.envelope(customer())
+    relay.run(done)
+    relay.crm.before = [CredentialsRefused()]
+    with pytest.raises(CredentialsRefused):
+        relay.run(customer({"first_name": "Eva"}, "2"))
+    relay.stack.clock.now += CREDENTIALS_OPEN + 1
+    assert relay.run(done).result is Result.DUPLICATE
+    assert open_circuits(relay) == 1
+    assert relay.run(customer({"first_name": "Eva"}, "3")).result is Result.APPLIED
+    assert open_circuits(relay) == 0
+
+
+def test_a_replay_is_a_duplicate_to_the_queue_and_the_first_outcome_to_a_caller(relay: Relay) -> None:
+    def execute(envelope: Envelope) -> tuple[str, bool]:
+        executed = relay.services.pipeline.execute(envelope, Deadline(relay.stack.clock.now + 28, relay.stack.clock))
+        return executed.outcome.result.value, executed.replayed
+
+    for at, source, again in (("1", "shopify", "duplicate"), ("2", "api", "applied")):
+        envelope = relay.envelope(customer({"first_name": source}, at), source=source)
+        assert execute(envelope) == ("applied", False)
+        assert execute(envelope) == (again, True)
+
+
+def test_a_failure_frees_the_key_and_is_carried_out_at_the_next_attempt(relay: Relay) -> None:
+    envelope = relay.envelope(customer())
+    relay.crm.before = [UpstreamUnavailable()]
+    with pytest.raises(UpstreamUnavailable):
+        relay.run(envelope)
+    assert keys(relay) == []
+    assert relay.run(envelope).result is Result.APPLIED
+
+
+def test_a_command_without_a_handler_is_refused_and_not_tried_again(relay: Relay) -> None:
+    with pytest.raises(InvalidCommand):
+        relay.run(Hydrate(resource="customer", data={}, store=None))
