@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from loyalty_relay.sources.adobe.keys import MAX_PEM, fetch
+from loyalty_relay.sources.adobe.keys import fetch
+from loyalty_relay.sources.rsa import MAX_PEM
 
 PEM = b"-----BEGIN PUBLIC KEY-----\nfake\n-----END PUBLIC KEY-----\n"
 

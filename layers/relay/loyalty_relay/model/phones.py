@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+LONGEST_TEXT = 100
 LONGEST_NATIONAL = 11
 """Digits that a number without its country code can have, in China and Brazil for instance."""
 
@@ -21,8 +22,10 @@ def to_e164(text: str, default_country: str | None = None) -> str | None:
     """
     import phonenumbers
 
+    if len(text) > LONGEST_TEXT:
+        return None  # Normalization of long runs of combining marks is quadratic.
     plain = unicodedata.normalize("NFKC", text).strip()
-    if not plain or len(plain) > 100:
+    if not plain or len(plain) > LONGEST_TEXT:
         return None
     written = [(plain, default_country)]
     if plain.startswith("00"):

@@ -21,6 +21,19 @@ from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event, Version
 from loyalty_relay.model.errors import Untranslatable
 
+MAX_HEADER = 8192
+"""Characters of one header; the gateway takes 10,240 for all of them together."""
+
+MAX_ENTITIES = 2000
+"""More entities than any platform puts into one delivery."""
+
+
+def few(entities: Sequence[Any]) -> Sequence[Any]:
+    """Return the entities of a delivery. Raises Untranslatable('too_many_entities')."""
+    if len(entities) > MAX_ENTITIES:
+        raise Untranslatable("too_many_entities")
+    return entities
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -34,9 +47,9 @@ class Request:
     """The topic in the path, for sources that name none in the request."""
 
     def header(self, name: str) -> str | None:
-        """A header without surrounding blanks; None when absent or empty."""
+        """Return a header without surrounding blanks; None when absent, empty or longer than any real one."""
         value = self.headers.get(name)
-        return value.strip() or None if value is not None else None
+        return value.strip() or None if value is not None and len(value) <= MAX_HEADER else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ from loyalty_relay.sources.base import (
     Topic,
     Unreadable,
     Verdict,
+    few,
     listed,
 )
 from loyalty_relay.sources.event_schema import Told, changes, store_of
@@ -67,7 +68,7 @@ _OPTIONS = ("allowed_origins", "allowed_rate", "type_prefix")
 _BEARER = re.compile(r"bearer +([!-~]+)", re.IGNORECASE)
 _TOKEN = re.compile(r"[!-~]+")
 _ORIGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:_-]{0,252})")
-_JSON_TYPE = re.compile(r"[a-z]+/(?:json|[a-z0-9!#$&^_.+-]+\+json)")
+_JSON_TYPE = re.compile(r"[a-z]{1,40}/(?:json|[a-z0-9!#$&^_.+-]{1,120}\+json)")
 _REQUIRED = ("specversion", "id", "source", "type")
 
 
@@ -138,10 +139,11 @@ class CloudEvents(SourceModule):
         events = _events(request)
         if not isinstance(events, list):
             return _read(*events, source)
+        digest = body_digest(request.body)
         return [
             change
-            for position, event in enumerate(events)
-            for change in _one_of_many(event, position, request.body, source)
+            for position, event in enumerate(few(events))
+            for change in _one_of_many(event, position, digest, source)
         ]
 
     def accepted(self, request: Request) -> Reply:
@@ -175,8 +177,8 @@ def _events(request: Request) -> tuple[Mapping[str, Any], Any] | list[Any]:
 
 def _binary(request: Request, kind: str) -> tuple[Mapping[str, Any], Any]:
     attributes = {
-        name.removeprefix("ce-"): _header_text(value)
-        for name, value in request.headers.items()
+        name.removeprefix("ce-"): _header_text(request.header(name) or "")
+        for name in request.headers
         if name.startswith("ce-")
     }
     if "datacontenttype" in attributes:
@@ -257,10 +259,10 @@ def _read(attributes: Mapping[str, Any], data: Any, source: Source) -> list[Chan
     return changes(told)
 
 
-def _one_of_many(entry: Any, position: int, raw: bytes, source: Source) -> list[Change]:
+def _one_of_many(entry: Any, position: int, digest: str, source: Source) -> list[Change]:
     """One event of a batch: what is wrong with it is no reason to hold up the others."""
     topic = text_or_none(member(entry, "type")) or ""
-    named = Event(source=PLATFORM, topic=topic, id=body_digest(str(position), raw), entity_id="")
+    named = Event(source=PLATFORM, topic=topic, id=body_digest(str(position), digest), entity_id="")
     try:
         if not isinstance(entry, dict):
             raise Untranslatable("not_an_object")

@@ -154,7 +154,10 @@ def address_line(*parts: Any) -> str | None:
 
 # -- times --------------------------------------------------------------------------------------------------------
 
-_GO_ZONE = re.compile(r"\s*([+-]\d\d):?(\d\d)(?:\s+[A-Z]{1,5})?$")
+MAX_TIME = 64
+"""Characters; no platform writes a longer time."""
+
+_GO_ZONE = re.compile(r" ?([+-]\d\d):?(\d\d)(?: [A-Z]{1,5})?$")
 
 
 def moment(value: Any) -> str | None:
@@ -163,7 +166,7 @@ def moment(value: Any) -> str | None:
     Takes RFC 3339 with any number of fraction digits, ``YYYY-MM-DD HH:MM:SS`` (as UTC where no zone is written),
     and Go's ``... +0000 UTC``.
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > MAX_TIME:
         return None
     text = _GO_ZONE.sub(r"\1:\2", value.strip())
     try:

@@ -21,7 +21,10 @@ MIN_BITS = 2048
 MAX_BITS = 8192
 """Longer keys than anybody signs webhooks with would only cost time."""
 
-_PEM = re.compile(r"\s*-----BEGIN PUBLIC KEY-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END PUBLIC KEY-----\s*")
+MAX_PEM = 16 * 1024
+"""Characters of a key's PEM text; the longest key has fewer than 2,000."""
+
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\s([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----")
 _RSA_ENCRYPTION = bytes.fromhex("06092a864886f70d010101") + b"\x05\x00"
 """AlgorithmIdentifier's contents: OID 1.2.840.113549.1.1.1 and NULL."""
 
@@ -50,7 +53,7 @@ def public_key(pem: str) -> PublicKey:
     Raises ValueError, with a sentence for people, for what is no such key, is not in the one canonical encoding, or is
     too weak to prove anything.
     """
-    found = _PEM.fullmatch(pem)
+    found = _PEM.fullmatch(pem.strip()) if len(pem) <= MAX_PEM else None
     if found is None:
         raise ValueError("must be a public key in PEM, from -----BEGIN PUBLIC KEY----- to its END")
     try:

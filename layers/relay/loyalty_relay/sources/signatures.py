@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 from loyalty_relay.sources.base import Request, Verdict
 from loyalty_relay.sources.parsing import as_bytes
@@ -61,8 +62,8 @@ WINDOW = 300.0
 MAX_SIGNATURES = 16
 """More signatures than any roll of secrets needs are not looked at."""
 
-_BETWEEN = re.compile(r"\s*,\s*(?=v\d+[a-z]?,)|\s+")
-"""Blanks, or the comma with which two headers of one name are joined. A signature itself may begin with ``v8``."""
+_JOINED = re.compile(r",(?=v\d{1,3}[a-z]?,)")
+"""The comma with which two headers of one name are joined. A signature itself may begin with ``v8``."""
 
 _WHOLE = re.compile(r"[0-9]{1,12}")
 _ORDER = (Verdict.MALFORMED, Verdict.WRONG, Verdict.AUTHENTIC)
@@ -81,7 +82,8 @@ def standard_webhooks_verdict(request: Request, family: str, keys: Iterable[byte
         return Verdict.MALFORMED
     expected = [base64_text(hmac_sha256(key, f"{message_id}.{sent_at}.", request.body)) for key in keys]
     found = Verdict.MALFORMED
-    for part in _BETWEEN.split(given)[:MAX_SIGNATURES]:
+    parts = (part for joined in given.split() for part in _JOINED.split(joined.strip(",")))
+    for part in islice(parts, MAX_SIGNATURES):
         version, comma, signature = part.partition(",")
         if version == "v1" and comma:
             found = max(found, matching(signature, expected), key=_ORDER.index)

@@ -84,7 +84,9 @@ def signing_key(secret: str) -> str:
 
 def site_of(url: str) -> str:
     """A site's identity: host and path, without scheme and slashes at the end, in lower case."""
-    return re.split(r"[?#]", re.sub(r"^[a-z]+://", "", url.strip().lower()), maxsplit=1)[0].strip("/")
+    address = url.strip().lower().partition("?")[0].partition("#")[0]
+    scheme, separator, rest = address.partition("://")
+    return (rest if separator and scheme.isascii() and scheme.isalpha() else address).strip("/")
 
 
 class WooCommerce(SourceModule):

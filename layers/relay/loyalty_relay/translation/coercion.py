@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from loyalty_relay.sources.parsing import moment
+from loyalty_relay.sources.parsing import MAX_TIME, moment
 
 
 class NotCoercible(ValueError):
@@ -28,7 +28,7 @@ def coerce(field: str, value: Any) -> Any:
     return kind(value) if kind else value
 
 
-_YMD = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T ].*)?")
+_YMD = re.compile(r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})(?:[T ].*)?")
 
 
 def _date(value: Any) -> str:
@@ -38,7 +38,7 @@ def _date(value: Any) -> str:
     if isinstance(value, Mapping):
         parts = [value.get(name) for name in ("year", "month", "day")]
     else:
-        found = _YMD.fullmatch(value.strip()) if isinstance(value, str) else None
+        found = _YMD.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= MAX_TIME else None
         parts = list(found.groups()) if found else []
     try:
         return date(*(int(part) for part in parts)).isoformat()  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ def _text(value: Any) -> str:
 
 def _country(value: Any) -> str:
     text = _text(value).upper()
-    if not re.fullmatch(r"[A-Z]{2}", text):
+    if len(text) != 2 or not text.isascii() or not text.isalpha():
         raise NotCoercible("is not an ISO 3166-1 alpha-2 code such as GB")
     return text
 

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_EMAIL = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
-_NUMBER = re.compile(r"[+(]?\d(?:[\d\s().-]{3,}\d)")
-_TAG = re.compile(r"<(script|style).*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+from loyalty_relay.model.redaction import without, without_markup
+
+_EMAIL = re.compile(r"(?<![^\s@<>\"'(),;:])[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
+_NUMBER = re.compile(r"[+(]?\d(?:[\s().-]{0,8}\d){4,}")
 _TELLING = frozenset({"code", "status", "success", "message", "error", "title", "type", "errorcode", "errormessage"})
 
 MAX_TEXT = 200
@@ -16,8 +17,7 @@ MAX_TEXT = 200
 
 def redact(text: str, values: Iterable[str] = ()) -> str:
     """A vendor's text without e-mail addresses, numbers of five digits and more, and ``values`` (what we had sent)."""
-    for value in sorted({v for v in values if len(v) >= 2}, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "[value]", text, flags=re.IGNORECASE)
+    text = without(text, (value for value in values if len(value) >= 2), "[value]")
     text = _NUMBER.sub("[number]", _EMAIL.sub("[email]", text))
     return " ".join(text.split())[:MAX_TEXT]
 
@@ -26,7 +26,7 @@ def excerpt(body: Any, text: bytes, values: Iterable[str] = ()) -> str:
     """What an answer of a shape never seen before looked like: names of members, and only telling values."""
     if isinstance(body, Mapping | list):
         return _shape(body, tuple(values), 0)[:MAX_TEXT]
-    return redact(_TAG.sub(" ", text[:4000].decode("utf-8", "replace")), values)
+    return redact(without_markup(text[:4000].decode("utf-8", "replace")), values)
 
 
 def _shape(value: Any, values: tuple[str, ...], depth: int, name: str = "") -> str:

@@ -24,6 +24,7 @@ import httpx
 
 from loyalty_relay.http.messages import NotJson, json_of
 from loyalty_relay.model.errors import FieldProblem
+from loyalty_relay.model.redaction import without, without_markup
 
 MAX_TEXT = 200
 """Characters of the vendor's text that are kept."""
@@ -43,11 +44,10 @@ _OAUTH_CODES = frozenset(
     }
 )
 
-_EMAIL = re.compile(r"[^\s@'\"<>(),;:]+@[^\s@'\"<>(),;:]+")
-_TOKEN = re.compile(r"\b(?:[0-9a-fA-F]{16,}|eyJ[\w.-]+|def50[0-9a-zA-Z-]+)\b")
+_EMAIL = re.compile(r"(?<![^\s@'\"<>(),;:])[^\s@'\"<>(),;:]+@[^\s@'\"<>(),;:]+")
+_TOKEN = re.compile(r"\b(?:[0-9a-fA-F]{16,}\b|eyJ[\w.-]+|def50[0-9a-zA-Z-]+)")
 _DIGITS = re.compile(r"\+?\d(?:[\s().\-/]{0,2}\d){3,}")
-_QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|(?<!\w)'[^']*'(?!\w)")
-_TAGS = re.compile(r"(?is)<(script|style)\b.*?</\1\s*>|<[^>]*>")
+_QUOTED = (re.compile(r"\"[^\"]*\""), re.compile(r"“[^”]*(?:”|\Z)"), re.compile(r"(?<!\w)'[^']*'(?!\w)"))
 _FIELD = re.compile(r"[A-Za-z_][\w.*-]{0,99}")
 _NAMED_FIELD = re.compile(
     r"The (?:selected )?([a-z_][\w.]*) (?:fields?|must|has|does|is|format|may|cannot|should)\b", re.IGNORECASE
@@ -184,9 +184,8 @@ def _shortened(text: str) -> str:
 
 def redact(text: str, sent: Iterable[str] = ()) -> str:
     """A text of the vendor without e-mails, runs of digits, tokens, ids, quotations and the values that were sent."""
-    for value in sorted({v.strip() for v in sent if len(v.strip()) > 2}, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", "…", text, flags=re.IGNORECASE)
-    for pattern in (_EMAIL, _QUOTED, _TOKEN, _DIGITS):
+    text = without(text, (value.strip() for value in sent if len(value.strip()) > 2), "…")
+    for pattern in (_EMAIL, *_QUOTED, _TOKEN, _DIGITS):
         text = pattern.sub("…", text)
     return _shortened(re.sub(r"\s+", " ", text).strip())
 
@@ -198,7 +197,7 @@ def excerpt(answer: httpx.Response, sent: Iterable[str] = ()) -> str:
         return _shortened(_outline(body, 3))
     if not answer.content.lstrip().startswith(b"<"):
         return body.why  # A piece of anything but a web page may hold anything.
-    words = redact(_TAGS.sub(" ", answer.content[:4000].decode("utf-8", "replace")), sent)[:80]
+    words = redact(without_markup(answer.content[:4000].decode("utf-8", "replace")), sent)[:80]
     return f"{body.why}: {words}" if words else body.why
 
 

@@ -33,6 +33,7 @@ from loyalty_relay.sources.base import (
     Topic,
     Unreadable,
     Verdict,
+    few,
 )
 from loyalty_relay.sources.parsing import body_digest, json_object, json_value, member, moment, text_id, text_or_none
 from loyalty_relay.sources.rsa import public_key, verified
@@ -189,10 +190,10 @@ class Adobe(SourceModule):
         """The events of the delivery, each by itself."""
         if not _is_io_event(request):
             return [_hook(request, source)]
-        body = json_value(request.body)
+        body, digest = json_value(request.body), body_digest(request.body)
         if not isinstance(body, list):
-            return [_event(body, request.body, source)]
-        return [_one_of_many(event, position, request.body, source) for position, event in enumerate(body)]
+            return [_event(body, digest, source)]
+        return [_one_of_many(event, position, digest, source) for position, event in enumerate(few(body))]
 
     def accepted(self, request: Request) -> Reply:
         """A Commerce webhook is told that the shopper may go on."""
@@ -252,7 +253,7 @@ def _validation_url(request: Request) -> str | None:
 # -- I/O Events ---------------------------------------------------------------------------------------------------
 
 
-def _event(event: Any, raw: bytes, source: Source) -> Change:
+def _event(event: Any, digest: str, source: Source) -> Change:
     if not isinstance(event, dict):
         raise Untranslatable("not_an_object")
     kind = text_or_none(event.get("type"))
@@ -264,8 +265,7 @@ def _event(event: Any, raw: bytes, source: Source) -> Change:
     delivery = Delivery(
         topic=_topic(kind.removeprefix(EVENT_PREFIX)),
         value=value if isinstance(value, dict) else {},
-        id=body_digest(raw) if told is None else text_id(told),
-        raw=raw,
+        id=digest if told is None else text_id(told),
         time=moment(event.get("time")) or "",
         provider=provider,
         scope=scope if scope != ADMIN else None,
@@ -279,13 +279,13 @@ def _event(event: Any, raw: bytes, source: Source) -> Change:
     return reader(delivery)
 
 
-def _one_of_many(event: Any, position: int, raw: bytes, source: Source) -> Change:
+def _one_of_many(event: Any, position: int, digest: str, source: Source) -> Change:
     """One event of a batch: what is wrong with it is no reason to hold up the others."""
     try:
-        return _event(event, raw, source)
+        return _event(event, digest, source)
     except Untranslatable as problem:
         topic = text_or_none(member(event, "type")) or ""
-        named = Event(source=PLATFORM, topic=topic, id=body_digest(str(position), raw), entity_id="")
+        named = Event(source=PLATFORM, topic=topic, id=body_digest(str(position), digest), entity_id="")
         return Unreadable(event=named, problem=problem)
 
 
@@ -296,7 +296,8 @@ def _hook(request: Request, source: Source) -> Change:
     if request.topic is None:
         raise Untranslatable("no_topic")
     body = json_object(request.body)
-    delivery = Delivery(topic=_topic(request.topic), value=body, id="", raw=request.body, stores=source.stores)
+    topic = _topic(request.topic)
+    delivery = Delivery(topic=topic, value=body, id=body_digest(topic, request.body), stores=source.stores)
     reader = READERS.get(delivery.topic)
     if reader is None:
         return NothingToDo(event=delivery.event(""), reason="topic_not_used")

@@ -9,7 +9,7 @@ from typing import Any
 from loyalty_relay.model.commands import Event, Version
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import Change, CustomerChanged, CustomerRetired, NothingToDo, StoreChanged
-from loyalty_relay.sources.parsing import address_line, body_digest, member, moment, take, text_id, text_or_none
+from loyalty_relay.sources.parsing import address_line, member, moment, take, text_id, text_or_none
 
 PLATFORM = "adobe"
 
@@ -21,8 +21,7 @@ class Delivery:
     topic: str
     value: Mapping[str, Any]
     id: str
-    """The event's id in the signed envelope; empty where there is none (Commerce webhooks)."""
-    raw: bytes
+    """The event's id in the signed envelope, else a digest of the body."""
     time: str = ""
     provider: str = ""
     scope: str | None = None
@@ -33,7 +32,7 @@ class Delivery:
         return Event(
             source=PLATFORM,
             topic=self.topic,
-            id=self.id or body_digest(self.topic, self.raw),
+            id=self.id,
             entity_id=entity_id,
             time=self.time,
         )

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from loyalty_relay.connections.model import Source
-from loyalty_relay.sources.rsa import PublicKey, public_key
+from loyalty_relay.sources.rsa import MAX_PEM, PublicKey, public_key
 
 HOST = "https://static.adobeioevents.com"
 PATH: Final = re.compile(r"/prod/keys/pub-key-[0-9a-f-]{1,64}\.pem")
@@ -30,7 +30,6 @@ MAX_FETCHES, WINDOW = 10, 60.0
 """Fetches that strangers' headers may cause, in how many seconds."""
 
 MAX_KEPT = 64
-MAX_PEM = 16 * 1024
 TIMEOUT = 2.0
 """Seconds for each step of a fetch; Adobe waits ten for the answer to its delivery."""
 

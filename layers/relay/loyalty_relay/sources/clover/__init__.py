@@ -35,6 +35,7 @@ from loyalty_relay.sources.base import (
     Topic,
     Unreadable,
     Verdict,
+    few,
     listed,
 )
 from loyalty_relay.sources.clover.resources import HOST, LIMIT, MILLISECOND, PLATFORM, RESOURCES
@@ -116,11 +117,12 @@ class Clover(HydratingSource):
         merchants = body.get("merchants")
         if not isinstance(merchants, dict):
             raise Untranslatable("no_merchants", "merchants is not an object")
-        return [
-            _change(_Delivery.of(merchant, update), source)
-            for merchant, updates in merchants.items()
-            for update in (updates if isinstance(updates, list) else [updates])
+        updates = [
+            (merchant, update)
+            for merchant, listed_here in merchants.items()
+            for update in (listed_here if isinstance(listed_here, list) else [listed_here])
         ]
+        return [_change(_Delivery.of(merchant, update), source) for merchant, update in few(updates)]
 
     def fetch(self, thin: ThinChange, source: Source) -> Fetch:
         """The customer or the merchant, with the parts that only come when they are asked for."""

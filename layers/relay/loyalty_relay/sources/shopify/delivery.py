@@ -14,6 +14,8 @@ from loyalty_relay.sources.parsing import address_line, body_digest, member, mom
 
 PLATFORM = "shopify"
 CLOCK = "shopify"
+MAX_GID = 512
+"""Characters of a GraphQL id with its query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Delivery:
 
 def gid_of(value: Any, kind: str) -> str | None:
     """The id in a GraphQL id of this kind; None when it is none."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > MAX_GID:
         return None
     found = re.fullmatch(rf"gid://shopify/{kind}/([^/?#\s]+)(?:\?.*)?", value.strip())
     return text_id(found[1]) if found else None

@@ -18,7 +18,7 @@ from loyalty_relay.sources.parsing import member, take, text_or_none
 from loyalty_relay.sources.shopify.delivery import Delivery, address, consent_of, gid_of, retired, tags_of
 
 _EVENT_FIELDS = {"firstName": "first_name", "lastName": "last_name", "note": "notes", "locale": "language"}
-_CHANGED = re.compile(r"customer\[id: '(gid://shopify/Customer/[^']+)'\]")
+_CHANGED = re.compile(r"customer\[id: '(gid://shopify/Customer/[^']{1,200})'\]")
 
 
 def _event(delivery: Delivery) -> Change:

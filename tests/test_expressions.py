@@ -1,0 +1,104 @@
+"""Every regular expression of the layer takes linear time, whatever it is given."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.expressions import problems
+
+LAYER = Path(__file__).resolve().parent.parent / "layers" / "relay" / "loyalty_relay"
+FUNCTIONS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
+ANCHORED = {"match", "fullmatch"}
+FROM_CONFIGURATION = {"re.fullmatch(pattern, field)"}
+"""Patterns that are no constants: over the names of fields in a connection's mapping, which an operator writes."""
+
+
+def expressions() -> Iterator[tuple[str, str | bytes, int, bool]]:
+    """Yield (place, pattern, flags, whether it is searched for) of every use of ``re`` in the layer."""
+    trees = {path: ast.parse(path.read_text()) for path in sorted(LAYER.rglob("*.py"))}
+    everywhere = [use for tree in trees.values() for use in uses(tree)]
+    for path, tree in trees.items():
+        here = list(uses(tree))
+        names = {
+            id(node.value): target.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign | ast.AnnAssign)
+            for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if ast.unparse(node.func.value) != "re" or node.func.attr not in FUNCTIONS:
+                continue
+            if ast.unparse(node) in FROM_CONFIGURATION:
+                continue
+            used = {node.func.attr}
+            if node.func.attr == "compile":
+                name = names.get(id(node), "")
+                used = {how for found, how in (here if name.startswith("_") else everywhere) if found == name} or {""}
+            given = [*node.args[1:], *(keyword.value for keyword in node.keywords)]
+            flags = sum(getattr(re, name) for name in re.findall(r"re\.([A-Z]+)", " ".join(map(ast.unparse, given))))
+            yield f"{path.relative_to(LAYER)}:{node.lineno}", text(node.args[0]), flags, not used <= ANCHORED
+
+
+def uses(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield (name, attribute that is taken of it) for every name that is read."""
+    owners = {id(node.value): node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield node.id, owners.get(id(node), "")
+
+
+def text(node: ast.expr) -> str | bytes:
+    """Return a pattern; what an f-string inserts is taken as one letter."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(v.value) if isinstance(v, ast.Constant) else "x" for v in node.values)
+    assert isinstance(node, ast.Constant), f"{ast.unparse(node)} is not a constant"
+    assert isinstance(node.value, str | bytes)
+    return node.value
+
+
+@pytest.mark.parametrize(
+    ("pattern", "flags", "searched"), [pytest.param(*rest, id=place) for place, *rest in expressions()]
+)
+def test_every_expression_is_linear(pattern: str | bytes, flags: int, searched: bool) -> None:
+    assert problems(pattern, flags, searched=searched) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "searched"),
+    [
+        (r"\s*([+-]\d\d)$", True),
+        (r"[^@ ]+@x", True),
+        (r"<[^>]*>", True),
+        (r"<(script|style).*?</\1>", True),
+        (r"(a+)+b", False),
+        (r"(?:ab|ab)*c", False),
+        (r"(?:a{1,3}){1,}b", False),
+        (r"x\s+([A-Z\s]+?)\s*y", False),
+        (r"a(?=\d+b)", True),
+    ],
+)
+def test_expressions_that_are_not_are_found(pattern: str, searched: bool) -> None:
+    assert problems(pattern, 0, searched=searched) != []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "searched"),
+    [
+        (r"[^@ ]+@x", False),
+        (r"(?<![^@ ])[^@ ]+@x", True),
+        (r"<[^<>]*>", True),
+        (r"\s+", True),
+        (r"#0*(34|38)", True),
+        (r"a{0,9}a{0,9}b", True),
+    ],
+)
+def test_expressions_that_are_linear_are_let_pass(pattern: str, searched: bool) -> None:
+    assert problems(pattern, 0, searched=searched) == []
