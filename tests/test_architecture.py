@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from loyalty_relay.destinations.registry import vendors
+
 ROOT = Path(__file__).resolve().parent.parent
 LAYER = ROOT / "layers" / "relay" / "loyalty_relay"
 MODULES = sorted(LAYER.rglob("*.py"))
@@ -122,6 +124,25 @@ def test_arrows_point_one_way(path: Path) -> None:
     for target in of_the_layer(path) - {own.partition("/")[0]}:
         package = target.partition("/")[0]
         assert package == own or {target, package} & allowed, f"{path.relative_to(LAYER)} imports {target}"
+
+
+def code_of(path: Path) -> str:
+    """Return a module's code without its docstrings and comments."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant(...)
+    return ast.unparse(tree)
+
+
+VENDORS = LAYER / "destinations"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(LAYER)))
+def test_a_vendor_is_named_only_in_its_own_folder(path: Path) -> None:
+    own = {VENDORS / name for name in vendors()} & set(path.parents)
+    named = [name for name in vendors() if name in code_of(path).lower() and VENDORS / name not in own]
+    assert named == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(LAYER)))

@@ -21,7 +21,7 @@ def probe(stack: Stack, connection: Connection, *, seconds: float) -> list[dict[
 
     A probe that cannot even ask is a finding of its own, not an exception.
     """
-    crm: Any = services_of(stack).crm(connection)
+    crm = services_of(stack).crm(connection)
     deadline = Deadline(time.monotonic() + seconds, time.monotonic)
     try:
         with unlogged():

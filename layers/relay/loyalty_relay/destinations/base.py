@@ -113,6 +113,10 @@ class Crm(Protocol):
         """Whether a field of a webhook's command can be sent to this vendor at all."""
         ...
 
+    def probe(self, deadline: Deadline) -> list[Finding]:
+        """Return one finding per prerequisite of the vendor, without changing anything."""
+        ...
+
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
         """The loyalty id by loyalty id or identifiers, surviving id where members were merged; None when unknown."""
         ...
