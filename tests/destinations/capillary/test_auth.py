@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loyalty_relay.destinations.capillary.auth import TokenCache, password_digest
+from loyalty_relay.destinations.capillary.auth import password_digest
 from loyalty_relay.model.errors import CredentialsRefused, RelayError, UpstreamUnavailable
 from tests.destinations.capillary.upstream import ANA, OAUTH, Clock, Told, answer, deadline, register
 
@@ -85,22 +85,6 @@ def test_a_403_is_not_answered_with_another_token() -> None:
     upstream = Told(token("fake-1"), refused(403, 403))
     with pytest.raises(CredentialsRefused):
         upstream.crm(credentials=OAUTH).register(register(ANA), {}, deadline())
-
-
-def test_connections_that_share_the_store_share_the_token() -> None:
-    upstream = Told(token("fake-1"), ok(), ok())
-    tokens = TokenCache()
-    for _ in range(2):
-        upstream.crm(credentials=OAUTH, tokens=tokens).register(register(ANA), {}, deadline())
-    assert sent(upstream) == [None, "fake-1", "fake-1"]
-
-
-def test_another_secret_gets_another_token() -> None:
-    upstream = Told(token("fake-1"), ok(), token("fake-2"), ok())
-    tokens = TokenCache()
-    upstream.crm(credentials=OAUTH, tokens=tokens).register(register(ANA), {}, deadline())
-    upstream.crm(credentials={**OAUTH, "secret": "fake-new"}, tokens=tokens).register(register(ANA), {}, deadline())
-    assert sent(upstream)[3] == "fake-2"
 
 
 def test_threads_that_start_together_ask_for_one_token() -> None:

@@ -84,11 +84,11 @@ class Told(httpx.BaseTransport):
         return answer
 
     def crm(self, limiter: NullLimiter | None = None, **options: Any) -> CapillaryCrm:
-        """A client that talks to it; ``options`` go to the destination, but for the client's own two."""
-        own = {name: options.pop(name) for name in ("default_country", "tokens") if name in options}
+        """A client that talks to it; ``options`` go to the destination, but for ``default_country`` and ``clock``."""
+        country = options.pop("default_country", None)
         clock = options.pop("clock", Clock())
         client = Client(limiter or NullLimiter(), clock, upstream=self)
-        return CapillaryCrm(destination(**options), client, clock=clock, **own)
+        return CapillaryCrm(destination(**options), client, default_country=country, clock=clock)
 
     def body(self, index: int = 0) -> Any:
         return json.loads(self.requests[index].content)
@@ -153,9 +153,9 @@ class SandboxUpstream(httpx.BaseTransport):
             raise httpx.ReadError("reset") from error
 
     def crm(self, **options: Any) -> CapillaryCrm:
-        own = {name: options.pop(name) for name in ("default_country", "tokens") if name in options}
+        country = options.pop("default_country", None)
         client = Client(options.pop("limiter", NullLimiter()), self.clock, upstream=self)
-        return CapillaryCrm(destination(**options), client, clock=self.clock, **own)
+        return CapillaryCrm(destination(**options), client, default_country=country, clock=self.clock)
 
     def configure(self, **settings: Any) -> None:
         self.vendor.configure(settings)

@@ -8,7 +8,6 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -29,46 +28,11 @@ EARLY_SHARE = 0.2
 _DIGEST = re.compile(r"md5:([0-9a-fA-F]{32})")
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    text: str
-    renew_at: float
-
-
-class TokenCache:
-    """Access tokens by client, for this process.
-
-    Nothing is shared beyond it: every request for a token yields a new one, and older ones keep working until they end
-    (Capillary docs: OAuth), so two processes cannot take each other's away.
-    """
-
-    def __init__(self) -> None:
-        self._tokens: dict[tuple[str, str, str], _Token] = {}
-        self._locks: dict[tuple[str, str, str], threading.Lock] = {}
-        self._lock = threading.Lock()
-
-    def get(
-        self, client: tuple[str, str, str], now: float, rejected: str | None, generate: Callable[[], _Token]
-    ) -> tuple[str, bool]:
-        """Return a token that is not ``rejected`` and not about to end, and whether it was generated for this call.
-
-        One thread at a time generates one.
-        """
-        with self._lock:
-            lock = self._locks.setdefault(client, threading.Lock())
-        with lock:
-            token = self._tokens.get(client)
-            if token is not None and token.text != rejected and now < token.renew_at:
-                return token.text, False
-            token = self._tokens[client] = generate()
-            return token.text, True
-
-
-def auth_of(destination: Destination, client: Client, clock: Callable[[], float], tokens: TokenCache) -> httpx.Auth:
+def auth_of(destination: Destination, client: Client, clock: Callable[[], float]) -> httpx.Auth:
     """Return what authenticates requests to the destination."""
     given = destination.credentials
     if given.get("type") == "oauth":
-        return OAuth(destination, client, clock, tokens)
+        return OAuth(destination, client, clock)
     return httpx.BasicAuth(given["username"], password_digest(given["password"]))
 
 
@@ -81,21 +45,29 @@ def password_digest(password: str) -> str:
 
 
 class OAuth(TokenAuth):
-    """A client's access token, generated from its key and secret."""
+    """A client's access token, generated from its key and secret and kept in this process.
 
-    def __init__(
-        self, destination: Destination, client: Client, clock: Callable[[], float], tokens: TokenCache
-    ) -> None:
+    Nothing is shared beyond it: every request for a token yields a new one, and older ones keep working until they end
+    (Capillary docs: OAuth), so two processes cannot take each other's away.
+    """
+
+    def __init__(self, destination: Destination, client: Client, clock: Callable[[], float]) -> None:
         self._given = destination.credentials
         self._host = destination.host
         self._client = client
         self._clock = clock
-        self._tokens = tokens
+        self._token, self._renew_at = "", 0.0
+        self._lock = threading.Lock()
 
     def token(self, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
-        """See ``TokenAuth.token``. Raises CredentialsRefused when the key and secret are wrong."""
-        client = (self._host, self._given["key"], self._given["secret"])
-        return self._tokens.get(client, self._clock(), rejected, lambda: self._generate(deadline))
+        """See ``TokenAuth.token``; one thread at a time generates one. Raises CredentialsRefused when the key or the
+        secret is wrong.
+        """
+        with self._lock:
+            generate = self._token in ("", rejected) or self._clock() >= self._renew_at
+            if generate:
+                self._token, self._renew_at = self._generate(deadline)
+            return self._token, generate
 
     def headers(self, token: str) -> dict[str, str]:
         """See ``TokenAuth.headers``."""
@@ -113,7 +85,7 @@ class OAuth(TokenAuth):
             return isinstance(error, CredentialsRefused) and error.code in REFUSED
         return False
 
-    def _generate(self, deadline: Deadline) -> _Token:
+    def _generate(self, deadline: Deadline) -> tuple[str, float]:
         now = self._clock()
         request = build_request(
             api="oauth",
@@ -134,7 +106,7 @@ class OAuth(TokenAuth):
         if not isinstance(token, str) or not token:
             raise _refused(unknown(said, {} if isinstance(data, dict) else body))
         lifetime = max(0.0, float(number(data.get("ttlSeconds")) or 0))
-        return _Token(token, now + lifetime - min(EARLY_SECONDS, lifetime * EARLY_SHARE))
+        return token, now + lifetime - min(EARLY_SECONDS, lifetime * EARLY_SHARE)
 
 
 def _refused(error: RelayError) -> RelayError:

@@ -16,7 +16,7 @@ from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.base import Finding, Receipt
 from loyalty_relay.destinations.capillary import check as checks
 from loyalty_relay.destinations.capillary import identifiers, preflight, v1
-from loyalty_relay.destinations.capillary.auth import TokenCache, auth_of
+from loyalty_relay.destinations.capillary.auth import auth_of
 from loyalty_relay.destinations.capillary.errors import MergedAway, Said, read_v2
 from loyalty_relay.destinations.capillary.fields import CONTACT_CHANNELS
 from loyalty_relay.destinations.capillary.members import Members
@@ -79,8 +79,7 @@ class _Progress:
 class CapillaryCrm:
     """One Capillary organisation, seen through one source account. Safe to use from several threads.
 
-    ``default_country``: where phone numbers without a country code are from. ``clock``: epoch seconds. ``tokens``:
-    where OAuth tokens are kept; connections that share it share them.
+    ``default_country``: where phone numbers without a country code are from. ``clock``: epoch seconds.
 
     ``Receipt.details``: ``side_effects`` (see ``v2.read_side_effects``), ``requests`` (api and request id of each
     write, in order), and where V1.1 answered, the customer as ``v1.details`` describes.
@@ -95,12 +94,11 @@ class CapillaryCrm:
         *,
         default_country: str | None = None,
         clock: Callable[[], float] = time.time,
-        tokens: TokenCache | None = None,
     ) -> None:
         self._destination = destination
         self._country = default_country
         self._writer = Writer(region=destination.region, country=default_country)
-        self._session = CapillarySession(client, auth_of(destination, client, clock, tokens or TokenCache()))
+        self._session = CapillarySession(client, auth_of(destination, client, clock))
         self._members = Members(self._session, destination, self._writer)
         self._v2 = f"{destination.host}/v2/customers"
         self._v1 = f"{destination.host}/v1.1/customer"
