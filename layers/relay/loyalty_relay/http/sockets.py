@@ -9,9 +9,10 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import httpcore
@@ -68,33 +69,22 @@ class _Stream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-class BoundedBackend(httpcore.NetworkBackend):
+class BoundedBackend(httpcore.SyncBackend):
     """httpcore's sockets under the limit of ``ending_in``."""
 
-    def __init__(self) -> None:
-        self._backend = httpcore.SyncBackend()
-
     def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
+        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
     ) -> httpcore.NetworkStream:
         left = _left(timeout, httpcore.ConnectTimeout)
-        stream = _Stream(self._backend.connect_tcp(host, port, left, local_address, socket_options))
+        stream = _Stream(super().connect_tcp(host, port, left, *args, **kwargs))
         try:
-            # A name with many addresses gets the time-out for each of them. Nothing was sent yet, so it is a
-            # failure to connect.
+            # A name with many addresses gets the time-out for each of them. Nothing was sent yet, so it is a failure to
+            # connect.
             _left(None, httpcore.ConnectTimeout)
         except httpcore.ConnectTimeout:
             stream.close()
             raise
         return stream
-
-    def sleep(self, seconds: float) -> None:
-        self._backend.sleep(seconds)
 
 
 class Pool(httpx.HTTPTransport):
@@ -112,23 +102,17 @@ class Pool(httpx.HTTPTransport):
         )
 
 
+_pool = cache(Pool)
 _lock = threading.Lock()
-_pool: Pool | None = None
 
 
 def shared_pool() -> Pool:
-    """Return the process's pool, built by the first request."""
-    global _pool
+    """Return the process's pool, built once, by the first request: its TLS context takes long."""
     with _lock:
-        if _pool is None:
-            _pool = Pool()
-        return _pool
+        return _pool()
 
 
 def close_shared_pool() -> None:
     """Close the process's pool; the next request builds another."""
-    global _pool
-    with _lock:
-        if _pool is not None:
-            _pool.close()
-            _pool = None
+    shared_pool().close()
+    _pool.cache_clear()

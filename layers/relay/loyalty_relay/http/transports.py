@@ -44,14 +44,15 @@ class Limits:
         return min(self.total, deadline.require(self.least + self.margin) - self.margin)
 
 
+@dataclass(frozen=True)
 class SizeLimit(httpx.BaseTransport):
     """Read each response to its end, unpacked and no further than ``MAX_BODY``, before anything else looks at it."""
 
-    def __init__(self, inner: httpx.BaseTransport | None) -> None:
-        self._inner = inner
+    inner: httpx.BaseTransport | None
+    """None for the process's pool."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        response = (self._inner or shared_pool()).handle_request(request)
+        response = (self.inner or shared_pool()).handle_request(request)
         may_have_acted = request.extensions["has_effect"]
         try:
             body = _read(response)
@@ -82,56 +83,54 @@ def _read(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
+@dataclass(frozen=True)
 class TotalTime(httpx.BaseTransport):
     """End each request within its deadline and ``limits``."""
 
-    def __init__(self, inner: httpx.BaseTransport, limits: Limits) -> None:
-        self._inner = inner
-        self._limits = limits
+    inner: httpx.BaseTransport
+    limits: Limits
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        total = self._limits.left(request.extensions["deadline"])
-        connect, read = min(self._limits.connect, total), min(self._limits.read, total)
+        total = self.limits.left(request.extensions["deadline"])
+        connect, read = min(self.limits.connect, total), min(self.limits.read, total)
         request.extensions["timeout"] = {"connect": connect, "pool": connect, "read": read, "write": read}
         with ending_in(total):
-            return self._inner.handle_request(request)
+            return self.inner.handle_request(request)
 
 
+@dataclass(frozen=True)
 class Pacing(httpx.BaseTransport):
     """Take one turn of the request's API before it is sent, and report a 429 to the limiter."""
 
-    def __init__(
-        self, inner: httpx.BaseTransport, limiter: Limiter, limits: Limits, clock: Callable[[], float]
-    ) -> None:
-        self._inner = inner
-        self._limiter = limiter
-        self._limits = limits
-        self._clock = clock
+    inner: httpx.BaseTransport
+    limiter: Limiter
+    limits: Limits
+    clock: Callable[[], float]
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         api, deadline = request.extensions["api"], request.extensions["deadline"]
         # No turn is used up for a request that cannot be sent any more.
-        self._limits.left(deadline)
-        self._limiter.acquire(api, deadline)
-        response = self._inner.handle_request(request)
-        response.extensions["received_at"] = self._clock()
+        self.limits.left(deadline)
+        self.limiter.acquire(api, deadline)
+        response = self.inner.handle_request(request)
+        response.extensions["received_at"] = self.clock()
         if response.status_code == 429:
-            self._limiter.penalise(api, retry_after(response))
+            self.limiter.penalise(api, retry_after(response))
         return response
 
 
+@dataclass(frozen=True)
 class OneRepetition(httpx.BaseTransport):
     """Send a request again, where that is safe, whose connection ended before the first byte of a response: mostly one
     that was idle too long.
     """
 
-    def __init__(self, inner: httpx.BaseTransport) -> None:
-        self._inner = inner
+    inner: httpx.BaseTransport
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         try:
-            return self._inner.handle_request(request)
+            return self.inner.handle_request(request)
         except BROKEN:
             if not request.extensions["may_repeat"]:
                 raise
-        return self._inner.handle_request(request)
+        return self.inner.handle_request(request)
