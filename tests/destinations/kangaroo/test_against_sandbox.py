@@ -287,10 +287,10 @@ def test_a_lost_refresh_token_needs_a_person_who_repairs_it(stack: Stack, world:
     crm.tags(deadline())
     # Somebody refreshed and died before keeping the new pair.
     lost = token_store(stack, world, "dead")
-    key = crm._session.grants.key
+    key = crm._session.auth.key
     kept = lost.read(key)
     assert kept is not None
-    crm._session.grants.obtain(kept, deadline())
+    crm._session.auth.obtain(kept, deadline())
 
     with pytest.raises(CredentialsRefused) as error:
         crm.tags(deadline())

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from loyalty_relay.destinations.kangaroo.auth import NOT_AUTHORIZED, REFRESH_TOKEN_LOST, Grants, parse_tokens
+from loyalty_relay.destinations.kangaroo.auth import NOT_AUTHORIZED, REFRESH_TOKEN_LOST, KangarooAuth, parse_tokens
 from loyalty_relay.destinations.tokens import TokenSet
 from loyalty_relay.model.errors import CredentialsRefused, InvalidCommand, RateLimited, UpstreamUnavailable
 from tests.destinations.kangaroo.support import (
@@ -29,8 +29,8 @@ INVALID_GRANT = {"error": "invalid_grant", "error_description": "The refresh tok
 PATH = "POST /oauth/token"
 
 
-def grants(credentials: dict[str, str], vendor: Script) -> Grants:
-    return Grants(destination(credentials), vendor.client(), Clock())
+def grants(credentials: dict[str, str], vendor: Script) -> KangarooAuth:
+    return KangarooAuth(destination(credentials), vendor.client(), MemoryTokens(Clock()), Clock())
 
 
 def test_the_password_grant_sends_the_application_key_in_body_and_header() -> None:

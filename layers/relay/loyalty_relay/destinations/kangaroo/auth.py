@@ -36,14 +36,16 @@ _OUR_CREDENTIALS = frozenset({"invalid_client", "unauthorized_client", "invalid_
 """OAuth errors that are not about the refresh token (RFC 6749 section 5.2)."""
 
 
-class Grants:
-    """Obtain tokens for one destination. ``clock`` is epoch seconds."""
+class KangarooAuth(TokenAuth):
+    """The bearer token of one destination, and the grants that obtain it. ``clock`` is epoch seconds."""
 
-    def __init__(self, destination: Destination, client: Client, clock: Callable[[], float]) -> None:
+    def __init__(self, destination: Destination, client: Client, tokens: Tokens, clock: Callable[[], float]) -> None:
         self._destination = destination
         self._given = destination.credentials
         self._client = client
+        self._tokens = tokens
         self._clock = clock
+        self.renewable = self.type != "token"
 
     @property
     def type(self) -> str:
@@ -51,14 +53,26 @@ class Grants:
         return self._given["type"]
 
     @property
-    def renewable(self) -> bool:
-        """Whether a refused token can be replaced."""
-        return self.type != "token"
-
-    @property
     def key(self) -> str:
         """The key of the token: two applications of one business have one each."""
         return f"{self._destination.key}:{self.type}:{self._given.get('client_id', '')}"
+
+    def token(self, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
+        """See ``TokenAuth.token``; a plain token is the connection's own."""
+        if not self.renewable:
+            return self._given["access_token"], False
+        return self._tokens.get(self.key, self.obtain, deadline, rejected=rejected)
+
+    def headers(self, token: str) -> Mapping[str, str]:
+        """See ``TokenAuth.headers``."""
+        return {"Authorization": f"Bearer {token}"}
+
+    def refuses(self, response: httpx.Response) -> bool:
+        """See ``TokenAuth.refuses``."""
+        said = complaint(response)
+        return said is not None and said.status == 401
+
+    # -- grants ---------------------------------------------------------------------------------------------------
 
     def obtain(self, old: TokenSet | None, deadline: Deadline) -> TokenSet:
         """Return new tokens, from the old ones where they can be renewed.
@@ -74,8 +88,6 @@ class Grants:
                     "this connection is not authorized; run relay connections authorize", reason=NOT_AUTHORIZED
                 )
             return self._refreshed(refresh, deadline)
-        if self.type == "token":
-            raise credentials_refused("the destination refuses the access token of this connection")
         if refresh is not None:
             try:
                 return self._ask(self.refresh_request(refresh), deadline, keep=refresh)
@@ -119,7 +131,7 @@ class Grants:
         }
         url = f"{self._destination.integrations_host}/oauth/token"
         return build_request(
-            api="integrations", method="POST", url=url, headers=self._headers(), json=body, effect=False
+            api="integrations", method="POST", url=url, headers=self._key_headers(), json=body, effect=False
         )
 
     def _form(self, form: dict[str, str]) -> httpx.Request:
@@ -128,12 +140,12 @@ class Grants:
             api="api",
             method="POST",
             url=f"{self._destination.host}/oauth/token",
-            headers=self._headers(),
+            headers=self._key_headers(),
             form={**form, **common, "scope": self._scope},
             effect=False,
         )
 
-    def _headers(self) -> dict[str, str]:
+    def _key_headers(self) -> dict[str, str]:
         key = self._given.get("application_key")
         return {"Accept": "application/json", **({"X-Application-Key": key} if key else {})}
 
@@ -158,31 +170,6 @@ class Grants:
     def _ask(self, request: httpx.Request, deadline: Deadline, *, keep: str | None = None) -> TokenSet:
         sent = (*(text for _, text in parse_qsl(request.content.decode())), *self._given.values())
         return parse_tokens(self._client.fetch(request, deadline), self._clock(), keep=keep, sent=sent)
-
-
-class KangarooAuth(TokenAuth):
-    """The access token of one destination, as a bearer token; a plain one cannot be renewed."""
-
-    def __init__(self, destination: Destination, grants: Grants, tokens: Tokens) -> None:
-        self.renewable = grants.renewable
-        self._plain = destination.credentials.get("access_token", "")
-        self._grants = grants
-        self._tokens = tokens
-
-    def token(self, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
-        """See ``TokenAuth.token``."""
-        if not self.renewable:
-            return self._plain, False
-        return self._tokens.get(self._grants.key, self._grants.obtain, deadline, rejected=rejected)
-
-    def headers(self, token: str) -> Mapping[str, str]:
-        """See ``TokenAuth.headers``."""
-        return {"Authorization": f"Bearer {token}"}
-
-    def refuses(self, response: httpx.Response) -> bool:
-        """See ``TokenAuth.refuses``."""
-        said = complaint(response)
-        return said is not None and said.status == 401
 
 
 def parse_tokens(answer: httpx.Response, now: float, *, keep: str | None = None, sent: Iterable[str] = ()) -> TokenSet:

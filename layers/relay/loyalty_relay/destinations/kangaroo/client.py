@@ -80,7 +80,7 @@ class KangarooCrm:
         self._stores = StoreLinks(destination, self._session)
         # An access token of its own may be all that tells two businesses apart.
         own = destination.credentials.get("access_token", "")
-        self._name = f"{self._session.grants.key}:{hashlib.sha256(own.encode()).hexdigest()}"
+        self._name = f"{self._session.auth.key}:{hashlib.sha256(own.encode()).hexdigest()}"
 
     # -- customers ------------------------------------------------------------------------------------------------
 
@@ -340,7 +340,7 @@ class KangarooCrm:
     def authorize_url(self, state: str) -> str:
         """The vendor's page on which the business allows access. Raises InvalidCommand for another kind of grant."""
         self._needs_authorization()
-        return self._session.grants.authorize_url(state)
+        return self._session.auth.authorize_url(state)
 
     def authorize(self, code: str, deadline: Deadline) -> None:
         """Exchange the code of that page and keep the tokens; also repairs a lost refresh token.
@@ -349,13 +349,13 @@ class KangarooCrm:
         InvalidCommand for another kind of grant.
         """
         self._needs_authorization()
-        grants = self._session.grants
-        self._tokens.put(grants.key, grants.exchange(code, deadline))
+        auth = self._session.auth
+        self._tokens.put(auth.key, auth.exchange(code, deadline))
 
     def _needs_authorization(self) -> None:
-        if self._session.grants.type != "authorization_code":
+        if self._session.auth.type != "authorization_code":
             raise InvalidCommand(
-                f"a connection with {self._session.grants.type} credentials needs no authorization",
+                f"a connection with {self._session.auth.type} credentials needs no authorization",
                 problems=[FieldProblem("destination.credentials.type", "is not authorization_code")],
             )
 

@@ -39,7 +39,7 @@ def _credentials(session: KangarooSession, deadline: Deadline) -> Finding:
         try:
             session.read(session.request("api", "GET", "/me"), deadline)
         except CredentialsRefused as error:
-            if session.grants.type != "client_credentials":
+            if session.auth.type != "client_credentials":
                 raise
             # They are made for the integrations host, which says below whether it takes them.
             said = (

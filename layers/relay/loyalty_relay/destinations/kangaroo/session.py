@@ -13,7 +13,7 @@ from typing import Any, Literal
 import httpx
 
 from loyalty_relay.connections.model import Destination
-from loyalty_relay.destinations.kangaroo.auth import Grants, KangarooAuth
+from loyalty_relay.destinations.kangaroo.auth import KangarooAuth
 from loyalty_relay.destinations.kangaroo.errors import refuse, unreadable
 from loyalty_relay.destinations.kangaroo.shapes import Complaint, complaint, excerpt, texts_in
 from loyalty_relay.destinations.tokens import Tokens
@@ -37,8 +37,7 @@ class KangarooSession:
     def __init__(self, destination: Destination, client: Client, tokens: Tokens, clock: Callable[[], float]) -> None:
         self._destination = destination
         self._client = client
-        self.grants = Grants(destination, client, clock)
-        self._auth = KangarooAuth(destination, self.grants, tokens)
+        self.auth = KangarooAuth(destination, client, tokens, clock)
 
     def request(
         self,
@@ -73,7 +72,7 @@ class KangarooSession:
 
         Raises the errors of ``Client.fetch`` and of the token store.
         """
-        response = self._client.fetch(request, deadline, self._auth)
+        response = self._client.fetch(request, deadline, self.auth)
         return response, complaint(response, request.extensions["sent"])
 
     def read(self, request: httpx.Request, deadline: Deadline, *, customer: bool = False) -> Any:
