@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.connections.store import ConnectionDirectory
+from loyalty_relay.connections.store import ConnectionStore
 from loyalty_relay.model.errors import ConnectionInvalid, StoreUnavailable, UnknownConnection
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.storage import aws
@@ -26,7 +26,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 class Stage:
-    """Secrets Manager with connections in it, and the directory that reads them."""
+    """Secrets Manager with connections in it, and the store that reads them."""
 
     def __init__(self, secrets: Counted) -> None:
         self.secrets = secrets
@@ -34,7 +34,7 @@ class Stage:
 
         # Secrets Manager stamps versions with the real time.
         self.clock = Clock(time.time())
-        self.directory = ConnectionDirectory(secrets, "relay", frozenset(), self.clock)
+        self.connections = ConnectionStore(secrets, "relay", frozenset(), self.clock)
 
     def apply(self, id: str, *secrets: str, text: str | None = None) -> None:
         document = DOCUMENT | {"source": DOCUMENT["source"] | {"secrets": [{"value": s} for s in secrets]}}
@@ -47,7 +47,7 @@ class Stage:
             self.secrets.client.create_secret(Name=name, SecretString=body)
 
     def secret_of(self, id: str) -> str:
-        return self.directory.get(id).source.secrets[0].value
+        return self.connections.get(id).source.secrets[0].value
 
 
 @pytest.fixture
@@ -75,16 +75,16 @@ def test_a_connection_is_read_once_in_five_minutes(stage: Stage) -> None:
 
 def test_a_fresh_read_sees_a_change_at_once(stage: Stage) -> None:
     stage.apply("shop", "one")
-    stage.directory.get("shop")
+    stage.connections.get("shop")
     stage.apply("shop", "two")
-    assert stage.directory.get("shop", fresh=True).source.secrets[0].value == "two"
+    assert stage.connections.get("shop", fresh=True).source.secrets[0].value == "two"
     assert stage.secret_of("shop") == "two"
 
 
 def test_an_unknown_connection_is_remembered_for_a_minute(stage: Stage) -> None:
     for _ in range(2):
         with pytest.raises(UnknownConnection):
-            stage.directory.get("nobody")
+            stage.connections.get("nobody")
     assert stage.secrets.calls == ["get_secret_value"]
     stage.apply("nobody", "one")
     stage.clock.now += 61
@@ -94,19 +94,19 @@ def test_an_unknown_connection_is_remembered_for_a_minute(stage: Stage) -> None:
 @pytest.mark.parametrize("id", ["", "UPPER", "a/b", "../x", "-a", "a" * 64, "a b", "a\n", "é"])
 def test_an_impossible_id_is_unknown_without_a_request(stage: Stage, id: str) -> None:
     with pytest.raises(UnknownConnection):
-        stage.directory.get(id)
+        stage.connections.get(id)
     assert stage.secrets.calls == []
-    assert not stage.directory.refetch(id)
+    assert not stage.connections.refetch(id)
     assert stage.secrets.calls == []
 
 
 def test_a_connection_scheduled_for_deletion_is_unknown(stage: Stage) -> None:
     stage.apply("shop", "one")
-    stage.directory.get("shop")
+    stage.connections.get("shop")
     stage.secrets.client.delete_secret(SecretId="relay/connections/shop")
     stage.clock.now += 301
     with pytest.raises(UnknownConnection):
-        stage.directory.get("shop")
+        stage.connections.get("shop")
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "AccessDeniedException", "InternalServiceError", None])
@@ -114,14 +114,14 @@ def test_a_connection_that_cannot_be_read_is_unavailable_not_unknown(stage: Stag
     stage.apply("shop", "one")
     stage.secrets.fail(code)
     with pytest.raises(StoreUnavailable):
-        stage.directory.get("shop")
+        stage.connections.get("shop")
     stage.secrets.heal()
     assert stage.secret_of("shop") == "one"
 
 
 def test_an_outdated_connection_is_used_while_secrets_manager_fails(stage: Stage) -> None:
     stage.apply("shop", "one")
-    stage.directory.get("shop")
+    stage.connections.get("shop")
     stage.apply("shop", "two")
     stage.secrets.fail("ThrottlingException")
     stage.clock.now += 3600
@@ -130,7 +130,7 @@ def test_an_outdated_connection_is_used_while_secrets_manager_fails(stage: Stage
         assert stage.secret_of("shop") == "one"
     assert len(stage.secrets.calls) == 1
     with pytest.raises(StoreUnavailable):
-        stage.directory.get("shop", fresh=True)
+        stage.connections.get("shop", fresh=True)
     stage.secrets.heal()
     stage.clock.now += 6
     assert stage.secret_of("shop") == "two"
@@ -141,7 +141,7 @@ def test_an_invalid_connection_says_so_for_a_minute_without_its_text(stage: Stag
     stage.apply("shop", text=text or " ")
     for _ in range(2):
         with pytest.raises(ConnectionInvalid) as caught:
-            stage.directory.get("shop")
+            stage.connections.get("shop")
         assert "fake-secret-text" not in str(caught.value)
         assert caught.value.__cause__ is None
     assert stage.secrets.calls == ["get_secret_value"]
@@ -151,70 +151,70 @@ def test_the_secrets_before_a_change_stay_valid_for_a_day(stage: Stage) -> None:
     stage.apply("shop", "one", "both")
     stage.apply("shop", "two", "both")
     now = stage.clock.now
-    (old,) = stage.directory.previous_webhook_secrets("shop")
+    (old,) = stage.connections.previous_webhook_secrets("shop")
     assert old.value == "one"
     assert old.live(now + 23.9 * 3600)
     assert not old.live(now + 24.1 * 3600)
     stage.secrets.reset()
-    stage.directory.previous_webhook_secrets("shop")
+    stage.connections.previous_webhook_secrets("shop")
     assert stage.secrets.calls == []
     stage.clock.now += 24.1 * 3600
-    assert stage.directory.previous_webhook_secrets("shop") == ()
+    assert stage.connections.previous_webhook_secrets("shop") == ()
 
 
 def test_a_connection_that_never_changed_has_no_previous_secrets(stage: Stage) -> None:
     stage.apply("shop", "one")
-    assert stage.directory.previous_webhook_secrets("shop") == ()
+    assert stage.connections.previous_webhook_secrets("shop") == ()
     stage.secrets.reset()
-    assert stage.directory.previous_webhook_secrets("shop") == ()
+    assert stage.connections.previous_webhook_secrets("shop") == ()
     assert stage.secrets.calls == []
 
 
 def test_the_previous_secrets_follow_a_second_change(stage: Stage) -> None:
     for secret in ("one", "two"):
         stage.apply("shop", secret)
-    assert [s.value for s in stage.directory.previous_webhook_secrets("shop")] == ["one"]
+    assert [s.value for s in stage.connections.previous_webhook_secrets("shop")] == ["one"]
     stage.apply("shop", "three")
-    stage.directory.refetch("shop")
-    assert [s.value for s in stage.directory.previous_webhook_secrets("shop")] == ["two"]
+    stage.connections.refetch("shop")
+    assert [s.value for s in stage.connections.previous_webhook_secrets("shop")] == ["two"]
 
 
 def test_previous_secrets_that_cannot_be_read_are_unavailable_rather_than_none(stage: Stage) -> None:
     stage.apply("shop", "one")
     stage.apply("shop", "two")
-    stage.directory.get("shop")
+    stage.connections.get("shop")
     stage.secrets.fail("ThrottlingException")
     with pytest.raises(StoreUnavailable):
-        stage.directory.previous_webhook_secrets("shop")
+        stage.connections.previous_webhook_secrets("shop")
 
 
 def test_an_invalid_previous_version_has_no_secrets(stage: Stage) -> None:
     stage.apply("shop", text="{}")
     stage.apply("shop", "two")
-    assert stage.directory.previous_webhook_secrets("shop") == ()
+    assert stage.connections.previous_webhook_secrets("shop") == ()
 
 
 def test_a_refetch_finds_a_rotated_secret_at_most_once_a_minute(stage: Stage) -> None:
     stage.apply("shop", "one")
-    stage.directory.get("shop")
+    stage.connections.get("shop")
     stage.apply("shop", "two")
-    assert stage.directory.refetch("shop")
+    assert stage.connections.refetch("shop")
     assert stage.secret_of("shop") == "two"
     stage.apply("shop", "three")
-    assert not stage.directory.refetch("shop")
+    assert not stage.connections.refetch("shop")
     assert stage.secret_of("shop") == "two"
     stage.clock.now += 61
-    assert stage.directory.refetch("shop")
+    assert stage.connections.refetch("shop")
     assert stage.secret_of("shop") == "three"
     stage.clock.now += 61
-    assert not stage.directory.refetch("shop")
+    assert not stage.connections.refetch("shop")
 
 
 def test_a_refetch_that_fails_keeps_what_is_cached(stage: Stage) -> None:
     stage.apply("shop", "one")
-    stage.directory.get("shop")
+    stage.connections.get("shop")
     stage.secrets.fail(None)
-    assert not stage.directory.refetch("shop")
+    assert not stage.connections.refetch("shop")
     assert stage.secret_of("shop") == "one"
 
 
@@ -223,7 +223,7 @@ def test_the_list_names_connections_only(stage: Stage) -> None:
         stage.apply(name, "one")
     stage.secrets.client.create_secret(Name="relay/tokens/shop-a", SecretString="{}")
     stage.secrets.client.create_secret(Name="relay2/connections/other", SecretString="{}")
-    assert stage.directory.list() == ["shop-a", "shop-b"]
+    assert stage.connections.list() == ["shop-a", "shop-b"]
 
 
 def test_threads_that_miss_together_ask_once(stage: Stage) -> None:
@@ -246,12 +246,12 @@ def test_threads_that_miss_together_ask_once(stage: Stage) -> None:
 
 def test_invented_ids_neither_grow_the_memory_nor_push_connections_out(stage: Stage) -> None:
     stage.apply("shop", "one")
-    stage.directory.get("shop")
+    stage.connections.get("shop")
     stage.secrets.fail("ResourceNotFoundException")
     for number in range(3000):
         with pytest.raises(UnknownConnection):
-            stage.directory.get(f"invented-{number}")
-    assert len(stage.directory._refused) == 2048
+            stage.connections.get(f"invented-{number}")
+    assert len(stage.connections._refused) == 2048
     stage.secrets.reset()
     assert stage.secret_of("shop") == "one"
     assert stage.secrets.calls == []

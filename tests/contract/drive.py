@@ -86,7 +86,7 @@ class Relay:
         """Apply the connection, or apply it again with other members of its destination."""
         self._data["destination"] = {**self._data["destination"], **destination}
         self._stack.put_connection(self.id, self._data)
-        self.services.directory.refetch(self.id)
+        self.services.connections.refetch(self.id)
 
     # -- the client's protocol ------------------------------------------------------------------------------------
 

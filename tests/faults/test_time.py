@@ -72,7 +72,7 @@ def test_a_destination_that_is_down_for_a_day_loses_nothing_and_is_caught_up_wit
 
 
 def key_of_destination(world: World) -> str:
-    connection: Connection = world.services.directory.get(CONNECTION)
+    connection: Connection = world.services.connections.get(CONNECTION)
     return connection.destination.key
 
 

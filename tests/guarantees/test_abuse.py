@@ -102,14 +102,14 @@ def test_every_refusal_of_a_delivery_looks_the_same_and_does_nothing(platform: s
 def test_an_id_that_is_none_is_never_made_into_a_secrets_name(trick: str, world: World) -> None:
     data = world.connect()
     asked = Asked(world)
-    directory = world.functions["ingest"].directory
+    connections = world.functions["ingest"].connections
     allowed = authorize(
         {
             "headers": {"x-api-key": API_KEY},
             "pathParameters": {"connection": trick},
             "rawPath": f"/connections/{trick}/x",
         },
-        directory,
+        connections,
     )
     world.deliver(load("shopify", "customers-create").signed(), trick)
     assert allowed == {"isAuthorized": False}
@@ -120,11 +120,11 @@ def test_an_id_that_is_none_is_never_made_into_a_secrets_name(trick: str, world:
 
 def test_an_unknown_connection_and_a_wrong_key_look_the_same_to_a_caller(world: World) -> None:
     world.connect()
-    directory = world.functions["register"].directory
+    connections = world.functions["register"].connections
 
     def answer(connection: str, key: str | None) -> dict[str, Any]:
         headers = {"x-api-key": key} if key is not None else {}
-        return authorize({"headers": headers, "pathParameters": {"connection": connection}}, directory)
+        return authorize({"headers": headers, "pathParameters": {"connection": connection}}, connections)
 
     refused = [
         answer("shop", "fake-wrong-key"),

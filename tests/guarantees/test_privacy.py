@@ -255,11 +255,11 @@ def test_a_bug_in_a_client_is_retried_and_logged_by_its_place_only(
 def test_a_bug_in_the_authorizer_reaches_the_runtimes_log_without_its_text(
     world: World, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = world.functions["ingest"].directory
-    monkeypatch.setattr(directory, "get", buggy)
+    connections = world.functions["ingest"].connections
+    monkeypatch.setattr(connections, "get", buggy)
     event = {"headers": {"x-api-key": API_KEY}, "pathParameters": {"connection": "shop"}}
     with pytest.raises(RelayError) as raised:
-        authorize(event, directory)
+        authorize(event, connections)
     assert raised.value.__suppress_context__
     text = written.text() + str(raised.value)
     assert leaks([("log", text)], Marker(), [API_KEY, "fake-shopify-client-secret"]) == []

@@ -152,7 +152,7 @@ def test_a_credential_that_changed_at_both_ends_costs_not_even_a_retry(world: Wo
     world.settle()
     body = {"identifiers": [{"type": "email", "value": "api@example.com"}]}
     # Another function, whose process still holds the old one.
-    world.functions["update"].directory.get("shop")
+    world.functions["update"].connections.get("shop")
     assert world.call("POST", "/customers", body)[0] == 201
     assert world.outcomes() == ["applied"] * 3
     assert [r.status for r in world.upstream(writes=True)] == [200, 401, 200, 200]
@@ -225,7 +225,7 @@ def test_a_platforms_token_that_changed_at_both_ends_parks_nothing(platform: str
 def test_two_api_keys_live_side_by_side_and_a_revoked_one_ends_at_once(world: World) -> None:
     document = world.connect()
     first, second = "fake-first-key", "fake-second-key"
-    directory = world.functions["register"].directory
+    connections = world.functions["register"].connections
 
     def keys(*live: str) -> None:
         listed = [{"id": key, "sha256": hashlib.sha256(key.encode()).hexdigest()} for key in live]
@@ -233,7 +233,7 @@ def test_two_api_keys_live_side_by_side_and_a_revoked_one_ends_at_once(world: Wo
 
     def allowed(key: str) -> bool:
         event = {"headers": {"X-Api-Key": key}, "pathParameters": {"connection": "shop"}}
-        return bool(authorize(event, directory)["isAuthorized"])
+        return bool(authorize(event, connections)["isAuthorized"])
 
     keys(first)
     assert (allowed(first), allowed(second)) == (True, False)

@@ -24,7 +24,7 @@ def rotate(relay: Relay) -> None:
 
 
 def connection(relay: Relay) -> Connection:
-    return relay.services.directory.get("shop-1")
+    return relay.services.connections.get("shop-1")
 
 
 def open_circuits(relay: Relay) -> int:

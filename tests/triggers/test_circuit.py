@@ -32,7 +32,7 @@ def read(functions: Functions, route: str, path: dict[str, Any]) -> int:
 
 def state(functions: Functions) -> CircuitState | None:
     services = functions.services("crm-patch")
-    key = services.directory.get("shop-1").destination.key
+    key = services.connections.get("shop-1").destination.key
     return services.circuit.states([key]).get(key)
 
 

@@ -27,7 +27,7 @@ CREATE = load("shopify", "customers-create")
 
 
 @dataclass
-class Directory:
+class Connections:
     """Connections by id; ``next`` is what a refetch finds."""
 
     connections: dict[str, Connection] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Parking:
 class World:
     """Everything around one ingest function."""
 
-    directory: Directory = field(default_factory=Directory)
+    connections: Connections = field(default_factory=Connections)
     sqs: Queues = field(default_factory=Queues)
     journal: Journal = field(default_factory=Journal)
     parking: Parking = field(default_factory=Parking)
@@ -155,7 +155,7 @@ def gateway_event(headers: Any, body: bytes, to: str = "shop", method: str = "PO
 
 @pytest.fixture
 def world() -> World:
-    return World(Directory({"shop": connection("shopify"), "till": connection("standard")}))
+    return World(Connections({"shop": connection("shopify"), "till": connection("standard")}))
 
 
 @pytest.fixture
@@ -242,14 +242,14 @@ def refusals(world: World) -> dict[str, dict[str, Any]]:
     """Every way in which a request is not authentic, each with its answer."""
     request, body = CREATE.signed(), CREATE.body
     headers = dict(request.headers)
-    world.directory.connections["keyless"] = replace(
+    world.connections.connections["keyless"] = replace(
         connection("shopify"), source=replace(connection("shopify").source, secrets=())
     )
-    world.directory.connections["unsigned"] = replace(
+    world.connections.connections["unsigned"] = replace(
         connection("shopify"), source=replace(connection("shopify").source, secrets=(), unsigned=True)
     )
     ended = WebhookSecret(SECRETS["shopify"], not_after=connection_end())
-    world.directory.connections["ended"] = replace(
+    world.connections.connections["ended"] = replace(
         connection("shopify"), source=replace(connection("shopify").source, secrets=(ended,))
     )
 
@@ -329,35 +329,35 @@ def with_secret(value: str) -> Connection:
 
 
 def test_the_secret_before_the_current_one_still_counts(world: World) -> None:
-    world.directory.connections["shop"] = with_secret("fake-new-secret")
-    world.directory.previous = (WebhookSecret(SECRETS["shopify"]),)
+    world.connections.connections["shop"] = with_secret("fake-new-secret")
+    world.connections.previous = (WebhookSecret(SECRETS["shopify"]),)
     assert world.post(CREATE)["statusCode"] == 200
-    assert world.directory.refetches == 0
+    assert world.connections.refetches == 0
 
 
 def test_a_secret_that_was_changed_a_moment_ago_is_fetched(world: World) -> None:
-    world.directory.connections["shop"] = with_secret("fake-old-secret")
-    world.directory.next = connection("shopify")
+    world.connections.connections["shop"] = with_secret("fake-old-secret")
+    world.connections.next = connection("shopify")
     assert world.post(CREATE)["statusCode"] == 200
-    assert world.directory.refetches == 1
+    assert world.connections.refetches == 1
 
 
 def test_nothing_is_fetched_for_a_request_without_a_signature(world: World) -> None:
     request = CREATE.signed()
     headers = {name: value for name, value in request.headers.items() if "hmac" not in name}
     world.deliver(gateway_event(headers, request.body))
-    assert world.directory.refetches == 0
+    assert world.connections.refetches == 0
 
 
 def test_a_connection_that_is_gone_at_the_refetch_is_unknown(world: World) -> None:
-    shop = world.directory.connections["shop"] = with_secret("fake-old-secret")
+    shop = world.connections.connections["shop"] = with_secret("fake-old-secret")
 
-    class Vanishing(Directory):
+    class Vanishing(Connections):
         def refetch(self, id: str) -> bool:
             self.connections.clear()
             return True
 
-    world.directory = Vanishing({"shop": shop})
+    world.connections = Vanishing({"shop": shop})
     assert world.post(CREATE)["statusCode"] == 401
 
 
@@ -370,7 +370,7 @@ def test_a_connection_that_is_gone_at_the_refetch_is_unknown(world: World) -> No
     ids=["unavailable", "invalid"],
 )
 def test_a_connection_that_cannot_be_read_is_asked_for_again_later(world: World, problem: Exception) -> None:
-    world.directory.broken = problem
+    world.connections.broken = problem
     answer = world.post(CREATE)
     assert answer["statusCode"] == 503
     assert answer["headers"]["retry-after"]
@@ -462,7 +462,7 @@ def test_a_body_that_no_message_can_hold_is_too_large(world: World) -> None:
 
 
 def test_a_customer_that_no_message_can_hold_is_parked(world: World) -> None:
-    world.directory.connections["shop"] = connection("shopify", "kangaroo")
+    world.connections.connections["shop"] = connection("shopify", "kangaroo")
     assert world.post(CREATE.changed(note="note " * 300_000))["statusCode"] == 200
     assert [reason for _, _, reason in world.parking.parked] == ["too_large"]
     assert not world.sqs.sent
@@ -470,14 +470,14 @@ def test_a_customer_that_no_message_can_hold_is_parked(world: World) -> None:
 
 def test_a_redriven_delivery_takes_the_normal_way_once_the_mapping_is_mended(world: World) -> None:
     bad = {"*": {"custom_fields.x": "length(verified_email)"}}
-    world.directory.connections["shop"] = connection("shopify", mapping=bad)
+    world.connections.connections["shop"] = connection("shopify", mapping=bad)
     assert world.post(CREATE)["statusCode"] == 200
     ((parked, _, reason),) = world.parking.parked
     assert reason == "mapping_failed"
     ingest = Ingest(world)
     parked = json.loads(json.dumps(parked))
     assert ingest.redrive(parked) == {"outcome": "parked", "reason": "mapping_failed", "delivery_id": "delivery-1"}
-    world.directory.connections["shop"] = connection("shopify")
+    world.connections.connections["shop"] = connection("shopify")
     world.now += 86_400
     assert ingest.redrive(parked) == {"outcome": "sent", "reason": "", "delivery_id": "delivery-1"}
     (envelope,) = world.sqs.envelopes

@@ -24,7 +24,7 @@ from tests.triggers.test_webhook import World, gateway_event
 def world() -> World:
     made = World()
     for platform in ("adobe", "cloudevents", "lightspeed"):
-        made.directory.connections[platform] = replace(connection(platform), id=platform)
+        made.connections.connections[platform] = replace(connection(platform), id=platform)
     return made
 
 
@@ -101,8 +101,8 @@ def test_a_key_that_cannot_be_had_is_a_passing_fault(world: World, monkeypatch: 
 
     module = adobe.Adobe(PublicKeys(fetch))
     monkeypatch.setattr(webhook, "source_module", lambda platform: module)
-    known = world.directory.connections["adobe"]
-    world.directory.connections["adobe"] = with_options(known, {"client_id": "fake-adobe-client-id"})
+    known = world.connections.connections["adobe"]
+    world.connections.connections["adobe"] = with_options(known, {"client_id": "fake-adobe-client-id"})
     answer = post(world, load("adobe", "customer-created"))
     assert answer["statusCode"] == 503
     assert not world.sqs.sent
@@ -143,7 +143,7 @@ def test_a_format_that_nobody_speaks_is_a_415_for_who_has_the_token_and_a_401_fo
 
 def test_a_token_is_rotated_without_a_refused_event(world: World) -> None:
     sample = load("cloudevents", "customer-updated")
-    world.directory.previous = (WebhookSecret("fake-token-of-another-length"),)
+    world.connections.previous = (WebhookSecret("fake-token-of-another-length"),)
     before = sample.signed("fake-token-of-another-length")
     assert post(world, sample, headers=before.headers)["statusCode"] == 202
     assert post(world, sample)["statusCode"] == 202
@@ -169,11 +169,11 @@ def test_a_form_is_read_and_its_topic_stands_in_the_path(world: World) -> None:
 
 def test_a_webhook_added_by_hand_is_taken_where_the_operator_says_so(world: World) -> None:
     sample = load("lightspeed", "customer-updated")
-    known = world.directory.connections["lightspeed"]
+    known = world.connections.connections["lightspeed"]
     unsigned = replace(known, source=replace(known.source, secrets=(), unsigned=True))
     bare = {"content-type": "application/x-www-form-urlencoded"}
     assert post(world, sample, headers=bare)["statusCode"] == 401
-    world.directory.connections["lightspeed"] = unsigned
+    world.connections.connections["lightspeed"] = unsigned
     assert post(world, sample, headers=bare)["statusCode"] == 200
     elsewhere = replace(sample, body=sample.body.replace(b"acme-test", b"other"))
     assert post(world, elsewhere, headers=bare)["statusCode"] == 401

@@ -96,7 +96,7 @@ class _Gate:
     refetched_at: float | None = None
 
 
-class ConnectionDirectory:
+class ConnectionStore:
     """Connections by id, cached in the process.
 
     ``prefix``: of the secrets' names, which are ``{prefix}/connections/{id}``. ``clock``: epoch seconds. Safe for

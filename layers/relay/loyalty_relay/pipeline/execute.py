@@ -32,7 +32,7 @@ from loyalty_relay.pipeline.link_store import link_store
 from loyalty_relay.pipeline.retire import erase_store, retire_customer
 
 if TYPE_CHECKING:
-    from loyalty_relay.connections.store import ConnectionDirectory
+    from loyalty_relay.connections.store import ConnectionStore
     from loyalty_relay.reliability.circuit_breaker import Circuit
     from loyalty_relay.reliability.idempotency import Idempotency
     from loyalty_relay.stores.links import Links
@@ -55,7 +55,7 @@ class Executed:
 class Pipeline:
     """The stages with their collaborators; made in ``runtime.wiring``."""
 
-    connections: ConnectionDirectory
+    connections: ConnectionStore
     circuit: Circuit
     idempotency: Idempotency
     links: Links

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from loyalty_relay.connections.model import Connection, Destination
-from loyalty_relay.connections.store import ConnectionDirectory
+from loyalty_relay.connections.store import ConnectionStore
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.storage import aws
 from loyalty_relay.storage.digests import Digests, digest_key
@@ -97,8 +97,8 @@ class Services:
         return self._client("secretsmanager")
 
     @cached_property
-    def directory(self) -> ConnectionDirectory:
-        return ConnectionDirectory(
+    def connections(self) -> ConnectionStore:
+        return ConnectionStore(
             self.secrets, self.settings.secrets_prefix, self.settings.sandbox_hosts, clock=self.clock
         )
 
@@ -151,7 +151,7 @@ class Services:
         from loyalty_relay.pipeline.execute import Pipeline
 
         return Pipeline(
-            connections=self.directory,
+            connections=self.connections,
             circuit=self.circuit,
             idempotency=self.idempotency,
             links=self.links,

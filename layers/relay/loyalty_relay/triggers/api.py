@@ -75,7 +75,7 @@ class ApiRequest:
 
     @property
     def connection(self) -> Connection:
-        return self.services.directory.get(self.path["connection"])
+        return self.services.connections.get(self.path["connection"])
 
 
 def answer(event: dict[str, Any], context: Any, operation: str, services: Services) -> Answer:
@@ -296,7 +296,7 @@ def _event_id(request: ApiRequest, key: str) -> str:
 
 
 def _enqueue(request: ApiRequest, envelope: Envelope) -> Answer:
-    request.services.directory.get(envelope.connection)
+    request.services.connections.get(envelope.connection)
     enqueue([envelope], request.services.sqs, request.services.settings)
     return reply_json(202, {"delivery_id": envelope.delivery_id, "result": "accepted"})
 

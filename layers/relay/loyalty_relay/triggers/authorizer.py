@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from loyalty_relay.connections.model import Connection
-from loyalty_relay.connections.store import ConnectionDirectory
+from loyalty_relay.connections.store import ConnectionStore
 from loyalty_relay.model.errors import RelayError, UnknownConnection
 from loyalty_relay.telemetry import logs
 
@@ -24,17 +24,17 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """A REQUEST authorizer event (payload 2.0) -> a simple response."""
     from loyalty_relay.runtime.wiring import shared
 
-    return authorize(event, shared().directory)
+    return authorize(event, shared().connections)
 
 
-def authorize(event: dict[str, Any], directory: ConnectionDirectory) -> dict[str, Any]:
+def authorize(event: dict[str, Any], connections: ConnectionStore) -> dict[str, Any]:
     """Allow the request when its key is one of the named connection's. Raises nothing a caller could tell apart."""
     key = _header(event, "x-api-key")
     connection_id = (event.get("pathParameters") or {}).get("connection") or _from_path(event)
     if not key or len(key) > MAX_KEY or not connection_id:
         return {"isAuthorized": False}
     try:
-        key_id = _key_id(directory.get(connection_id, fresh=True), key)
+        key_id = _key_id(connections.get(connection_id, fresh=True), key)
     except UnknownConnection:
         key_id = None
     except RelayError as error:

@@ -12,8 +12,8 @@ from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.runtime.settings import Settings
 
 
-class Directory(Protocol):
-    """What ingest needs of ``directory.ConnectionDirectory``."""
+class Connections(Protocol):
+    """What ingest needs of ``connections.ConnectionStore``."""
 
     def get(self, id: str) -> Connection: ...
     def previous_webhook_secrets(self, id: str) -> tuple[WebhookSecret, ...]: ...
@@ -42,7 +42,7 @@ class Collaborators(Protocol):
     @property
     def clock(self) -> Callable[[], float]: ...
     @property
-    def directory(self) -> Directory: ...
+    def connections(self) -> Connections: ...
     @property
     def sqs(self) -> Any: ...
     @property

@@ -51,7 +51,7 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
     command = envelope.command
     if not isinstance(command, Hydrate):
         raise InvalidCommand(f"hydrate does not carry out {command.kind}")
-    connection = services.directory.get(envelope.connection)
+    connection = services.connections.get(envelope.connection)
     module = cast("HydratingSource", source_module(connection.source.platform))
     thin = ThinChange(
         event=envelope.event,

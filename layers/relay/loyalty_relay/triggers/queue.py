@@ -155,7 +155,7 @@ class _Batch:
         if self.operation == "hydrate":
             return "none"
         try:
-            return self.services.directory.get(envelope.connection).destination.vendor
+            return self.services.connections.get(envelope.connection).destination.vendor
         except RelayError:
             return "none"
 

@@ -152,7 +152,7 @@ class Ingest:
         if not CONNECTION_ID.fullmatch(connection_id):
             raise _Refusal("unknown_connection")
         try:
-            return self._services.directory.get(connection_id)
+            return self._services.connections.get(connection_id)
         except UnknownConnection:
             raise _Refusal("unknown_connection") from None
         except (StoreUnavailable, ConnectionInvalid) as error:
@@ -178,16 +178,16 @@ class Ingest:
         now.
         """
         now = self._services.clock()
-        directory = self._services.directory
+        connections = self._services.connections
         verdict = _verify(module, request, connection, connection.source.secrets, now)
         if verdict is not Verdict.WRONG:
             return verdict, connection
         try:
-            previous = directory.previous_webhook_secrets(connection.id)
+            previous = connections.previous_webhook_secrets(connection.id)
             if found := _verify(module, request, connection, previous, now):
                 return found, connection
-            if directory.refetch(connection.id):
-                connection = directory.get(connection.id)
+            if connections.refetch(connection.id):
+                connection = connections.get(connection.id)
                 verdict = _verify(module, request, connection, connection.source.secrets, now)
         except UnknownConnection:
             raise _Refusal("unknown_connection") from None
@@ -206,7 +206,7 @@ class Ingest:
         translated is not parked again: the parked copy is there. Raises StoreUnavailable, UnknownConnection or
         ConnectionInvalid.
         """
-        connection = self._services.directory.get(parked["connection"])
+        connection = self._services.connections.get(parked["connection"])
         module = source_module(connection.source.platform)
         body = zlib.decompress(base64.b64decode(parked["body"]))
         request = Request(
