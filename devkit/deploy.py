@@ -1,8 +1,7 @@
-"""`make deploy`: guided while the stack does not exist, without questions afterwards; says where webhooks go at the
-end.
+"""`make deploy`: guided while the stack does not exist, without questions afterwards; ends with the webhooks' URL.
 
-The work is the SAM command line's. This decides how to call it: which environment of samconfig.toml, whether to
-ask, and which parameters; and shows the outputs that a user needs next.
+SAM's command line deploys. This module chooses its arguments (environment of samconfig.toml, guided or not,
+parameters), refuses a stack that cannot be updated, and shows the outputs that a user needs next.
 """
 
 import argparse
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 BUILT = ".aws-sam/build/template.yaml"
+# States in which CloudFormation accepts nothing but a deletion.
+DELETE_FIRST = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 SHOWN = {
     "WebhookUrl": "webhooks go to",
     "ApiUrl": "HTTP API",
@@ -25,7 +26,7 @@ SHOWN = {
 
 
 class DeployProblem(Exception):
-    """Something that a user can mend before deploying; the message says how."""
+    """A problem that a user can solve before deploying; the message contains the solution."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Target:
 
 
 def read_target(config: str, environment: str) -> Target:
-    """Return an environment of samconfig.toml, given its text. Raises DeployProblem when there is none of that name."""
+    """Return an environment of samconfig.toml, given its text. Raise DeployProblem when there is none of that name."""
     parsed = tomllib.loads(config)
     settings = parsed.get(environment, {}).get("deploy", {}).get("parameters")
     if settings is None:
@@ -53,7 +54,7 @@ def read_target(config: str, environment: str) -> Target:
 
 
 def parse(words: Iterable[str]) -> dict[str, str]:
-    """Name=value words as a mapping, quotes around a value dropped. Raises DeployProblem for what is no such word."""
+    """Return Name=value words as a mapping, without quotes around values. Raise DeployProblem for any other word."""
     found = {}
     for word in words:
         name, sign, value = word.partition("=")
@@ -64,7 +65,7 @@ def parse(words: Iterable[str]) -> dict[str, str]:
 
 
 def command(sam: str, target: Target, *, exists: bool, given: Mapping[str, str], unattended: bool) -> list[str]:
-    """How to call SAM. What is given on the command line wins over samconfig.toml, parameter by parameter."""
+    """Return the SAM command. Parameters given on the command line override those of samconfig.toml one by one."""
     parameters = {**target.parameters, **given}
     words = [sam, "deploy", "--config-env", target.environment, "--template-file", BUILT]
     if parameters:
@@ -78,9 +79,9 @@ def command(sam: str, target: Target, *, exists: bool, given: Mapping[str, str],
 
 
 def describe(formation: Any, stack: str) -> dict[str, str] | None:
-    """The outputs of a stack; None when there is none of that name.
+    """Return the outputs of a stack, or None when there is none of that name.
 
-    Raises DeployProblem when AWS cannot be asked, most often for want of credentials.
+    Raise DeployProblem when AWS refuses, most often for want of credentials, and for a stack that cannot be updated.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -92,11 +93,16 @@ def describe(formation: Any, stack: str) -> dict[str, str] | None:
         raise DeployProblem(f"AWS refuses to show the stack: {error}") from error
     except BotoCoreError as error:
         raise DeployProblem(f"AWS cannot be asked ({error}): sign in, or set AWS_PROFILE") from error
+    if found["StackStatus"] in DELETE_FIRST:
+        raise DeployProblem(
+            f"{stack} is {found['StackStatus']}: CloudFormation cannot update it. Find the cause in its events, "
+            "delete the stack (docs/deploy.md, Remove it), and deploy again"
+        )
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
 
 def summary(stack: str, outputs: Mapping[str, str]) -> list[str]:
-    """What to tell at the end: where everything is, and what to do next."""
+    """Return the closing lines: where everything is, and the next step."""
     lines = ["", f"{stack} is deployed", ""]
     lines += [f"  {label:<24} {outputs[key]}" for key, label in SHOWN.items() if key in outputs]
     url = outputs.get("WebhookUrl", "").removesuffix("/")
@@ -117,10 +123,10 @@ def deploy(
     again: Callable[[], Target],
     say: Callable[[str], None],
 ) -> int:
-    """Deploy and say where everything is; SAM's exit status. Raises DeployProblem.
+    """Deploy, print where everything is, and return SAM's exit status. Raise DeployProblem.
 
     ``formation`` makes a CloudFormation client of a region, ``run`` runs a command, ``again`` reads samconfig.toml
-    anew: the guided questions may have changed stack and region.
+    again, because the guided questions may have changed stack and region.
     """
     exists = describe(formation(target.region), target.stack) is not None
     status = run(command(sam, target, exists=exists, given=given, unattended=unattended))

@@ -34,6 +34,7 @@ class Cloud:
 
     def __init__(self, **stacks: dict[str, str]) -> None:
         self.stacks = stacks
+        self.status = "UPDATE_COMPLETE"
         self.regions: list[str] = []
 
     def client(self, region: str) -> Cloud:
@@ -46,7 +47,7 @@ class Cloud:
             message = f"Stack with id {name} does not exist"
             raise ClientError({"Error": {"Code": "ValidationError", "Message": message}}, "DescribeStacks")
         outputs = [{"OutputKey": k, "OutputValue": v} for k, v in self.stacks[name].items()]
-        return {"Stacks": [{"StackName": name, "Outputs": outputs}]}
+        return {"Stacks": [{"StackName": name, "StackStatus": self.status, "Outputs": outputs}]}
 
 
 class Sam:
@@ -90,6 +91,25 @@ def test_the_first_deployment_is_guided_and_ends_with_the_webhook_url() -> None:
     assert "relay connections apply my-shop.json --stack relay-shop" in said
     assert "RegisterQueue" not in said
     assert cloud.regions == ["eu-west-1", "eu-west-1"]
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"])
+def test_a_stack_that_cannot_be_updated_is_refused_before_anything_runs(status: str) -> None:
+    cloud = Cloud(**{"relay-shop": {}})
+    cloud.status = status
+    sam = Sam(cloud, "relay-shop")
+
+    with pytest.raises(DeployProblem, match=f"relay-shop is {status}.*delete the stack"):
+        deployed(cloud, sam)
+    assert sam.words == []
+
+
+@pytest.mark.parametrize("status", ["CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"])
+def test_a_stack_that_was_rolled_back_to_something_is_updated(status: str) -> None:
+    cloud = Cloud(**{"relay-shop": OUTPUTS})
+    cloud.status = status
+
+    assert deployed(cloud, Sam(cloud, "relay-shop"))[0] == 0
 
 
 def test_an_existing_stack_is_updated_without_questions() -> None:
