@@ -13,12 +13,12 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from loyalty_relay.connections.model import Connection, WebhookSecret
-from loyalty_relay.model.commands import Envelope
+from loyalty_relay.model.commands import Envelope, instant_at
 from loyalty_relay.model.errors import ConnectionInvalid, FieldProblem, StoreUnavailable, UnknownConnection
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.runtime.settings import Settings
-from loyalty_relay.sources.base import CustomerChanged, NothingToDo
+from loyalty_relay.sources.base import MAX_AHEAD, CustomerChanged, NothingToDo
 from loyalty_relay.telemetry import logs
 from loyalty_relay.triggers.webhook import Ingest
 from tests.sources.samples import NOW, SECRETS, Sample, connection, load
@@ -551,3 +551,28 @@ def test_a_till_is_heard_and_a_late_copy_is_not(world: World) -> None:
     world.now += 301
     assert world.deliver(event)["statusCode"] == 401
     assert len(world.sqs.sent) == 1
+
+
+# -- times ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_version_from_the_future_is_clamped_with_a_warning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(logs, "warning", lambda event, **keys: warned.append(event))
+    sample = load("standard", "customer-updated").changed(timestamp="9999-01-01T00:00:00Z")
+    data = sample.json()
+    data["data"]["customer"].pop("revision", None)
+    data["data"]["customer"]["updated_at"] = "9999-01-01T00:00:00Z"
+    assert world.post(sample.with_body(data), to="till")["statusCode"] == 200
+    (envelope,) = world.sqs.envelopes
+    assert envelope.command.version is not None
+    assert envelope.command.version.value == envelope.event.time == instant_at(NOW + MAX_AHEAD)
+    assert warned == ["version from the future"]
+
+
+def test_an_unsigned_time_in_the_future_is_the_time_of_arrival(world: World) -> None:
+    sample = load("shopify", "customers-delete").with_headers(X_Shopify_Triggered_At="9999-01-01T00:00:00Z")
+    assert world.post(sample)["statusCode"] == 200
+    (envelope,) = world.sqs.envelopes
+    assert envelope.command.version is not None
+    assert envelope.command.version.value == instant_at(NOW)

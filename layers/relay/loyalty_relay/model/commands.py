@@ -32,6 +32,9 @@ from typing import Any, ClassVar, Literal
 SCHEMA = 1
 """Version of the envelope's JSON. A reader refuses a newer one, so that a roll-back parks rather than misreads."""
 
+REVISION = ".revision"
+"""How the names of clocks end that count instead of measuring time."""
+
 MAX_ID = 200
 """Longest id of an entity, event or shop that is taken from a delivery."""
 
@@ -49,6 +52,15 @@ class Version:
     value: str
     time: str = ""
     event_id: str = ""
+
+    def at_most(self, value: str, time: str) -> Version:
+        """Return this version with its times no later than these; a revision counts and is left as it is."""
+        known = self.value if self.clock.endswith(REVISION) else min(self.value, value)
+        return (
+            self
+            if (known, min(self.time, time)) == (self.value, self.time)
+            else replace(self, value=known, time=min(self.time, time))
+        )
 
     def key(self) -> tuple[str, str, str]:
         return (self.value, self.time, self.event_id)

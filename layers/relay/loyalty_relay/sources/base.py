@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
 from loyalty_relay.connections.model import Source
-from loyalty_relay.model.commands import Event, Version
+from loyalty_relay.model.commands import Event, Version, instant_at
 from loyalty_relay.model.errors import Untranslatable
 
 MAX_HEADER = 8192
@@ -170,6 +170,33 @@ class Unreadable:
 
 Change = CustomerChanged | CustomerRetired | StoreChanged | StoreErased | ThinChange | NothingToDo | Unreadable
 
+MAX_AHEAD = 300.0
+"""Seconds that a platform's clock may be ahead of ours."""
+
+
+def not_later(change: Change, now: float, *, signed: bool) -> Change:
+    """Return the change with no time later than ``now`` and what clocks may differ by: a version from the future would
+    make every true one stale.
+
+    ``signed``: whether the signature covers the event's time. Where it does not, that time is at most ``now``.
+    """
+    latest = instant_at(now + MAX_AHEAD)
+    latest_event = latest if signed else instant_at(now)
+    time = min(change.event.time, latest_event)
+    event = change.event if time == change.event.time else replace(change.event, time=time)
+    if isinstance(change, ThinChange | NothingToDo | Unreadable):
+        return change if event is change.event else replace(change, event=event)
+
+    def clamped(version: Version) -> Version:
+        unsigned = not signed and version.value == change.event.time
+        return version.at_most(time if unsigned else latest, latest_event)
+
+    told: dict[str, Any] = {"event": event, "version": change.version and clamped(change.version)}
+    if isinstance(change, CustomerChanged):
+        told["versions"] = {name: clamped(version) for name, version in change.versions.items()}
+    same = all(getattr(change, name) == value for name, value in told.items())
+    return change if same else replace(change, **told)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
@@ -196,6 +223,8 @@ class SourceModule(ABC):
     topics: ClassVar[tuple[Topic, ...]]
     signs_time: ClassVar[bool] = False
     """True when the platform signs a time, so that ``verify`` refuses replays outside a window."""
+    signs_event_time: ClassVar[bool] = True
+    """False when the signature does not cover the event's time, which then never decides over what is signed."""
     signs_body: ClassVar[bool] = True
     """False when the proof is a token that says who sends, but covers nothing of what is sent."""
     may_be_unsigned: ClassVar[bool] = False

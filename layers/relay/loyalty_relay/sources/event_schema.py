@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loyalty_relay.model.commands import Event, Version, revision
+from loyalty_relay.model.commands import REVISION, Event, Version, revision
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import (
     Change,
@@ -66,7 +66,7 @@ class Told:
             if isinstance(number, bool) or not isinstance(number, int):
                 raise Untranslatable("bad_revision", "revision is not a whole number")
             try:
-                return Version(f"{self.source}.revision", revision(number), self.time, self.id)
+                return Version(f"{self.source}{REVISION}", revision(number), self.time, self.id)
             except ValueError as error:
                 raise Untranslatable("bad_revision", str(error)) from None
         return self.as_of(entity.get("updated_at")) or self.as_of(self.time)

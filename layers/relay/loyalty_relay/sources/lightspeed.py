@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from loyalty_relay.connections.model import Source
-from loyalty_relay.model.commands import Event, Version, revision
+from loyalty_relay.model.commands import REVISION, Event, Version, revision
 from loyalty_relay.model.errors import NotAuthentic, Untranslatable
 from loyalty_relay.sources.base import (
     Change,
@@ -278,7 +278,7 @@ def _version(body: Mapping[str, Any], event: Event, time: str) -> Version | None
         return Version(PLATFORM, time, event.time, event.id) if time else None
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**63:
         raise Untranslatable("bad_revision", "version is not a whole number of 63 bits")
-    return Version(f"{PLATFORM}.revision", revision(number), event.time, event.id)
+    return Version(f"{PLATFORM}{REVISION}", revision(number), event.time, event.id)
 
 
 # -- everything else ----------------------------------------------------------------------------------------------

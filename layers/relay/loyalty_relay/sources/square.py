@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from loyalty_relay.connections.model import Source
-from loyalty_relay.model.commands import Event, Version, revision
+from loyalty_relay.model.commands import REVISION, Event, Version, revision
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import (
     Change,
@@ -213,7 +213,7 @@ class _Delivery:
         if number is not None:
             if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**63:
                 raise Untranslatable("bad_revision", "version is not a whole number of 63 bits")
-            return Version(f"{PLATFORM}.revision", revision(number), self.time, event.id)
+            return Version(f"{PLATFORM}{REVISION}", revision(number), self.time, event.id)
         return self.as_of(moment(entity.get("updated_at")) or self.time, event)
 
     def as_of(self, time: str, event: Event) -> Version | None:

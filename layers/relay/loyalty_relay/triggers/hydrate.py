@@ -20,7 +20,7 @@ from loyalty_relay.model.errors import (
 )
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.sources import may_read_from, source_module
-from loyalty_relay.sources.base import HydratingSource, ThinChange
+from loyalty_relay.sources.base import HydratingSource, ThinChange, not_later
 from loyalty_relay.translation.translate import Skip, translate
 from loyalty_relay.triggers.enqueue import enqueue
 from loyalty_relay.triggers.queue import consume_with
@@ -62,7 +62,8 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
     )
     status, body = _fetch(thin, module, connection, services, deadline)
     try:
-        translated = translate(module.hydrated(thin, status, body), connection)
+        change = not_later(module.hydrated(thin, status, body), services.clock(), signed=True)
+        translated = translate(change, connection)
     except Untranslatable as error:
         raise InvalidCommand(
             f"the platform's answer cannot be translated: {error.reason}", code=error.reason

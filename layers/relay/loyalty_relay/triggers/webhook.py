@@ -32,7 +32,7 @@ from loyalty_relay.model.errors import (
 )
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.sources import source_module
-from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, listed
+from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, listed, not_later
 from loyalty_relay.sources.parsing import body_digest
 from loyalty_relay.storage import aws
 from loyalty_relay.telemetry import logs, metrics
@@ -285,7 +285,7 @@ class _AuthenticDelivery:
         A bug of ours in reading a body is no reason to lose it: it is parked like a body that breaks the rules.
         """
         try:
-            changes = self._module.read(self._request, self._connection.source)
+            changes = [self._in_time(c) for c in self._module.read(self._request, self._connection.source)]
             translated = [self._commands(change) for change in changes[: MAX_ENTITIES + 1]]
         except RelayError:
             raise
@@ -308,6 +308,12 @@ class _AuthenticDelivery:
         if len(self._request.body) > MAX_BYTES // 8 and any(len(e.to_json().encode()) > MAX_BYTES for e in envelopes):
             raise Untranslatable("too_large")
         return envelopes, skipped, problem
+
+    def _in_time(self, change: Change) -> Change:
+        kept = not_later(change, self.received_at, signed=self._module.signs_event_time)
+        if kept is not change and self._module.signs_event_time:
+            logs.warning("version from the future", connection=self._connection.id, source=self._module.platform)
+        return kept
 
     def _commands(self, change: Change) -> list[Command] | Skip | Untranslatable:
         try:

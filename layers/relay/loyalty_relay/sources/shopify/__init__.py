@@ -77,6 +77,7 @@ class Shopify(SourceModule):
 
     platform = PLATFORM
     topics = TOPICS
+    signs_event_time = False
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Every shop is known by its permanent ``myshopify.com`` name."""
