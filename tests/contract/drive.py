@@ -29,7 +29,7 @@ from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.runtime.wiring import Services
 from tests.support.stack import Stack
 
-BRIEF = Limits(connect=0.3, read=0.3, total=0.4, least=0.05, margin=0.0)
+BRIEF = Limits(connect=0.2, read=0.2, total=0.2, least=0.05, margin=0.0)
 """Time limits for a vendor that does not answer, so that nobody waits for seconds."""
 
 _numbers = itertools.count(1)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.contract import capillary_v2
+from tests.contract import capillary_v1, capillary_v2, kangaroo_crm, kangaroo_links, reference_codes, variations
 from tests.contract.rows import Row
 
-ROWS: list[Row] = [*capillary_v2.ROWS]
+ROWS: list[Row] = [
+    *kangaroo_crm.ROWS,
+    *kangaroo_links.ROWS,
+    *capillary_v2.ROWS,
+    *capillary_v1.ROWS,
+    *reference_codes.ROWS,
+    *variations.ROWS,
+]
