@@ -1,7 +1,7 @@
 """Alarms, dashboard and saved queries, written to infra/observability.json: the stack nested in template.yaml.
 
 What is watched comes from template.yaml (functions, queues) and from the code (metrics, results, destinations). The
-alarms that turn a deployment back are not here: CodeDeploy's deployment groups refer to them.
+alarms that roll a deployment back are not here: CodeDeploy's deployment groups refer to them.
 
 `python -m infra.observability` writes the file, `--check` compares it.
 """

@@ -54,7 +54,7 @@ class LocalTemplate:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The translator's own way to read short forms, on libyaml where there is one: a tenth of the time."""
+    """Read short forms as the translator does, with libyaml where it is installed: in a tenth of the time."""
 
 
 _Loader.add_multi_constructor("!", intrinsics_multi_constructor)
@@ -79,9 +79,9 @@ def code_folders(template: Json) -> dict[str, str]:
 def localize(text: str, *, code: Mapping[str, Code], parameters: Mapping[str, str], region: str) -> LocalTemplate:
     """Return the local form of the SAM template `text`.
 
-    `code` says where the code of each function and layer was uploaded; `parameters` are the values that the stack will
+    `code` is where the code of each function and layer was uploaded; `parameters` are the values that the stack will
     be given: the transform needs them, or logical ids that contain a content hash would not change with it.
-    Raises what the translator raises for an invalid template (InvalidDocumentException).
+    Raise what the translator raises for an invalid template (InvalidDocumentException).
     """
     template = read(text)
     resolve_numbers(template, parameters)
@@ -111,7 +111,7 @@ def localize(text: str, *, code: Mapping[str, Code], parameters: Mapping[str, st
 def resolve_numbers(template: Json, parameters: Mapping[str, str]) -> None:
     """Replace references to Number parameters of `template` by the numbers, in place.
 
-    CloudFormation turns a parameter's text into what the property wants. ministack passes it on as text, and its poller
+    CloudFormation converts a parameter's text to the property's type. ministack passes it on as text, and its poller
     then fails to compare a concurrency with it, once a second, without ever starting a function.
     """
     numbers = {
@@ -211,7 +211,7 @@ def _authorizer(definition: Json) -> Json:
 
 
 def _authorization(security: list[Json], authorizers: Mapping[str, str]) -> Json:
-    # SAM writes an open route as one that asks for a scheme which is not defined.
+    # SAM writes an open route as one that requires a scheme which is not defined.
     for requirement in security:
         for scheme in requirement:
             if scheme in authorizers:

@@ -1,4 +1,4 @@
-"""`make deploy` asks the first time only, and says where webhooks go."""
+"""`make deploy` is guided the first time only, and ends with the webhooks' URL."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_an_existing_stack_is_updated_without_questions() -> None:
     assert sam.words[:4] == ["sam", "deploy", "--config-env", "shop"]
 
 
-def test_a_pipeline_is_asked_nothing() -> None:
+def test_a_pipeline_is_not_prompted() -> None:
     cloud = Cloud()
     sam = Sam(cloud, "relay-shop")
     deployed(cloud, sam, unattended=True)
@@ -171,7 +171,7 @@ def test_an_unknown_environment_names_the_known_ones() -> None:
         read_target(CONFIG, "nosuch")
 
 
-def test_missing_credentials_say_what_to_do() -> None:
+def test_missing_credentials_are_reported_with_the_remedy() -> None:
     class SignedOut:
         def describe_stacks(self, **request: str) -> dict[str, Any]:
             raise NoCredentialsError

@@ -23,7 +23,7 @@ from devkit.localstack import LocalStack, LocalStackError
 
 pytestmark = pytest.mark.stack
 
-# Instead of the real layer: a package of the same name, whose functions say what they were given.
+# Instead of the real layer: a package of the same name, whose functions return what they were given.
 LAYER = {
     "Makefile": 'packages:\n\t@mkdir -p "$(ARTIFACTS_DIR)/python"\nsource:\n'
     '\t@mkdir -p "$(ARTIFACTS_DIR)/python" && cp -R loyalty_relay "$(ARTIFACTS_DIR)/python/"\n',
@@ -142,7 +142,7 @@ def test_a_message_goes_from_ingest_through_a_queue_to_its_operation(stack: Loca
 
 
 @pytest.mark.parametrize(("key", "status"), [(None, 401), ("wrong", 403), ("fake-key", 200)])
-def test_the_api_asks_for_a_key(stack: LocalStack, key: str | None, status: int) -> None:
+def test_the_api_requires_a_key(stack: LocalStack, key: str | None, status: int) -> None:
     assert call(f"{stack.api_url}/connections/shop/customers", key=key)[0] == status
 
 
@@ -152,7 +152,7 @@ def test_an_operation_is_reached_by_its_route_with_its_own_name(stack: LocalStac
     assert answer[1]["operation"] == "link-store"
 
 
-def test_log_lines_are_told_apart_by_time(stack: LocalStack) -> None:
+def test_log_lines_can_be_read_from_a_time_on(stack: LocalStack) -> None:
     call(f"{stack.api_url}/webhooks/shop")
     eventually(lambda: stack.logs("ingest"))
     last = stack.logs("ingest")[-1]

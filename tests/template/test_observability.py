@@ -1,4 +1,4 @@
-"""What watches the application is written by code, and stays what the code says."""
+"""The nested stack that watches the application is what the code makes of template, metrics and destinations."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from infra import observability
 Json = dict[str, Any]
 
 
-def test_the_checked_in_document_is_what_the_code_says() -> None:
+def test_the_checked_in_document_is_current() -> None:
     assert observability.DOCUMENT.read_text() == observability.text()
 
 

@@ -1,4 +1,4 @@
-"""The stack says when it needs somebody, whom, and what to do; and a bad version goes back by itself."""
+"""Alarms name their runbook and reach one topic, and a bad version is rolled back."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def is_emitted(name: str, dimensions: Mapping[str, Any]) -> bool:
 # --- alarms ---------------------------------------------------------------------------------------
 
 
-def test_every_alarm_goes_to_the_one_topic_and_says_when_it_is_over(template: Json) -> None:
+def test_every_alarm_goes_to_the_one_topic_when_it_begins_and_when_it_is_over(template: Json) -> None:
     assert list(of_type(template, "AWS::SNS::Topic")) == ["AlarmTopic"]
     for alarm in alarms(template).values():
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}]
@@ -225,7 +225,7 @@ def test_widgets_do_not_lie_on_each_other(dashboard: Json) -> None:
         taken |= cells
 
 
-def test_saved_queries_ask_every_function_for_fields_that_are_logged(template: Json) -> None:
+def test_saved_queries_read_every_functions_log_for_fields_that_are_logged(template: Json) -> None:
     queries = of_type(template, "AWS::Logs::QueryDefinition")
     groups = {f"{function}LogGroup" for function in FUNCTIONS}
     functions_of_insights = {"fields", "filter", "stats", "sort", "by", "as", "asc", "desc", "and", "or", "like"}
@@ -261,7 +261,7 @@ def longest_value(parameter: Json) -> int:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_what_configures_a_function_stands_in_its_versions_description(template: Json, function: str) -> None:
+def test_a_versions_description_contains_what_configures_the_function(template: Json, function: str) -> None:
     """A version whose description changes is made anew; without it a changed value would never reach the alias."""
     properties = template["Resources"][f"{function}Function"]["Properties"]
     referred = set(re.findall(r'"Ref": "(\w+)"', json.dumps([template["Globals"]["Function"], properties])))
@@ -296,7 +296,7 @@ def test_all_at_once_needs_no_codedeploy(text: str) -> None:
     assert not [r for r in transformed(text).values() if r["Type"].startswith("AWS::CodeDeploy::")]
 
 
-def test_everybody_calls_the_alias(local: Json) -> None:
+def test_every_caller_invokes_the_alias(local: Json) -> None:
     """Whoever called a function directly would be outside of a gradual deployment, and of SnapStart."""
     for mapping in of_type(local, "AWS::Lambda::EventSourceMapping").values():
         assert mapping["FunctionName"]["Ref"].endswith("Aliaslive")
@@ -358,7 +358,7 @@ def test_only_ingest_can_start_from_a_snapshot_and_not_on_python_311(template: J
     }
 
 
-def test_every_skipped_check_says_why(checkout: Path) -> None:
+def test_every_skipped_check_has_a_reason(checkout: Path) -> None:
     lines = (checkout / ".checkov.yaml").read_text().splitlines()
     skipped = [number for number, line in enumerate(lines) if line.startswith("  - ")]
 

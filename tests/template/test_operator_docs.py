@@ -53,12 +53,12 @@ def test_a_runbook_says_what_to_look_at_what_to_do_and_when_it_is_over(checkout:
 
 def test_every_parameter_is_in_the_table_with_its_default(checkout: Path, template: dict[str, Any]) -> None:
     table = section((checkout / "docs/deploy.md").read_text(), "Parameters")
-    told: dict[str, str] = {}
+    documented: dict[str, str] = {}
     for names, defaults in re.findall(r"^\| (`[^|]+`) \| ([^|]+) \|", table, re.MULTILINE):
         words = re.findall(r"`(\w+)`", names)
-        told |= dict(zip(words, defaults.split(", "), strict=True))
+        documented |= dict(zip(words, defaults.split(", "), strict=True))
 
-    assert told == {name: str(p["Default"]) or "empty" for name, p in template["Parameters"].items()}
+    assert documented == {name: str(p["Default"]) or "empty" for name, p in template["Parameters"].items()}
 
 
 def test_every_metric_is_in_the_table(checkout: Path) -> None:

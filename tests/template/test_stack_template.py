@@ -1,4 +1,4 @@
-"""template.yaml keeps the promises that the functions, the tools and the budget of an account rely on."""
+"""template.yaml has what the functions and the tools depend on."""
 
 import re
 from collections.abc import Iterator
@@ -142,7 +142,7 @@ def test_every_documented_route_leads_to_its_function(template: Json) -> None:
     assert routes == ROUTES
 
 
-def test_only_webhooks_are_open_and_everything_else_asks_for_an_api_key(local: Json) -> None:
+def test_only_webhooks_are_open_and_everything_else_requires_an_api_key(local: Json) -> None:
     routes = of_type(local, "AWS::ApiGatewayV2::Route")
 
     is_open = {route["RouteKey"]: route["AuthorizationType"] == "NONE" for route in routes.values()}
@@ -174,7 +174,7 @@ def test_the_access_log_names_routes_and_no_paths(template: Json) -> None:
 # --- functions ------------------------------------------------------------------------------------
 
 
-def test_every_function_gets_the_names_that_it_is_configured_by(template: Json) -> None:
+def test_every_function_has_the_environment_that_configures_it(template: Json) -> None:
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
 
     assert set(variables) == {
@@ -212,14 +212,16 @@ EVERY_QUEUE = {
         ("LinkStore", {"RELAY_QUEUE_LINK_STORE": "LinkStoreQueue", "RELAY_PARKED": "LinkStoreParkedQueue"}),
     ],
 )
-def test_a_function_knows_the_queues_that_it_uses(template: Json, function: str, expected: dict[str, str]) -> None:
+def test_a_function_has_the_urls_of_the_queues_that_it_uses(
+    template: Json, function: str, expected: dict[str, str]
+) -> None:
     variables = properties(template, f"{function}Function")["Environment"]["Variables"]
 
     assert {name: queue_of(value) for name, value in variables.items()} == expected
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_functions_log_lines_are_kept_for_a_stated_time(template: Json, function: str) -> None:
+def test_a_functions_log_lines_are_kept_for_the_configured_time(template: Json, function: str) -> None:
     group = properties(template, f"{function}Function")["LoggingConfig"]["LogGroup"]
 
     assert properties(template, group["Ref"])["RetentionInDays"] == {"Ref": "LogRetentionDays"}
@@ -259,7 +261,7 @@ def test_no_policy_allows_every_resource_or_every_action(template: Json) -> None
             assert "*" not in text or re.search(MANY, text), text
 
 
-def test_no_function_gets_a_role_or_policy_that_it_did_not_ask_for(local: Json) -> None:
+def test_no_function_has_a_role_or_policy_that_the_template_does_not_declare(local: Json) -> None:
     """SAM adds AWS's managed policies, which allow every resource, to the roles that it makes by itself."""
     assert set(of_type(local, "AWS::IAM::Role")) == {f"{name}Role" for name in (*FUNCTIONS, "Deployment")}
     for name, function in of_type(local, "AWS::Lambda::Function").items():
@@ -279,7 +281,7 @@ def test_codedeploy_may_shift_the_functions_of_this_stack_and_of_none_whose_name
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_may_send_to_the_queues_that_it_knows_and_no_others(template: Json, function: str) -> None:
+def test_a_function_may_send_to_the_queues_that_it_is_given_and_no_others(template: Json, function: str) -> None:
     known = properties(template, f"{function}Function").get("Environment", {}).get("Variables", {})
     sends = {resource for action, resource in allowed(template, function, "sqs") if action == "sqs:SendMessage"}
 
@@ -355,10 +357,10 @@ def test_the_journal_can_be_read_by_connection_and_by_customer(template: Json) -
     assert {index["Projection"]["ProjectionType"] for index in indexes} == {"ALL"}
 
 
-# --- what people and tools are told ---------------------------------------------------------------
+# --- outputs and build ----------------------------------------------------------------------------
 
 
-def test_the_outputs_name_everything_that_the_tools_ask_for(template: Json) -> None:
+def test_the_outputs_name_everything_that_the_tools_read(template: Json) -> None:
     queues = {f"{name}QueueUrl" for name in FROM_QUEUES} | {
         f"{name}ParkedQueueUrl" for name in (*FROM_QUEUES, "Ingest")
     }
@@ -368,7 +370,7 @@ def test_the_outputs_name_everything_that_the_tools_ask_for(template: Json) -> N
     assert expected <= set(template["Outputs"])
 
 
-def test_the_build_makes_what_the_template_asks_for_by_default(template: Json, checkout: Path) -> None:
+def test_the_build_makes_what_the_template_declares_by_default(template: Json, checkout: Path) -> None:
     runtime = template["Parameters"]["PythonRuntime"]["Default"]
     architecture = template["Parameters"]["Architecture"]["Default"]
 

@@ -122,7 +122,7 @@ def test_what_the_services_refuse_is_left_out_and_nothing_else(extra: str, dropp
     assert ("Saved" not in resources(extra)) is dropped
 
 
-def test_what_was_left_out_is_said() -> None:
+def test_what_was_left_out_is_reported() -> None:
     text = SMALL + "  Saved: { Type: AWS::CloudFormation::Stack, Properties: { TemplateURL: nested.json } }\n"
     local = localize(text, code={"Worker": Code("b", "k")}, parameters={}, region="us-east-1")
 
