@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from loyalty_relay.destinations.capillary import redaction
-from loyalty_relay.destinations.kangaroo import shapes
+from loyalty_relay.destinations.kangaroo import redaction as kangaroo_redaction
 from loyalty_relay.model.commands import CustomerRef, Identifier, UpdateCustomer
 from loyalty_relay.model.errors import VendorRejected
 from loyalty_relay.model.phones import to_e164
@@ -64,7 +64,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "without_markup": without_markup,
     "capillary redaction": lambda text: redaction.redact(text, [text, "a" * 1000]),
     "capillary excerpt": lambda text: redaction.excerpt(None, text.encode(), [text]),
-    "kangaroo redaction": lambda text: shapes.redact(text, [text, "a" * 1000]),
+    "kangaroo redaction": lambda text: kangaroo_redaction.redact(text, [text, "a" * 1000]),
 }
 
 

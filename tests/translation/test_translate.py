@@ -193,7 +193,7 @@ def test_a_thin_event_is_fetched_first() -> None:
 def test_a_mapping_may_name_only_what_the_vendors_client_supports(vendor: str, inside: set[str]) -> None:
     """Otherwise what an operator mapped would be left out in silence."""
     from loyalty_relay.destinations.capillary.routes import supports
-    from loyalty_relay.destinations.kangaroo.crm_fields import their_name
+    from loyalty_relay.destinations.kangaroo.fields import their_name
 
     def supported(field: str) -> bool:
         if vendor == "capillary":

@@ -15,8 +15,8 @@ import httpx
 
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.auth import TokenAuth
-from loyalty_relay.destinations.kangaroo.errors import credentials_refused, unreadable
-from loyalty_relay.destinations.kangaroo.shapes import complaint, excerpt
+from loyalty_relay.destinations.kangaroo.errors import complaint, credentials_refused, unreadable
+from loyalty_relay.destinations.kangaroo.redaction import excerpt
 from loyalty_relay.destinations.tokens import Tokens, TokenSet
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import NotJson, build_request, json_of, raise_for_transient

@@ -11,22 +11,14 @@ import httpx
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.base import Branch, Finding, Receipt, StoreLink
 from loyalty_relay.destinations.definitions import DefinitionCache
-from loyalty_relay.destinations.kangaroo.crm_fields import CrmField, Listing, Tag, our_name, their_name
-from loyalty_relay.destinations.kangaroo.customers import (
-    REGISTER_FIELDS,
-    Registration,
-    customer_id,
-    match_email,
-    match_phone,
-    registration,
-)
-from loyalty_relay.destinations.kangaroo.errors import TAKEN, credentials_refused, refuse
-from loyalty_relay.destinations.kangaroo.fields import email_problem, is_date, national_phone
-from loyalty_relay.destinations.kangaroo.linking import StoreLinks
-from loyalty_relay.destinations.kangaroo.patching import Patch, Patcher
+from loyalty_relay.destinations.kangaroo.check import check, supports
+from loyalty_relay.destinations.kangaroo.errors import TAKEN, Complaint, credentials_refused, refuse
+from loyalty_relay.destinations.kangaroo.fields import national_phone, our_name
 from loyalty_relay.destinations.kangaroo.preflight import probe
+from loyalty_relay.destinations.kangaroo.requests import Patch, Patcher, Registration, registration
+from loyalty_relay.destinations.kangaroo.responses import CrmField, Listing, Tag, customer_id, match_email, match_phone
 from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, KangarooSession, listed, unwrapped
-from loyalty_relay.destinations.kangaroo.shapes import Complaint
+from loyalty_relay.destinations.kangaroo.stores import StoreLinks
 from loyalty_relay.destinations.tokens import Tokens
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import json_of, path_segment
@@ -35,7 +27,6 @@ from loyalty_relay.model.commands import (
     CustomerRef,
     Identifier,
     LinkStore,
-    RegisterCustomer,
 )
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
@@ -85,46 +76,12 @@ class KangarooCrm:
     # -- customers ------------------------------------------------------------------------------------------------
 
     def check(self, command: CustomerCommand) -> list[FieldProblem]:
-        """See ``Crm.check``: what shows without asking the vendor; a patch also looks at the live field list."""
-        problems = []
-        if command.credits:
-            problems.append(FieldProblem("credits", "this destination takes no points, enrolments or referral codes"))
-        if isinstance(command, RegisterCustomer):
-            problems += [
-                FieldProblem(name, "is not part of a registration at this destination; patch it afterwards")
-                for name in command.fields
-                if name not in REGISTER_FIELDS
-            ]
-            gender = command.fields.get("gender")
-            made = registration(command, command.fields, self._country)
-            problems += made.problems
-            if gender and "gender" not in made.sent and not any(p.field == "gender" for p in problems):
-                problems.append(FieldProblem("gender", "must be one of male, female at registration"))
-            return problems
-        for name, value in command.fields.items():
-            if not self.supports(name):
-                problems.append(FieldProblem(name, "is not something this destination's CRM fields can carry"))
-            elif value not in (None, "") and (problem := self._wrong(name, value)):
-                problems.append(FieldProblem(name, problem))
-        return problems
-
-    def _wrong(self, name: str, value: Any) -> str | None:
-        if name.startswith("tags."):
-            return None if isinstance(value, bool) else "must be true or false"
-        if name in ("first_name", "last_name", "email", "phone", "birthday", "gender", "postal_code", "notes"):
-            if not isinstance(value, str):
-                return "must be a text"
-            if name == "email":
-                return email_problem(value)
-            if name == "phone" and national_phone(value, self._country) is None:
-                return "must be a valid phone number with its country code"
-            if name == "birthday" and not is_date(value):
-                return "must be a date such as 1990-12-31"
-        return None
+        """See ``check.check``; a patch is also compared with the live field list."""
+        return check(command, self._country)
 
     def supports(self, field: str) -> bool:
-        """See ``Crm.supports``. Whether the business has the field shows in its live list only."""
-        return field.startswith("tags.") or their_name(field) is not None
+        """See ``check.supports``."""
+        return supports(field)
 
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
         """See ``Crm.find``: by id, then e-mail, then phone. Raises AmbiguousOutcome when several have the phone."""

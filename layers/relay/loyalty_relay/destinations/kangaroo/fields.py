@@ -1,4 +1,4 @@
-"""Values in the forms that Kangaroo takes."""
+"""Our field names and Kangaroo's, and values in the forms that it takes."""
 
 from __future__ import annotations
 
@@ -45,3 +45,38 @@ def national_phone(value: str, default_country: str | None) -> tuple[str, str] |
     """
     e164 = to_e164(value, default_country)
     return None if e164 is None else national(e164, default_country)
+
+
+NAMES = {
+    "first_name": "first_name",
+    "last_name": "last_name",
+    "email": "email",
+    "phone": "phone",
+    "birthday": "birth_date",
+    "gender": "gender",
+    "postal_code": "postal_code",
+    "notes": "notes",
+    "subscriptions.email.bulk": "promotions_mail",
+}
+"""Our field names and the vendor's; custom fields and tags come on top."""
+
+_OURS = {theirs: ours for ours, theirs in NAMES.items()} | {"country_code": "phone"}
+
+_CUSTOM = re.compile(r"custom_fields\.(custom_field_[1-9]\d{0,2})")
+
+GENDERS = ("male", "female", "nonbinary")
+"""Kangaroo API blueprint; the wiki names the first two only."""
+
+
+def their_name(name: str) -> str | None:
+    """The CRM field that carries one of our fields; None when there is none. Tags have their own way."""
+    match = _CUSTOM.fullmatch(name)
+    return match.group(1) if match else NAMES.get(name)
+
+
+def our_name(name: str) -> str:
+    """Our name of a vendor's (dotted) field; ``tags.0.tag_name`` is about the tags."""
+    head = name.split(".", maxsplit=1)[0]
+    if head.startswith("custom_field_"):
+        return f"custom_fields.{head}"
+    return "tags" if head == "tags" else _OURS.get(head, name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from loyalty_relay.destinations.base import Finding
-from loyalty_relay.destinations.kangaroo.customers import customer_id
-from loyalty_relay.destinations.kangaroo.linking import StoreLinks
+from loyalty_relay.destinations.kangaroo.responses import customer_id
 from loyalty_relay.destinations.kangaroo.session import KangarooSession
+from loyalty_relay.destinations.kangaroo.stores import StoreLinks
 from loyalty_relay.http.messages import path_segment
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CredentialsRefused, RelayError

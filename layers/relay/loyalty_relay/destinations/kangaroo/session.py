@@ -14,8 +14,8 @@ import httpx
 
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.kangaroo.auth import KangarooAuth
-from loyalty_relay.destinations.kangaroo.errors import refuse, unreadable
-from loyalty_relay.destinations.kangaroo.shapes import Complaint, complaint, excerpt, texts_in
+from loyalty_relay.destinations.kangaroo.errors import Complaint, complaint, refuse, unreadable
+from loyalty_relay.destinations.kangaroo.redaction import excerpt, texts_in
 from loyalty_relay.destinations.tokens import Tokens
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import NotJson, build_request, json_of

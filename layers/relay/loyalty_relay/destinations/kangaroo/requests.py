@@ -1,4 +1,7 @@
-"""From a command to the body of a CRM patch, with everything that is wrong named at once."""
+"""The bodies of a registration and of a CRM patch, with everything that is wrong reported at once.
+
+Facts: Kangaroo API blueprint (Customers: create; customer CRM fields).
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,86 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loyalty_relay.destinations.kangaroo.crm_fields import (
+from loyalty_relay.destinations.kangaroo.fields import (
     GENDERS,
-    CrmField,
-    Tag,
-    find_tag,
+    LANGUAGES,
+    email_problem,
+    gender_word,
+    is_date,
+    language_code,
+    national_phone,
     their_name,
 )
-from loyalty_relay.destinations.kangaroo.fields import email_problem, gender_word, is_date, national_phone
+from loyalty_relay.destinations.kangaroo.responses import CrmField, Tag, find_tag
+from loyalty_relay.model.commands import CustomerCommand
 from loyalty_relay.model.errors import FieldProblem
 from loyalty_relay.model.outcomes import Notice
+
+REGISTER_FIELDS = frozenset({"email", "phone", "first_name", "last_name", "language", "gender", "birthday"})
+"""Our fields that ``POST /customers`` takes."""
+
+REGISTER_GENDERS = ("male", "female")
+
+
+@dataclass(slots=True)
+class Registration:
+    """The body of ``POST /customers``, the names of our fields in it, and what is wrong."""
+
+    body: dict[str, Any] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
+    problems: list[FieldProblem] = field(default_factory=list)
+
+
+def registration(command: CustomerCommand, fields: Mapping[str, Any], default_country: str | None) -> Registration:
+    """The registration of a command; identifiers fill in for an e-mail or phone that ``fields`` lacks.
+
+    Fields that a registration cannot carry are left out: a patch follows, or ``check`` has named them before.
+    """
+    made = Registration()
+    contacts = {"email": command.customer.identifier("email"), "phone": command.customer.identifier("mobile")}
+    given = {**{name: value for name, value in contacts.items() if value}, **_present(fields)}
+    for name in ("email", "phone", "first_name", "last_name", "language", "gender", "birthday"):
+        if name not in given:
+            continue
+        problem = _put(made.body, name, given[name], default_country)
+        if problem is None:
+            if name in fields:
+                made.sent.append(name)
+        elif name != "gender" or gender_word(str(given[name])) != "nonbinary":
+            # The CRM fields know nonbinary, the registration does not (Kangaroo API blueprint): a patch carries it.
+            made.problems.append(FieldProblem(name, problem))
+    if not made.problems and not made.body.get("email") and not made.body.get("phone"):
+        made.problems = [FieldProblem(name, "is required when the other is missing") for name in ("email", "phone")]
+    return made
+
+
+def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None and value != ""}
+
+
+def _put(body: dict[str, Any], name: str, value: Any, default_country: str | None) -> str | None:
+    if not isinstance(value, str):
+        return "must be a text"
+    if name == "phone":
+        found = national_phone(value, default_country)
+        if found is None:
+            return "must be a valid phone number with its country code"
+        body["phone"], body["country_code"] = found
+        return None
+    sent: str | None = value
+    if name == "email" and (problem := email_problem(value)):
+        return problem
+    if name == "birthday" and not is_date(value):
+        return "must be a date such as 1990-12-31"
+    if name == "language" and (sent := language_code(value)) is None:
+        return f"must be one of {', '.join(LANGUAGES)}"
+    if name == "gender":
+        sent = gender_word(value)
+        if sent not in REGISTER_GENDERS:
+            return f"must be one of {', '.join(REGISTER_GENDERS)} at registration"
+    body["birth_date" if name == "birthday" else name] = sent
+    return None
+
 
 NOT_A_FIELD = "is not a CRM field of the destination"
 

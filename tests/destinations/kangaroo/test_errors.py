@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_relay.destinations.kangaroo.errors import refuse
-from loyalty_relay.destinations.kangaroo.shapes import complaint, excerpt, redact, texts_in
+from loyalty_relay.destinations.kangaroo.errors import complaint, refuse
+from loyalty_relay.destinations.kangaroo.redaction import excerpt, redact, texts_in
 from loyalty_relay.model.errors import (
     CredentialsRefused,
     CustomerNotFound,

@@ -1,8 +1,8 @@
-"""CRM fields and tags: what a business has configured, and what a command may change of it.
+"""What Kangaroo's answers hold: customers, the CRM fields that a business has configured, and its tags.
 
-Facts: Kangaroo wiki "Customer CRM Fields - Update", Kangaroo API blueprint (customer CRM fields), and the vendor's
-OpenAPI fragments. Which fields exist, and which of them are required or hidden, differs from business to business, so
-that nothing is sent before it was compared with the live list.
+Facts: Kangaroo API blueprint (customers, customer CRM fields), Kangaroo wiki "Customer CRM Fields - Update", and the
+vendor's OpenAPI fragments. Which fields exist, and which of them are required or hidden, differs between businesses, so
+every command is compared with the live list before anything is sent.
 """
 
 from __future__ import annotations
@@ -12,38 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-NAMES = {
-    "first_name": "first_name",
-    "last_name": "last_name",
-    "email": "email",
-    "phone": "phone",
-    "birthday": "birth_date",
-    "gender": "gender",
-    "postal_code": "postal_code",
-    "notes": "notes",
-    "subscriptions.email.bulk": "promotions_mail",
-}
-"""Our field names and the vendor's; custom fields and tags come on top."""
-
-_OURS = {theirs: ours for ours, theirs in NAMES.items()} | {"country_code": "phone"}
-_CUSTOM = re.compile(r"custom_fields\.(custom_field_[1-9]\d{0,2})")
-
-GENDERS = ("male", "female", "nonbinary")
-"""Kangaroo API blueprint; the wiki names the first two only."""
-
-
-def their_name(name: str) -> str | None:
-    """The CRM field that carries one of our fields; None when there is none. Tags have their own way."""
-    match = _CUSTOM.fullmatch(name)
-    return match.group(1) if match else NAMES.get(name)
-
-
-def our_name(name: str) -> str:
-    """Our name of a vendor's (dotted) field; ``tags.0.tag_name`` is about the tags."""
-    head = name.split(".", maxsplit=1)[0]
-    if head.startswith("custom_field_"):
-        return f"custom_fields.{head}"
-    return "tags" if head == "tags" else _OURS.get(head, name)
+from loyalty_relay.destinations.kangaroo.fields import our_name
+from loyalty_relay.model.errors import AmbiguousOutcome
+from loyalty_relay.model.phones import to_e164
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,3 +180,31 @@ def _options(item: Mapping[str, Any]) -> tuple[str, ...]:
         if isinstance(value, str | int) and not isinstance(value, bool):
             found.append(str(value))
     return tuple(found)
+
+
+def customer_id(item: Mapping[str, Any]) -> str | None:
+    """The id of a customer object; ids are hexadecimal texts in either case."""
+    value = item.get("id")
+    return value if isinstance(value, str) and value else None
+
+
+def match_email(items: Iterable[Mapping[str, Any]], email: str) -> str | None:
+    """The customer with that address. Raises AmbiguousOutcome for several."""
+    wanted = email.strip().casefold()
+    return _only(i for i in items if isinstance(i.get("email"), str) and i["email"].strip().casefold() == wanted)
+
+
+def match_phone(items: Iterable[Mapping[str, Any]], e164: str, country: str) -> str | None:
+    """The customer with that number, whichever form it is kept in. Raises AmbiguousOutcome for several."""
+    return _only(
+        item
+        for item in items
+        if isinstance(item.get("phone"), str) and to_e164(item["phone"], item.get("country_code") or country) == e164
+    )
+
+
+def _only(items: Iterable[Mapping[str, Any]]) -> str | None:
+    ids = {found.lower(): found for item in items if (found := customer_id(item))}
+    if len(ids) > 1:
+        raise AmbiguousOutcome("several customers at the destination have this identifier")
+    return next(iter(ids.values()), None)
