@@ -136,6 +136,25 @@ def code_of(path: Path) -> str:
 
 
 VENDORS = LAYER / "destinations"
+VENDORS_MODULES = {
+    "auth",
+    "check",
+    "client",
+    "config",
+    "errors",
+    "fields",
+    "preflight",
+    "redaction",
+    "requests",
+    "responses",
+    "session",
+}
+"""The modules of every vendor; a concern that only one vendor has is a module besides."""
+
+
+@pytest.mark.parametrize("vendor", vendors())
+def test_vendors_have_the_same_modules(vendor: str) -> None:
+    assert {path.stem for path in (VENDORS / vendor).glob("*.py")} >= VENDORS_MODULES
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(LAYER)))

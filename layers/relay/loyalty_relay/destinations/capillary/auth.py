@@ -15,7 +15,7 @@ import httpx
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.auth import TokenAuth
 from loyalty_relay.destinations.capillary.errors import REFUSED, Said, complaints, decided, unknown, unreadable
-from loyalty_relay.destinations.capillary.v2 import number
+from loyalty_relay.destinations.capillary.responses import number
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import NotJson, build_request, json_of
 from loyalty_relay.model.deadline import Deadline

@@ -17,20 +17,15 @@ from loyalty_relay.destinations.base import Finding, Receipt
 from loyalty_relay.destinations.capillary import check as checks
 from loyalty_relay.destinations.capillary import identifiers, preflight, v1
 from loyalty_relay.destinations.capillary.auth import auth_of
+from loyalty_relay.destinations.capillary.config import VENDOR
 from loyalty_relay.destinations.capillary.errors import MergedAway, Said, read_v2
 from loyalty_relay.destinations.capillary.fields import CONTACT_CHANNELS
 from loyalty_relay.destinations.capillary.members import Members
 from loyalty_relay.destinations.capillary.options import Options
+from loyalty_relay.destinations.capillary.requests import Writer, length_notices
+from loyalty_relay.destinations.capillary.responses import COMBINED, member_id, read_side_effects, read_warnings
 from loyalty_relay.destinations.capillary.routes import Route, route, supports
 from loyalty_relay.destinations.capillary.session import CapillarySession
-from loyalty_relay.destinations.capillary.v2 import (
-    COMBINED,
-    Writer,
-    length_notices,
-    member_id,
-    read_side_effects,
-    read_warnings,
-)
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import build_request, path_segment
 from loyalty_relay.model.commands import CustomerCommand, CustomerRef, Identifier
@@ -81,11 +76,11 @@ class CapillaryCrm:
 
     ``default_country``: where phone numbers without a country code are from. ``clock``: epoch seconds.
 
-    ``Receipt.details``: ``side_effects`` (see ``v2.read_side_effects``), ``requests`` (api and request id of each
-    write, in order), and where V1.1 answered, the customer as ``v1.details`` describes.
+    ``Receipt.details``: ``side_effects`` (see ``responses.read_side_effects``), ``requests`` (api and request id of
+    each write, in order), and where V1.1 answered, the customer as ``v1.details`` describes.
     """
 
-    operations = frozenset({"register", "update"})
+    operations = VENDOR.operations
 
     def __init__(
         self,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from loyalty_relay.destinations.capillary.errors import MergedAway, Said, read_v2
 from loyalty_relay.destinations.capillary.options import Options
+from loyalty_relay.destinations.capillary.responses import member_id
 from loyalty_relay.destinations.capillary.session import CapillarySession
-from loyalty_relay.destinations.capillary.v2 import member_id
 from loyalty_relay.http.messages import build_request, path_segment
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CustomerNotFound, InvalidCommand, VendorRejected

@@ -11,8 +11,9 @@ from loyalty_relay.destinations.capillary.errors import MergedAway, read_v2
 from loyalty_relay.destinations.capillary.fields import LOOKUPS
 from loyalty_relay.destinations.capillary.identifiers import owner
 from loyalty_relay.destinations.capillary.options import Options
+from loyalty_relay.destinations.capillary.requests import Writer
+from loyalty_relay.destinations.capillary.responses import member_id
 from loyalty_relay.destinations.capillary.session import CapillarySession
-from loyalty_relay.destinations.capillary.v2 import Writer, member_id
 from loyalty_relay.http.messages import build_request, path_segment
 from loyalty_relay.model.commands import CustomerRef, Identifier
 from loyalty_relay.model.deadline import Deadline

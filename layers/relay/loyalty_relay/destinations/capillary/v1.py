@@ -23,7 +23,7 @@ from loyalty_relay.destinations.capillary.errors import (
     unreadable,
 )
 from loyalty_relay.destinations.capillary.fields import PRIORITIES, V1_IDENTIFIERS, scalar, v1_moment
-from loyalty_relay.destinations.capillary.v2 import member_id, number, side_effect, snake
+from loyalty_relay.destinations.capillary.responses import member_id, number, side_effect, snake
 from loyalty_relay.http.messages import NotJson, json_of
 from loyalty_relay.model.commands import CustomerRef
 from loyalty_relay.model.errors import RelayError, VendorRejected

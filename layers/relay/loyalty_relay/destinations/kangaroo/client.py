@@ -12,6 +12,7 @@ from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.base import Branch, Finding, Receipt, StoreLink
 from loyalty_relay.destinations.definitions import DefinitionCache
 from loyalty_relay.destinations.kangaroo.check import check, supports
+from loyalty_relay.destinations.kangaroo.config import VENDOR
 from loyalty_relay.destinations.kangaroo.errors import TAKEN, Complaint, credentials_refused, refuse
 from loyalty_relay.destinations.kangaroo.fields import national_phone, our_name
 from loyalty_relay.destinations.kangaroo.preflight import probe
@@ -51,7 +52,7 @@ class KangarooCrm:
     and tags between commands. ``clock``: epoch seconds.
     """
 
-    operations = frozenset({"register", "crm-patch", "link-store"})
+    operations = VENDOR.operations
 
     def __init__(
         self,

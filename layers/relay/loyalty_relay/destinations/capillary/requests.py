@@ -1,6 +1,6 @@
-"""V2 requests and answers: pure functions between commands and the JSON that Capillary documents.
+"""Bodies of V2 requests.
 
-Sources: Capillary docs, Add customer; Update customer details; Change identifier; Get customer id.
+Sources: Capillary docs, Add customer; Update customer details; Change identifier.
 """
 
 from __future__ import annotations
@@ -20,17 +20,12 @@ from loyalty_relay.destinations.capillary.fields import (
     offset_moment,
     scalar,
     truth,
-    utc_text,
     v2_moment,
 )
 from loyalty_relay.destinations.capillary.options import Options
-from loyalty_relay.destinations.capillary.redaction import redact
 from loyalty_relay.model.commands import Credits, CustomerRef, Identifier
 from loyalty_relay.model.outcomes import Notice
 from loyalty_relay.model.phones import digits, to_e164
-
-COMBINED = frozenset({"8050", "8051", "8052", "8066", "8069"})
-"""Warnings of a registration after which ``createdId`` is the id of a member who was there before."""
 
 
 class Writer:
@@ -221,95 +216,3 @@ def length_notices(fields: Mapping[str, Any], identifiers: Iterable[Identifier] 
         if any(isinstance(value, str) and len(value) > MAX_EMAIL for value in values)
     ]
     return notices
-
-
-def member_id(value: Any) -> str | None:
-    """An id as text: numbers in samples, texts in the tables; None for anything else, also for 0 and -1."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return str(value) if value > 0 else None
-    if isinstance(value, str) and value.strip().isdecimal() and int(value) > 0:
-        return value.strip()
-    return None
-
-
-def read_warnings(body: Mapping[str, Any], values: Iterable[str]) -> tuple[Notice, ...]:
-    """``warnings`` as notices: code and message, or whatever of them is there."""
-    given = body.get("warnings")
-    notices = []
-    for warning in given if isinstance(given, list) else [given]:
-        if isinstance(warning, Mapping):
-            notices.append(Notice(str(warning.get("code", "")), redact(str(warning.get("message") or ""), values)))
-        elif warning:
-            notices.append(Notice(str(warning)))
-    return tuple(notices)
-
-
-def read_side_effects(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """``sideEffects`` in our words; missing and empty mean the same.
-
-    points: points, raw_points, entity_type. alternate_currency: value, raw_value, currency_id, currency_name,
-    entity_type. coupon: id, code, coupon_type, valid_until, description, discount_code, entity_type. Another type keeps
-    its members, in snake case.
-    """
-    given = body.get("sideEffects")
-    listed = given if isinstance(given, list) else [given]
-    return [side_effect(effect) for effect in listed if isinstance(effect, Mapping)]
-
-
-_EFFECT_NAMES = {
-    "awardedPoints": "points",
-    "rawAwardedPoints": "raw_points",
-    "awardedValue": "value",
-    "rawAwardedValue": "raw_value",
-    "alternateCurrencyIdentifier": "currency_id",
-    "alternateCurrencyName": "currency_name",
-    "couponCode": "code",
-    "validTill": "valid_until",
-    "awarded_points": "points",
-    "awarded_value": "value",
-    "coupon_code": "code",
-    "valid_till": "valid_until",
-}
-
-
-def side_effect(effect: Mapping[str, Any]) -> dict[str, Any]:
-    """One side effect of either API version in our words; numbers as numbers, booleans as booleans."""
-    out: dict[str, Any] = {"type": str(effect.get("type", "unknown"))}
-    for name, value in effect.items():
-        # The trimmed code repeats the code; NO_VALUE is how the vendor writes nothing.
-        if name in ("type", "trimmedCouponCode") or value == "NO_VALUE":
-            continue
-        ours = _EFFECT_NAMES.get(name) or snake(name)
-        out[ours] = _plain(ours, value)
-    return out
-
-
-def _plain(name: str, value: Any) -> Any:
-    if name in ("points", "raw_points", "value", "raw_value", "total_points"):
-        return number(value)
-    if name == "valid_until" and isinstance(value, str):
-        return utc_text(value)
-    if value in ("true", "false"):
-        return value == "true"
-    return str(value) if name in ("id", "customer_id") else value
-
-
-def number(value: Any) -> int | float | None:
-    """A number that may come as text; None when it is none."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if not isinstance(value, int | float) or value != value or value in (float("inf"), float("-inf")):
-        return None
-    return int(value) if float(value).is_integer() else value
-
-
-def snake(name: str) -> str:
-    """``rawAwardedPoints`` as ``raw_awarded_points``."""
-    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
