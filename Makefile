@@ -70,7 +70,7 @@ check: $(DEV) $(SAM) $(SAFETY) $(TEMPLATE) ## format, lint, types, the generated
 	@echo "== sam validate"; $(SAM_CLI) validate --lint --template-file $(TEMPLATE)
 
 # template.yaml with its loops written out: what is checked, built and deployed.
-$(TEMPLATE): template.yaml devkit/render.py devkit/localstack/loops.py $(DEV)
+$(TEMPLATE): template.yaml devkit/render.py devkit/localstack/loops.py devkit/localstack/template.py $(DEV)
 	@$(PY) -m devkit.render
 
 .PHONY: format
