@@ -73,3 +73,8 @@ def test_empty_is_none_whatever_the_field(field: str, empty: Any) -> None:
 def test_what_cannot_take_the_form_says_so(field: str, given: Any) -> None:
     with pytest.raises(NotCoercible):
         coerce(field, given)
+
+
+@pytest.mark.parametrize(("value", "sent"), [("1001.10.12", "1001.10.12"), ("till-7", "till-7"), (1234, "1234")])
+def test_the_till_of_a_registration_is_a_name_and_no_date(value: object, sent: str) -> None:
+    assert coerce("registered_till", value) == sent

@@ -73,6 +73,9 @@ def problems(script: Script, fields: dict[str, Any], replace_tags: tuple[str, ..
         ({"subscriptions.email.bulk": None}, {"promotions_mail": False}),
         ({"custom_fields.custom_field_1": 42}, {"custom_field_1": "42"}),
         ({"custom_fields.custom_field_1": 4.5}, {"custom_field_1": "4.5"}),
+        ({"custom_fields.custom_field_1": 19999.99}, {"custom_field_1": "19999.99"}),
+        ({"custom_fields.custom_field_1": 1234567.5}, {"custom_field_1": "1234567.5"}),
+        ({"custom_fields.custom_field_1": True}, {"custom_field_1": "true"}),
         ({"custom_fields.custom_field_3": "small"}, {"custom_field_3": "Small"}),
         ({"custom_fields.custom_field_4": "true"}, {"custom_field_4": True}),
         ({"email": "ana@example.com"}, {"email": "ana@example.com"}),
@@ -102,7 +105,7 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
             "postal_code": "H2X",
             "address": "1 Sample Street",
             "subscriptions.email.bulk": "perhaps",
-            "custom_fields.custom_field_1": True,
+            "custom_fields.custom_field_1": ["a", "list"],
             "custom_fields.custom_field_2": "read-only",
             "custom_fields.custom_field_3": "Medium",
             "custom_fields.custom_field_9": "unknown",
@@ -380,3 +383,22 @@ def test_which_fields_a_shops_command_can_carry_at_all() -> None:
 )
 def test_a_caller_may_use_the_names_of_the_live_list(crm_field: str, command_field: str) -> None:
     assert crm(Script()).command_field(crm_field) == command_field
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        ({"tags.Unheard": True}, "unknown_tag"),
+        ({"tags.Red": "maybe"}, "value_not_taken"),
+        ({"custom_fields.custom_field_1": ["a", "list"]}, "value_not_taken"),
+        ({"email": "not an address"}, "value_not_taken"),
+        ({"birthday": "31.12.1990"}, "value_not_taken"),
+        ({"custom_fields.custom_field_3": "Huge"}, "value_not_taken"),
+    ],
+)
+def test_one_bad_value_of_a_webhook_does_not_hold_back_the_rest(bad: dict[str, Any], code: str) -> None:
+    script = vendor()
+    receipt = patch(script, {**bad, "subscriptions.email.bulk": False}, strict=False)
+    assert script.asked[-1].json == {"promotions_mail": False}
+    assert receipt.sent == ("subscriptions.email.bulk",)
+    assert [notice.code for notice in receipt.notices] == [code]

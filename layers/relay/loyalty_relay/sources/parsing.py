@@ -11,6 +11,7 @@ from typing import Any
 
 from loyalty_relay.model.commands import MAX_ID, instant, instant_at
 from loyalty_relay.model.errors import Untranslatable
+from loyalty_relay.model.numbers import exact
 
 # -- JSON ---------------------------------------------------------------------------------------------------------
 
@@ -30,10 +31,13 @@ def json_object(body: bytes | str) -> dict[str, Any]:
 
 
 def json_value(body: bytes | str) -> Any:
-    """The body as JSON. Raises Untranslatable('not_json' or 'too_deep')."""
+    """Return the body as JSON, its numbers with every digit (``model.numbers``).
+
+    Raises Untranslatable('not_json' or 'too_deep').
+    """
     try:
         text = body.decode("utf-8") if isinstance(body, bytes) else body
-        value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=exact)
     except (ValueError, RecursionError) as error:
         raise Untranslatable("not_json") from error
     if _too_deep(value):
@@ -43,13 +47,6 @@ def json_value(body: bytes | str) -> Any:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError("too large for a number")
-    return value
 
 
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|[fF]{3}[eEfF])|[\ufffe\uffff]")

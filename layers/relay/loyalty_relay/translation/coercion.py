@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
+from loyalty_relay.model.numbers import plain
 from loyalty_relay.sources.parsing import MAX_TIME, moment
 
 
@@ -93,8 +94,10 @@ def _gender(value: Any) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value).strip()
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, int | float):
+        return plain(value)
     raise NotCoercible("is not a text")
 
 
@@ -108,7 +111,6 @@ def _country(value: Any) -> str:
 _KINDS: dict[str, Callable[[Any], Any]] = {
     "birthday": _date,
     "registered_on": _time,
-    "registered_till": _time,
     "gender": _gender,
     "country": _country,
 } | dict.fromkeys(
@@ -124,6 +126,7 @@ _KINDS: dict[str, Callable[[Any], Any]] = {
         "loyalty_type",
         "status_label",
         "associated_with",
+        "registered_till",
         "fraud_status",
     ),
     _text,

@@ -22,6 +22,7 @@ from loyalty_relay.destinations.kangaroo.fields import (
 from loyalty_relay.destinations.kangaroo.responses import CrmField, Tag, find_tag
 from loyalty_relay.model.commands import CustomerCommand
 from loyalty_relay.model.errors import FieldProblem
+from loyalty_relay.model.numbers import plain
 from loyalty_relay.model.outcomes import Notice
 
 REGISTER_FIELDS = frozenset({"email", "phone", "first_name", "last_name", "language", "gender", "birthday"})
@@ -107,8 +108,8 @@ class Patcher:
     """Makes the patch of one command.
 
     ``current`` are the customer's tags now, needed when single tags are added or removed, because the vendor replaces
-    the whole set. ``strict``: what the business has no place for is a problem; else it is left out with a notice, since
-    a shop sends more than a business has enabled.
+    the whole set. ``strict``: what the destination cannot take is a problem; else it is left out with a notice, since
+    one bad value must not hold back the rest of a webhook, such as a withdrawal of consent.
     """
 
     def __init__(
@@ -153,10 +154,8 @@ class Patcher:
         problem = self._put(name, known, value)
         if problem is None:
             self._patch.sent.append(name)
-        elif theirs == "gender" and not self._strict:
-            self._notice("gender_not_known", name)
         else:
-            self._problem(name, problem)
+            self._problem(name, problem, "gender_not_known" if theirs == "gender" else "value_not_taken")
 
     def _place(self, name: str, theirs: str) -> CrmField | None:
         """The field that can be written; otherwise the reason is noted."""
@@ -167,18 +166,12 @@ class Patcher:
             why = why or ("is read-only at the destination" if known.read_only else "")
             if not why:
                 return known
-        if self._strict:
-            self._problem(name, why)
-        else:
-            self._notice("not_in_crm_fields", name)
+        self._problem(name, why, "not_in_crm_fields")
         return None
 
     def _empty(self, name: str, known: CrmField) -> None:
         if known.required and known.type != "checkbox":
-            if self._strict:
-                self._problem(name, "is required at the destination and cannot be emptied")
-            else:
-                self._notice("required_not_emptied", name)
+            self._problem(name, "is required at the destination and cannot be emptied", "required_not_emptied")
             return
         self._patch.body[known.name] = False if known.type == "checkbox" else ""
         self._patch.sent.append(name)
@@ -189,8 +182,10 @@ class Patcher:
             return self._put_phone(value)
         if known.type == "checkbox":
             return self._put_checkbox(known, value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and known.custom:
-            value = f"{value:g}" if isinstance(value, float) else str(value)
+        if known.custom and isinstance(value, bool):
+            value = "true" if value else "false"
+        elif known.custom and isinstance(value, int | float):
+            value = plain(value)
         if not isinstance(value, str):
             return "must be a text"
         if known.name == "gender" or known.options:
@@ -250,46 +245,49 @@ class Patcher:
             wanted = []
             for tag in replace_tags:
                 self._add(wanted, tag, "replace_tags")
-        for tag, value in wishes.items():
-            self._wish(wanted, tag, value)
+        taken = [f"tags.{tag}" for tag, value in wishes.items() if self._wish(wanted, tag, value)]
         if known.required and not wanted and not self._patch.problems:
-            if self._strict:
-                self._patch.problems.extend(
-                    FieldProblem(n, "is required at the destination: one tag must stay") for n in names
-                )
-            else:
-                for name in names:
-                    self._notice("required_not_emptied", name)
+            for name in names:
+                self._problem(name, "is required at the destination: one tag must stay", "required_not_emptied")
             return
-        self._patch.sent.extend(f"tags.{name}" for name in wishes)
+        self._patch.sent.extend(taken)
         if replace_tags is not None:
             self._patch.sent.append("tags")
         # The same set again would change nothing, and needs no request.
         if replace_tags is not None or set(wanted) != set(self._current):
             self._patch.body["tags"] = [{"tag_name": name} for name in wanted]
 
-    def _wish(self, wanted: list[str], tag: str, value: Any) -> None:
+    def _wish(self, wanted: list[str], tag: str, value: Any) -> bool:
+        """Apply one tag to the set; return whether the destination can take it."""
         if value is True:
-            self._add(wanted, tag, f"tags.{tag}")
-        elif value is False or value is None:
+            return self._add(wanted, tag, f"tags.{tag}")
+        if value is False or value is None:
             name = find_tag(tag, self._tags) or tag
             if name in wanted:
                 wanted.remove(name)
-        else:
-            self._problem(f"tags.{tag}", "must be true or false")
+            return True
+        self._problem(f"tags.{tag}", "must be true or false")
+        return False
 
-    def _add(self, wanted: list[str], tag: str, where: str) -> None:
+    def _add(self, wanted: list[str], tag: str, where: str) -> bool:
         name = find_tag(tag, self._tags)
         if name is None:
-            said = "is not a tag of the destination" if where != "replace_tags" else f"has no such tag: {tag[:60]}"
-            self._problem(where, said)
-        elif name not in wanted:
+            alone = where != "replace_tags"
+            message = "is not a tag of the destination" if alone else f"has no such tag: {tag[:60]}"
+            self._problem(where, message, "unknown_tag")
+            return False
+        if name not in wanted:
             wanted.append(name)
+        return True
 
     # -- what was found -------------------------------------------------------------------------------------------
 
-    def _problem(self, name: str, message: str) -> None:
-        self._patch.problems.append(FieldProblem(name, message))
+    def _problem(self, name: str, message: str, code: str = "value_not_taken") -> None:
+        """Record what cannot be sent: an error for a caller of the API, a notice for a webhook."""
+        if self._strict:
+            self._patch.problems.append(FieldProblem(name, message))
+        else:
+            self._notice(code, name)
 
     def _notice(self, code: str, name: str) -> None:
         self._patch.notices.append(Notice(code, "", name))
