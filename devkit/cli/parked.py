@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ from devkit.cli.parked_queues import Parked, ParkedQueues, chosen
 from devkit.cli.stack import PARKING, Stack, find_stack
 
 app = group("Look at what is parked, and keep it.")
+
+AMBIGUOUS = "ambiguous"
+"""The reason of work that may have been carried out: a person compares it with the vendor, one by one."""
 
 OfConnection = Annotated[str | None, typer.Option("--connection", help="Only of this connection.")]
 OfReason = Annotated[str | None, typer.Option("--reason", help="Only with this reason, such as rejected.")]
@@ -151,19 +155,33 @@ def redrive(
     connection: OfConnection = None,
     reason: OfReason = None,
     one: Annotated[str | None, typer.Option("--one", metavar="ID", help="Only this id, or delivery id.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Everything parked, except what is ambiguous.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Send without asking.")] = False,
     stack: StackName = None,
     json: AsJson = False,
 ) -> None:
     """Send parked work through the normal path again. It gets a new attempt, so it is no duplicate."""
     from devkit.cli.redriving import redrive_one
 
+    if connection is None and reason is None and one is None and not every:
+        raise CommandError(
+            "what to redrive is missing", do="add --connection, --reason, --one ID or --all; --dry-run shows the effect"
+        )
+    if reason == AMBIGUOUS and one is None:
+        raise CommandError(
+            "ambiguous work may have been carried out already, and could credit twice",
+            do="compare each with the member's account at the vendor, then relay redrive --one ID",
+        )
     found = find_stack(stack)
     queues = queues_of(found)
+    if one is None and not (yes or dry_run):
+        _confirm(queues, connection, reason)
     sent: list[dict[str, object]] = []
     failed: list[dict[str, str]] = []
     with queues.opened() as parked:
-        work = chosen(parked, connection=connection, reason=reason, one=one)
+        work = _work(parked, connection, reason, one)
+        left = len(chosen(parked, connection=connection, reason=reason, one=one)) - len(work)
         if one is not None and not work:
             raise CommandError(f"nothing parked has the id {one}", do="see relay parked list")
         with progress("redriving", len(work), quiet=json or dry_run) as bar:
@@ -175,6 +193,8 @@ def redrive(
                 else:
                     sent.append({**p.to_dict(), "attempt": attempt})
                 bar.advance(bar.task_ids[0])
+    if left:
+        note(f"{left} ambiguous left parked: compare each with the vendor, then relay redrive --one ID")
     if json:
         show_json({"dry_run": dry_run, "redriven": sent, "failed": failed})
     else:
@@ -189,3 +209,23 @@ def redrive(
             do="let the source send these again, or keep them with relay parked export",
             details=failed,
         )
+
+
+def _work(parked: list[Parked], connection: str | None, reason: str | None, one: str | None) -> list[Parked]:
+    """Return what a redrive sends: of ambiguous work, only what is named by its id."""
+    found = chosen(parked, connection=connection, reason=reason, one=one)
+    return [p for p in found if one is not None or p.reason != AMBIGUOUS]
+
+
+def _confirm(queues: ParkedQueues, connection: str | None, reason: str | None) -> None:
+    """Show on a terminal what would be sent, and ask. Raises CommandError where nobody can be asked."""
+    with queues.opened() as parked:
+        work = _work(parked, connection, reason, None)
+    if not work:
+        return
+    if not sys.stdin.isatty():
+        raise CommandError(
+            f"{len(work)} would be redriven, and nobody can be asked here", do="add --yes, or look with --dry-run"
+        )
+    out.print(table(COLUMNS, [_row(p) for p in work]))
+    typer.confirm(f"Redrive {len(work)}?", abort=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,8 +226,35 @@ def test_the_headers_of_a_signed_body_are_printed_as_headers(relay: Relay, tmp_p
 
 def test_nothing_parked_is_said_and_is_no_failure(relay: Relay) -> None:
     assert relay.json("parked", "list") == []
-    assert relay.json("redrive") == {"dry_run": False, "redriven": [], "failed": []}
+    assert relay.json("redrive", "--all", "--yes") == {"dry_run": False, "redriven": [], "failed": []}
     assert relay("redrive", "--one", "0199").exit_code == 1
+
+
+def test_a_redrive_without_a_filter_is_refused(relay: Relay) -> None:
+    refused = relay("redrive")
+    assert refused.exit_code == 1
+    assert "--all" in refused.stderr
+
+
+def test_a_redrive_of_many_is_confirmed_and_leaves_what_is_ambiguous(relay: Relay) -> None:
+    from tests.devkit.test_parked_queues import ENVELOPE
+
+    queue = relay.env["RELAY_PARKED_REGISTER"]
+    for number, reason in enumerate(("rejected", "ambiguous")):
+        envelope = dataclasses.replace(ENVELOPE, delivery_id=f"0199-{reason}", position=number)
+        attributes = {"reason": {"DataType": "String", "StringValue": reason}}
+        boto3.client("sqs").send_message(QueueUrl=queue, MessageBody=envelope.to_json(), MessageAttributes=attributes)
+
+    unconfirmed = relay("redrive", "--all")
+    only_ambiguous = relay("redrive", "--reason", "ambiguous", "--yes")
+    everything = relay.json("redrive", "--all", "--yes")
+
+    assert (unconfirmed.exit_code, "--yes" in unconfirmed.stderr) == (1, True)
+    assert (only_ambiguous.exit_code, "--one" in only_ambiguous.stderr) == (1, True)
+    assert [p["reason"] for p in everything["redriven"]] == ["rejected"]
+    assert [p["reason"] for p in relay.json("parked", "list")] == ["ambiguous"]
+    one = relay.json("redrive", "--one", "0199-ambiguous")
+    assert [p["reason"] for p in one["redriven"]] == ["ambiguous"]
 
 
 def test_what_is_parked_is_listed_shown_exported_and_redriven(relay: Relay, tmp_path: Path) -> None:
@@ -247,7 +275,7 @@ def test_what_is_parked_is_listed_shown_exported_and_redriven(relay: Relay, tmp_
     shown = relay("parked", "show", "0199-delivery")
     relay.json("parked", "export", "--out", str(file))
     dry = relay.json("redrive", "--reason", "rejected", "--dry-run")
-    done = relay.json("redrive", "--reason", "rejected")
+    done = relay.json("redrive", "--reason", "rejected", "--yes")
 
     assert [(p["id"], p["reason"], p["code"], p["copies"]) for p in listed] == [
         ("0199-delivery.0", "rejected", "3217", 1)

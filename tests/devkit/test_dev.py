@@ -109,7 +109,7 @@ def test_a_delivery_that_never_names_a_customer_stays_parked(dev: Dev, tmp_path:
 
     sent = dev.run("send", "shopify", "customers/update", "--connection", "parking", "--file", str(body))
     listed = json.loads(dev.run("parked", "list", "--connection", "parking").stdout)
-    redriven = dev.run("redrive", "--connection", "parking")
+    redriven = dev.run("redrive", "--connection", "parking", "--yes")
 
     assert sent.returncode == 1
     assert json.loads(sent.stdout)["outcomes"][0]["outcome"] == "parked"
@@ -129,7 +129,7 @@ def test_a_delivery_that_a_mapping_failed_on_is_applied_once_the_mapping_is_mend
 
     file.write_text(json.dumps(data))
     assert dev.run("connections", "apply", str(file)).returncode == 0
-    redriven = dev.run("redrive", "--connection", "mapped")
+    redriven = dev.run("redrive", "--connection", "mapped", "--yes")
 
     assert redriven.returncode == 0, redriven.stdout
     assert len(json.loads(redriven.stdout)["redriven"]) == 1
@@ -149,7 +149,7 @@ def test_a_command_that_the_vendor_refused_is_applied_once_the_vendor_takes_it(d
     again = json.loads(dev.run("send", "shopify", "customers/create", "--connection", "refusing", *somebody).stdout)
     httpx.put(f"{dev.ready['sandbox']}/_sandbox/faults", json=[]).raise_for_status()
     listed = json.loads(dev.run("parked", "list", "--connection", "refusing").stdout)
-    redriven = dev.run("redrive", "--connection", "refusing", "--reason", listed[0]["reason"])
+    redriven = dev.run("redrive", "--connection", "refusing", "--reason", listed[0]["reason"], "--yes")
 
     assert [o["outcome"] for o in again["outcomes"]] == ["parked"]
     assert len(listed) == 1, "a copy of what is parked is not parked again"
