@@ -325,7 +325,7 @@ def test_a_renewal_ends_inside_its_lease(stack: Stack, vendor: Vendor) -> None:
 
 def test_stores_that_do_not_answer_are_a_passing_fault(stack: Stack, vendor: Vendor) -> None:
     one = Execution(stack)
-    one.store._table = "no such table"
+    one.store._table.name = "no such table"
 
     with pytest.raises(StoreUnavailable):
         one.get(vendor.grant)

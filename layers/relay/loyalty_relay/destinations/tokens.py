@@ -20,7 +20,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +28,7 @@ from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import LeaseBusy, RelayError, StoreUnavailable
 from loyalty_relay.storage.aws import error_code, failures
 from loyalty_relay.storage.digests import Digests
+from loyalty_relay.storage.table import Contended, Refused, Table
 from loyalty_relay.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -127,8 +128,7 @@ class TokenStore:
         random: Callable[[], float],
     ) -> None:
         self._secrets = secrets
-        self._dynamodb = dynamodb
-        self._table = table
+        self._table = Table(dynamodb, table)
         self._prefix = prefix
         self._digests = digests
         self._owner = owner
@@ -146,8 +146,7 @@ class TokenStore:
 
     def get(self, key: str, obtain: Obtain, deadline: Deadline, *, rejected: str | None = None) -> tuple[str, bool]:
         """See ``Tokens.get``."""
-        known = self._known.get(key)
-        if known is not None and self._usable(known, rejected):
+        if known := self._usable(self._known.get(key), rejected):
             return known.access_token, False
         with self._alone(key, deadline):
             return self._renewed(key, obtain, deadline, rejected)
@@ -183,19 +182,18 @@ class TokenStore:
             lock.release()
 
     def _renewed(self, key: str, obtain: Obtain, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
-        if (found := self._shared(key, rejected)) is not None:
-            return found.access_token, False
         waited, pause = 0.0, 0.1
-        while not self._take(key):
+        while True:
+            if found := self._shared(key, rejected):
+                return found.access_token, False
+            if self._take(key):
+                return self._renew(key, obtain, deadline, rejected)
             left = min(WAIT_SECONDS - waited, deadline.remaining())
             if left <= 0:
                 return self._better_than_nothing(key, rejected), False
             nap = min(pause * (1 + self._random()), left)
             self._sleep(nap)
             waited, pause = waited + nap, pause * 2
-            if (found := self._shared(key, rejected)) is not None:
-                return found.access_token, False
-        return self._renew(key, obtain, deadline, rejected)
 
     def _renew(self, key: str, obtain: Obtain, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
         """Renew under the lease, which is left to run out when tokens were obtained that could not be written."""
@@ -204,45 +202,39 @@ class TokenStore:
             # Another execution may have renewed it between our look and our lease.
             stored = self.read(key)
             unsaved = self._unsaved.get(key)
-            if unsaved is None and stored is not None and self._usable(stored, rejected):
-                self._known[key] = stored
-                return stored.access_token, False
-            if unsaved is None or not self._usable(unsaved, rejected):
-                within = Deadline(
-                    deadline.clock() + min(deadline.remaining(), RENEWAL_SECONDS),
-                    deadline.clock,
-                )
+            if unsaved is None and (found := self._usable(stored, rejected)):
+                self._known[key] = found
+                return found.access_token, False
+            renewed = self._usable(unsaved, rejected)
+            if renewed is None:
+                within = Deadline(deadline.clock() + min(deadline.remaining(), RENEWAL_SECONDS), deadline.clock)
                 try:
-                    unsaved = obtain(unsaved or stored, within)
+                    renewed = obtain(unsaved or stored, within)
                 except RelayError as error:
                     metrics.count("TokenRefreshFailed", reason=error.reason)
                     raise
-            self._unsaved[key] = unsaved
+            self._unsaved[key] = renewed
             kept = True
-            self._write(self.name(key), unsaved)
+            self._write(self.name(key), renewed)
             kept = False
             del self._unsaved[key]
-            self._known[key] = unsaved
-            return unsaved.access_token, True
+            self._known[key] = renewed
+            return renewed.access_token, True
         finally:
             if not kept:
                 self._give_up(key)
 
     def _shared(self, key: str, rejected: str | None) -> TokenSet | None:
         """Return what another thread or execution has obtained meanwhile, None when nothing."""
-        known = self._known.get(key)
-        if known is not None and self._usable(known, rejected):
+        if known := self._usable(self._known.get(key), rejected):
             return known
-        if key in self._unsaved:
-            return None
-        stored = self.read(key)
-        if stored is not None and self._usable(stored, rejected):
+        stored = None if key in self._unsaved else self._usable(self.read(key), rejected)
+        if stored:
             self._known[key] = stored
-            return stored
-        return None
+        return stored
 
-    def _usable(self, tokens: TokenSet, rejected: str | None) -> bool:
-        return tokens.access_token != rejected and tokens.fresh(self._clock())
+    def _usable(self, tokens: TokenSet | None, rejected: str | None) -> TokenSet | None:
+        return tokens if tokens and tokens.access_token != rejected and tokens.fresh(self._clock()) else None
 
     def _better_than_nothing(self, key: str, rejected: str | None) -> str:
         """Return a token that is due for renewal but still alive, while another execution takes long to renew it."""
@@ -259,35 +251,24 @@ class TokenStore:
 
     def _take(self, key: str) -> bool:
         now = self._clock()
+        item = {
+            "pk": f"token#{self._digest(key)}",
+            "holder": self._owner,
+            "held_until": now + LEASE_SECONDS,
+            "expires_at": int(now + 86_400),
+        }
+        condition = "attribute_not_exists(pk) OR held_until < :now OR holder = :me"
         try:
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item={
-                    "pk": {"S": f"token#{self._digest(key)}"},
-                    "holder": {"S": self._owner},
-                    "held_until": {"N": f"{now + LEASE_SECONDS:.3f}"},
-                    "expires_at": {"N": str(int(now + 86_400))},
-                },
-                ConditionExpression="attribute_not_exists(pk) OR held_until < :now OR holder = :me",
-                ExpressionAttributeValues={":now": {"N": f"{now:.3f}"}, ":me": {"S": self._owner}},
-            )
-        except failures() as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return False
-            raise StoreUnavailable(f"the lease on the tokens cannot be taken ({error_code(error)})") from None
+            self._table.put(item, condition=condition, values={":now": now, ":me": self._owner})
+        except (Refused, Contended):
+            return False
         return True
 
     def _give_up(self, key: str) -> None:
         """Release the lease. Never raises: it runs out."""
-        try:
-            self._dynamodb.delete_item(
-                TableName=self._table,
-                Key={"pk": {"S": f"token#{self._digest(key)}"}},
-                ConditionExpression="holder = :me",
-                ExpressionAttributeValues={":me": {"S": self._owner}},
-            )
-        except failures():
-            return
+        with suppress(Refused, Contended, StoreUnavailable):
+            pk = {"pk": f"token#{self._digest(key)}"}
+            self._table.delete(pk, condition="holder = :me", values={":me": self._owner})
 
     def _write(self, name: str, tokens: TokenSet) -> None:
         """Write the secret, three tries: a refresh token that is not written is lost."""
