@@ -7,12 +7,14 @@ from pathlib import Path
 LAYER = Path(__file__).parents[2] / "layers" / "relay"
 
 
-def test_importing_the_rooms_of_state_loads_no_aws_client_powertools_or_pydantic() -> None:
+def test_importing_what_keeps_state_loads_no_aws_client_powertools_or_pydantic() -> None:
     code = (
         "import importlib, pkgutil, sys\n"
-        "import loyalty_relay.state, loyalty_relay.connections.store, loyalty_relay.storage.aws\n"
-        "for module in pkgutil.iter_modules(loyalty_relay.state.__path__):\n"
-        "    importlib.import_module('loyalty_relay.state.' + module.name)\n"
+        "import loyalty_relay.connections.store\n"
+        "for name in ('storage', 'customers', 'stores', 'reliability'):\n"
+        "    package = importlib.import_module('loyalty_relay.' + name)\n"
+        "    for module in pkgutil.iter_modules(package.__path__):\n"
+        "        importlib.import_module(package.__name__ + '.' + module.name)\n"
         "heavy = {'botocore', 'boto3', 'aws_lambda_powertools', 'pydantic', 'httpx', 'jmespath'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {heavy}' if heavy else 0)\n"
     )
