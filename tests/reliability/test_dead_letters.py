@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from loyalty_relay.model.commands import CustomerRef, Envelope, Event, UpdateCustomer
-from loyalty_relay.model.errors import VendorRejected
+from loyalty_relay.model.errors import StoreUnavailable, VendorRejected
 from loyalty_relay.reliability.dead_letters import KEPT
 from tests.support.stack import Stack
+from tests.support.tables import Counted
 
 ENVELOPE = Envelope(
     delivery_id="d1",
@@ -36,7 +38,7 @@ def test_a_crash_between_message_and_marker_parks_twice_rather_than_never(stack:
                 raise SystemExit("killed")
             return getattr(stack.client("dynamodb"), name)
 
-    services.parking._dynamodb = Dies()
+    services.parking._table.dynamodb = Dies()
     with pytest.raises(SystemExit):
         services.parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
     stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
@@ -58,3 +60,26 @@ def test_a_copy_of_an_untranslatable_delivery_is_parked_once(stack: Stack) -> No
     assert not parking.park_raw({"body": "x"}, "shop-1", "not_json", "d2", "print")
     assert parking.park_raw({"body": "y"}, "shop-1", "not_json", "d3", "other")
     assert len(stack.messages("parked:ingest")) == 2
+
+
+@pytest.mark.parametrize(
+    ("service", "call"), [("sqs", "send_message"), ("dynamodb", "get_item"), ("dynamodb", "put_item")]
+)
+@pytest.mark.parametrize("code", ["AccessDenied", None])
+def test_a_failure_of_queue_or_table_is_an_error_of_the_relay(
+    stack: Stack, service: str, call: str, code: str | None
+) -> None:
+    def client(name: Any) -> Any:
+        counted = Counted(stack.client(name))
+        if name == service:
+            counted.fail(code, only=call)
+        return counted
+
+    services = stack.services("update")
+    services._client = client
+    with pytest.raises(StoreUnavailable, match=code or "EndpointConnectionError"):
+        services.parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
+    record = {"messageId": "m1", "body": "no envelope"}
+    if service == "sqs":
+        with pytest.raises(StoreUnavailable):
+            services.parking.park_unreadable(record, operation="update")

@@ -7,14 +7,17 @@ from pathlib import Path
 LAYER = Path(__file__).parents[2] / "layers" / "relay"
 
 
-def test_importing_what_keeps_state_loads_no_aws_client_powertools_or_pydantic() -> None:
+PACKAGES = ("storage", "reliability", "customers", "stores")
+
+
+def test_importing_the_packages_of_the_state_loads_no_aws_client_powertools_or_pydantic() -> None:
     code = (
         "import importlib, pkgutil, sys\n"
         "import loyalty_relay.connections.store\n"
-        "for name in ('storage', 'customers', 'stores', 'reliability'):\n"
-        "    package = importlib.import_module('loyalty_relay.' + name)\n"
-        "    for module in pkgutil.iter_modules(package.__path__):\n"
-        "        importlib.import_module(package.__name__ + '.' + module.name)\n"
+        f"for package in {PACKAGES}:\n"
+        "    path = importlib.import_module('loyalty_relay.' + package).__path__\n"
+        "    for module in pkgutil.iter_modules(path):\n"
+        "        importlib.import_module(f'loyalty_relay.{package}.{module.name}')\n"
         "heavy = {'botocore', 'boto3', 'aws_lambda_powertools', 'pydantic', 'httpx', 'jmespath'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {heavy}' if heavy else 0)\n"
     )

@@ -6,6 +6,7 @@ import pytest
 
 from loyalty_relay.destinations.base import StoreLink
 from loyalty_relay.model.errors import LeaseBusy
+from loyalty_relay.storage.lease import LeaseLost
 from loyalty_relay.stores.links import Links
 from tests.support.stack import Stack
 
@@ -42,7 +43,7 @@ def test_a_lease_that_was_overtaken_writes_nothing(links: Links, stack: Stack) -
     late = links.take_shop("c1", "s1")
     stack.clock.now += 46
     links.take_shop("c1", "s1")
-    with pytest.raises(LeaseBusy):
+    with pytest.raises(LeaseLost):
         links.save_link(late, LINK)
     links.release(late)
     with pytest.raises(LeaseBusy):

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from loyalty_relay.customers.lww_register import Register, Versions, newest
 from loyalty_relay.model.commands import CustomerRef, Version, instant_at
 from loyalty_relay.model.errors import FieldProblem, InvalidCommand
+from loyalty_relay.storage import keys
 from loyalty_relay.storage.digests import Digests
 from loyalty_relay.storage.table import Item
 
@@ -37,16 +38,16 @@ def key(digests: Digests, connection: str, kind: str, value: str) -> str:
     if kind in ("mobile", "phone"):
         # Sources write phones as E.164, vendors without the plus.
         kind, value = "mobile", re.sub(r"\D", "", value) or value
-    return f"C#{connection}#{kind}#{digests.identity(connection, kind, value)}"
+    return keys.customer(connection, kind, digests.identity(connection, kind, value))
 
 
 def hash_of(pk: str) -> str:
     """The keyed hash by which the journal knows the customer of this key."""
-    return pk.rpartition("#")[2]
+    return keys.customer_hash(pk)
 
 
 def kind_of(pk: str) -> str:
-    return pk.split("#")[2]
+    return keys.customer_kind(pk)
 
 
 def key_of(digests: Digests, connection: str, customer: CustomerRef) -> str:
@@ -207,9 +208,9 @@ class Guard:
 
     def absorbing(self, other: Guard) -> Guard:
         """This customer and another that turned out to be the same member."""
-        aliases = {name: tuple(keys) for name, keys in self.aliases.items()}
-        for name, keys in other.aliases.items():
-            aliases[name] = tuple(dict.fromkeys((*aliases.get(name, ()), *keys)))
+        aliases = dict(self.aliases)
+        for name, pks in other.aliases.items():
+            aliases[name] = tuple(dict.fromkeys((*aliases.get(name, ()), *pks)))
         register = self.register.merged(other.register)
         if other.tombstone is not None:
             register = register.raised(other.tombstone.floor)
@@ -258,7 +259,7 @@ class Guard:
 
     @classmethod
     def from_item(cls, item: Item) -> Guard:
-        keys = json.loads(item.get("credits") or "{}")
+        ledger = json.loads(item.get("credits") or "{}")
         text = item.get("tombstone")
         return cls(
             pk=item["pk"],
@@ -267,8 +268,8 @@ class Guard:
             register=Register.from_json(item.get("register")),
             aliases={k: tuple(v) for k, v in json.loads(item.get("aliases") or "{}").items()},
             intents=tuple(Intent.from_json(t) for t in item.get("intents", ())),
-            credited=tuple(keys.get("done", ())),
-            unsure=tuple(keys.get("unsure", ())),
+            credited=tuple(ledger.get("done", ())),
+            unsure=tuple(ledger.get("unsure", ())),
             tombstone=Tombstone.from_json(text) if text else None,
             tombstone_text=text,
             others=tuple(item.get("others", ())),
@@ -289,8 +290,8 @@ def ledger_of(credited: tuple[str, ...], unsure: tuple[str, ...]) -> str:
     return _json({k: list(v) for k, v in (("done", credited), ("unsure", unsure)) if v})
 
 
-def _kept(keys: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(keys))[-KEPT_KEYS:]
+def _kept(commands: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(commands))[-KEPT_KEYS:]
 
 
 def _json(body: Mapping[str, Any]) -> str:

@@ -7,25 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from loyalty_relay.customers.entry import Guard, Intent, hash_of
-from loyalty_relay.model.errors import LeaseBusy, StoreUnavailable, TransientError
+from loyalty_relay.model.errors import LeaseBusy, StoreUnavailable
+from loyalty_relay.storage import keys
+from loyalty_relay.storage.lease import BUSY_SECONDS
 from loyalty_relay.storage.table import Contended, Refused, Table
 
 HOPS = 8
 """Pointers followed from one key; chains are made by merges of merges and are as good as never longer than three."""
 COMPACT = 4
 """Uncommitted intents of crashed attempts that are kept apart before they are written as one."""
-BUSY_SECONDS = 2.0
-"""After this long a busy customer is worth another try: a lease is usually held for one call upstream."""
-
 ANY = "any"
 """Take the lease whether or not there is a tombstone."""
-
-
-class LeaseLost(TransientError):
-    """The lease ran out and another execution took it over before the commit."""
-
-    reason = "lease_lost"
-    status = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +83,7 @@ class Leases:
         if store is not None:
             expression += ", #store = if_not_exists(#store, :store)"
             names["#store"] = "store"
-            values[":store"] = f"{connection}#{store}"
+            values[":store"] = keys.customers_of(connection, store)
         try:
             old = self.table.update({"pk": pk}, expression, condition=condition, names=names, values=values)
         except Contended:

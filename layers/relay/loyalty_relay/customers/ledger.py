@@ -7,7 +7,6 @@ request. Whatever happens between the two, the next execution finds the intent a
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from loyalty_relay.customers import writes
 from loyalty_relay.customers.entry import Guard, Intent, Reason, Tombstone, hash_of, key, key_of
 from loyalty_relay.customers.holds import Asked, Hold, Known
-from loyalty_relay.customers.leases import ANY, BUSY_SECONDS, HOPS, Leased, LeaseLost, Leases
+from loyalty_relay.customers.leases import ANY, HOPS, Leased, Leases
 from loyalty_relay.customers.lww_register import MAX_FIELDS
 from loyalty_relay.customers.tombstones import Retirement
 from loyalty_relay.model.commands import CustomerRef, Version
@@ -24,11 +23,10 @@ from loyalty_relay.model.errors import FieldProblem, InvalidCommand, LeaseBusy, 
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
 from loyalty_relay.storage.digests import Digests
-from loyalty_relay.storage.table import Cancelled, Table, transact
+from loyalty_relay.storage.lease import BUSY_SECONDS, LeaseLost
+from loyalty_relay.storage.table import ConditionsFailed, Contended, Table, transact
 
 MAX_NAME = 255
-TRIES = 6
-"""Of one commit, while other executions' refused writes to the same item get in its way."""
 
 __all__ = ["Customers", "Hold", "Known", "LeaseLost", "Tombstone"]
 
@@ -60,7 +58,7 @@ class Customers:
         self._clock = clock
         self._new_token = new_token
         self._sleep = sleep
-        self._retirement = Retirement(self._leases, digests, journal, clock=clock, new_token=new_token)
+        self._retirement = Retirement(self._leases, digests, journal, clock=clock, new_token=new_token, sleep=sleep)
 
     def take(
         self,
@@ -200,33 +198,24 @@ class Customers:
             if entry is not None:
                 self._journal.write(entry)
             return
-        dropped: set[str] = set()
         try:
-            for _ in range(TRIES):
+            for _ in range(HOPS):
                 actions = writes.commit(
                     self._table, self._journal, self._digests, hold, loyalty_id, names, entry, self._clock()
                 )
-                labels = [label for label in actions if label not in dropped]
                 try:
-                    transact(self._dynamodb, [actions[label] for label in labels])
-                except Cancelled as cancelled:
-                    lost = {
-                        label
-                        for label, reason in zip(labels, cancelled.reasons, strict=False)
-                        if reason == "ConditionalCheckFailed"
-                    }
-                    if any(label.startswith("guard") for label in lost):
+                    transact(self._dynamodb, actions, optional=writes.optional, sleep=self._sleep)
+                except ConditionsFailed as failed:
+                    if failed.labels != {"loyalty"} or loyalty_id is None:
                         raise LeaseLost from None
-                    if "loyalty" in lost and loyalty_id is not None:
-                        hold = self._absorb(hold, loyalty_id)
-                        lost.discard("loyalty")
-                    elif not lost:
-                        self._sleep(random.uniform(0.01, 0.05))  # noqa: S311 - spreads writers, guards nothing
-                    # A pointer or journal entry of somebody else stands there, and may stay.
-                    dropped |= lost
+                    hold = self._absorb(hold, loyalty_id)
                 else:
                     return
-            raise StoreUnavailable("the customer's item is written by too many at once")
+            raise Contended
+        except Contended:
+            raise StoreUnavailable(
+                "the customer's item is being written by other executions", reached=bool(names) or hold.credits
+            ) from None
         except (LeaseLost, LeaseBusy, StoreUnavailable) as error:
             error.reached = error.reached or bool(names) or hold.credits
             raise

@@ -22,17 +22,18 @@ from loyalty_relay.customers.entry import (
     ledger_of,
     retired_at,
 )
-from loyalty_relay.customers.leases import ANY, BUSY_SECONDS, HOPS, Leased, LeaseLost, Leases
+from loyalty_relay.customers.leases import ANY, HOPS, Leased, Leases
 from loyalty_relay.customers.lww_register import newest
 from loyalty_relay.model.commands import CustomerRef, Version
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import LeaseBusy, StoreUnavailable
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
+from loyalty_relay.storage import keys
 from loyalty_relay.storage.digests import Digests
-from loyalty_relay.storage.table import Cancelled, transact
+from loyalty_relay.storage.lease import BUSY_SECONDS, LeaseLost
+from loyalty_relay.storage.table import ConditionsFailed, Contended, transact
 
-BY_STORE = "by_store"
 PAGE = 200
 """Customers of a shop that are looked up at a time."""
 STEP_SECONDS = 3.0
@@ -54,6 +55,7 @@ class Retirement:
         *,
         clock: Callable[[], float],
         new_token: Callable[[], str],
+        sleep: Callable[[float], None],
     ) -> None:
         self._leases = leases
         self._table = leases.table
@@ -61,6 +63,7 @@ class Retirement:
         self._journal = journal
         self._clock = clock
         self._new_token = new_token
+        self._sleep = sleep
 
     def retire(
         self,
@@ -98,14 +101,16 @@ class Retirement:
         seen: set[str] = set()
         busy = False
         while True:
-            keys = [
+            found = [
                 item["pk"]
-                for item in self._table.query(BY_STORE, "store", f"{connection}#{store}", limit=PAGE + len(seen))
+                for item in self._table.query(
+                    keys.BY_STORE, "store", keys.customers_of(connection, store), limit=PAGE + len(seen)
+                )
                 if item["pk"] not in seen
             ]
-            if not keys:
+            if not found:
                 return not busy
-            for pk in keys:
+            for pk in found:
                 if deadline.remaining() < STEP_SECONDS:
                     return False
                 seen.add(pk)
@@ -202,7 +207,7 @@ class Retirement:
             "guard": self._table.action("Put", item, condition="lease_token = :token", values={":token": token})
         }
         ends = (guard.pk, *guard.others)
-        pointers = dict.fromkeys([*guard.others, *(pk for keys in guard.aliases.values() for pk in keys)])
+        pointers = dict.fromkeys([*guard.others, *(pk for pks in guard.aliases.values() for pk in pks)])
         pointers.pop(guard.pk, None)
         if guard.loyalty_id is not None:
             pk = key(self._digests, connection, "loyalty_id", guard.loyalty_id)
@@ -256,21 +261,11 @@ class Retirement:
         )
 
     def _write(self, actions: writes.Actions) -> None:
-        labels = list(actions)
-        for _ in range(len(actions) + 3):
-            try:
-                transact(self._table.dynamodb, [actions[label] for label in labels])
-            except Cancelled as cancelled:
-                lost = {
-                    label
-                    for label, reason in zip(labels, cancelled.reasons, strict=False)
-                    if reason == "ConditionalCheckFailed"
-                }
-                if any(label.startswith("guard") for label in lost):
-                    raise LeaseLost from None
-                if "heir" in lost:
-                    raise LeaseBusy(retry_after=BUSY_SECONDS) from None
-                labels = [label for label in labels if label not in lost]
-            else:
-                return
-        raise LeaseBusy(retry_after=BUSY_SECONDS)
+        try:
+            transact(self._table.dynamodb, actions, optional=writes.optional, sleep=self._sleep)
+        except ConditionsFailed as failed:
+            if failed.labels != {"heir"}:
+                raise LeaseLost from None
+            raise LeaseBusy(retry_after=BUSY_SECONDS) from None
+        except Contended:
+            raise LeaseBusy(retry_after=BUSY_SECONDS) from None

@@ -12,9 +12,16 @@ from loyalty_relay.storage.digests import Digests
 from loyalty_relay.storage.table import Item, Table
 
 Actions = dict[str, dict[str, Any]]
-"""Actions of one transaction by label. ``guard…`` must hold; ``loyalty`` fails when another item has the loyalty id;
-any other may be dropped when its condition fails, because somebody else's item then stands there rightly.
-"""
+"""Actions of one transaction by label."""
+
+
+def optional(label: str) -> bool:
+    """Return whether an action may be left out when its condition fails, because an item of another customer is there.
+
+    Not ``guard…``, which is conditional on the lease; ``loyalty``, which fails when another item has the loyalty id;
+    nor ``heir``, which fails when the survivor of a merge is being worked on.
+    """
+    return not label.startswith("guard") and label not in ("loyalty", "heir")
 
 
 def commit(

@@ -29,7 +29,7 @@ from loyalty_relay.model.errors import (
 )
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.pipeline.context import Context
-from loyalty_relay.stores.links import Lease, Links
+from loyalty_relay.stores.links import Checkpoint, Links
 
 ECOMMERCE = frozenset({"shopify", "woocommerce", "bigcommerce", "adobe"})
 """Platforms whose shops have a domain, which the vendor requires for e-commerce."""
@@ -74,7 +74,7 @@ class _Linking:
         return self._done(Result.APPLIED if created else Result.UNCHANGED, link)
 
     @contextmanager
-    def _held(self, lease: Lease) -> Iterator[None]:
+    def _held(self, lease: Checkpoint) -> Iterator[None]:
         """Hold a lease while the block runs. After a time-out the vendor may still be at work: then the lease is left
         to run out, so that nothing looks at the vendor before the result can be seen.
         """
@@ -158,7 +158,7 @@ class _Linking:
                 raise
             return None  # No list route, and no attempt before this one: there can be none of ours.
 
-    def _create_integration(self, lease: Lease, name: str) -> int:
+    def _create_integration(self, lease: Checkpoint, name: str) -> int:
         """Create it, with the intent stored as long as it is unknown whether it exists."""
         self.links.intend(lease)
         try:

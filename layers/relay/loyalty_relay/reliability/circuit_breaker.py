@@ -11,7 +11,6 @@ the lease ends, and it does not report when to come back.
 
 from __future__ import annotations
 
-import hashlib
 import random as random_module
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +29,7 @@ from loyalty_relay.model.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from loyalty_relay.storage import keys
 from loyalty_relay.storage.table import Contended, Item, Refused, Table
 
 THRESHOLD = 5
@@ -137,7 +137,7 @@ class Circuit:
         token = self._new_token()
         try:
             self._table.update(
-                {"pk": _pk(destination)},
+                {"pk": keys.circuit(destination)},
                 "SET probe = :token, probe_until = :until",
                 condition=(
                     "attribute_exists(pk) AND open_until <= :now"
@@ -163,7 +163,7 @@ class Circuit:
         if probe is None:
             return
         try:
-            self._table.delete({"pk": _pk(destination)}, condition="probe = :token", values={":token": probe})
+            self._table.delete({"pk": keys.circuit(destination)}, condition="probe = :token", values={":token": probe})
         except (Refused, Contended, StoreUnavailable):
             return
         self._remember(destination, None)
@@ -181,7 +181,7 @@ class Circuit:
 
     def states(self, destinations: Iterable[str]) -> dict[str, CircuitState]:
         """The open circuits among these destinations, as they are now. Raises StoreUnavailable."""
-        found = ((d, _state(self._table.get({"pk": _pk(d)}))) for d in dict.fromkeys(destinations))
+        found = ((d, _state(self._table.get({"pk": keys.circuit(d)}))) for d in dict.fromkeys(destinations))
         return {destination: state for destination, state in found if state is not None}
 
     def _open(self, destination: str, error: RelayError) -> None:
@@ -198,7 +198,7 @@ class Circuit:
         state = CircuitState(known.opened_at if known else now, now + lasts, error.reason, openings)
         try:
             self._table.update(
-                {"pk": _pk(destination)},
+                {"pk": keys.circuit(destination)},
                 "SET opened_at = if_not_exists(opened_at, :now), open_until = :until, reason = :reason,"
                 " openings = :openings, expires_at = :expires REMOVE probe, probe_until",
                 # Further requests that were under way in the same outage are no failed probes.
@@ -223,7 +223,7 @@ class Circuit:
             return
         with suppress(Refused, Contended, StoreUnavailable):
             self._table.update(
-                {"pk": _pk(destination)},
+                {"pk": keys.circuit(destination)},
                 "REMOVE probe, probe_until",
                 condition="probe = :token",
                 values={":token": probe},
@@ -235,7 +235,7 @@ class Circuit:
         if cached is not None and self._clock() - cached[0] < CACHED_SECONDS:
             return cached[1]
         try:
-            state = _state(self._table.get({"pk": _pk(destination)}))
+            state = _state(self._table.get({"pk": keys.circuit(destination)}))
         except StoreUnavailable:
             return None
         self._remember(destination, state)
@@ -250,11 +250,6 @@ class Circuit:
     def _wait(self, state: CircuitState, now: float) -> float:
         longest = max(state.open_until - now, min((now - state.opened_at) / 4, LONGEST_WAIT))
         return max(state.open_until - now, longest * (0.5 + self._random() / 2))
-
-
-def _pk(destination: str) -> str:
-    # A digest, because the destination's key contains the account; tools that have the connection compute the same.
-    return "B#" + hashlib.sha256(destination.encode()).hexdigest()[:32]
 
 
 def _state(item: Item | None) -> CircuitState | None:

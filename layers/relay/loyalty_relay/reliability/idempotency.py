@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from loyalty_relay.model.errors import FieldProblem, InvalidCommand, KeyInProgress, StoreUnavailable
 from loyalty_relay.model.outcomes import Outcome
+from loyalty_relay.storage import keys
 
 KEPT_SECONDS = 30 * 24 * 3600
 KEY_REUSED = "idempotency_key_reused"
@@ -124,7 +125,7 @@ class Idempotency:
                 # A runtime in FIPS mode refuses the default, MD5.
                 hash_function="sha256",
             )
-            layer.configure(config=config, key_prefix=f"relay:{operation}")
+            layer.configure(config=config, key_prefix=keys.idempotency_prefix(operation))
             self._layers[operation] = layer
         return self._layers[operation]
 

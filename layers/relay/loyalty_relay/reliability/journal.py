@@ -1,7 +1,7 @@
-"""The journal: what happened to each command, so that "what became of this customer's event?" has an answer.
+"""The journal: what happened to each command, to answer "what became of this customer's event?".
 
-One item per delivery and position, kept 90 days. It holds no personal data: customers stand in it as keyed hashes,
-fields by name only.
+One item per delivery and position, kept 90 days. It holds no personal data: customers are keyed hashes, fields are
+names.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from loyalty_relay.model.outcomes import Result
+from loyalty_relay.storage import keys
 from loyalty_relay.storage.table import Item, Refused, Table
 
 KEPT_DAYS = 90
 INGEST = "ingest"
 """The operation of entries about deliveries that led to no command."""
-BY_CONNECTION = "by_connection"
-BY_CUSTOMER = "by_customer"
 _IN_ITEM = {"redrives": "attempt", "receives": "attempts"}
 """Members that have another name in the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalEntry:
-    """What became of one command of one delivery. Times are epoch seconds, except ``occurred_at``."""
+    """The outcome of one command of one delivery. Times are epoch seconds, except ``occurred_at``."""
 
     delivery_id: str
     position: int = 0
@@ -58,16 +57,16 @@ class JournalEntry:
     """Further short texts without personal data."""
 
     def to_item(self) -> Item:
-        """The entry as the table holds it, with the keys of both indexes."""
+        """Return the entry as an item of the table, with the keys of both indexes."""
         day = datetime.fromtimestamp(self.received_at, UTC)
         item: Item = {
-            "connection_day": f"{self.connection}#{day:%Y-%m-%d}",
-            "sort": f"{self.delivery_id}#{self.position:05d}",
+            "connection_day": keys.connection_day(self.connection, day),
+            "sort": keys.entry_order(self.delivery_id, self.position),
             "expires_at": int((day + timedelta(days=KEPT_DAYS)).timestamp()),
         }
         for member in fields(self):
             value = getattr(self, member.name)
-            # Empty texts are left out: an empty index key is refused, and absent says the same.
+            # Empty texts are left out: an empty index key is refused.
             if value in (None, "", (), {}):
                 continue
             item[_IN_ITEM.get(member.name, member.name)] = value.value if isinstance(value, Result) else value
@@ -93,15 +92,15 @@ class Journal:
         self._clock = clock
 
     def put(self, entry: JournalEntry) -> dict[str, Any]:
-        """The write of an entry as an action of a transaction; its condition fails where ``write`` would not write."""
+        """Return the write of an entry as an action of a transaction; its condition is that of ``write``."""
         return self._table.action("Put", entry.to_item(), **_unless_final(entry))
 
     def write(self, entry: JournalEntry) -> bool:
-        """Write an entry; False when a final one stands there.
+        """Write an entry and return True, or return False where a final one exists.
 
-        A retrying entry is replaced in place. The first final result stays, whatever a late copy of the message says;
-        only a redrive writes over it: that of a command by its higher ``attempt``, and that of a delivery that ingest
-        parked raw by being no command before.
+        A retrying entry is replaced. The first final result stays, also when a late copy of the message is worked;
+        only a redrive replaces it: that of a command by its higher ``attempt``, that of a delivery which ingest parked
+        raw because it was no command before.
         """
         try:
             self._table.put(entry.to_item(), **_unless_final(entry))
@@ -110,9 +109,9 @@ class Journal:
         return True
 
     def retrying(self, entry: JournalEntry, *, waiting: float) -> float:
-        """Note an attempt that will be repeated; the seconds of counted waits so far, with this one's ``waiting``.
+        """Write an attempt that will be repeated, and return the seconds of counted waits including ``waiting``.
 
-        One request: the item itself counts attempts and waits. Where a final entry stands, nothing is noted and 0 is
+        One request: the item counts attempts and waits. Where a final entry exists, nothing is written and 0 is
         returned.
         """
         item = entry.to_item()
@@ -135,26 +134,31 @@ class Journal:
         return float((before or {}).get("tried", 0)) + waiting
 
     def show(self, delivery_id: str) -> list[JournalEntry]:
-        """All entries of a delivery, by position."""
+        """Return all entries of a delivery, by position."""
         return [JournalEntry.from_item(i) for i in self._table.query(None, "delivery_id", delivery_id, limit=10_000)]
 
     def by_customer(self, customer: str, *, limit: int = 50) -> list[JournalEntry]:
-        """The entries of one customer, by keyed hash, newest delivery first."""
-        items = self._table.query(BY_CUSTOMER, "customer", customer, limit=limit, newest_first=True)
+        """Return the entries of one customer, by keyed hash, newest delivery first."""
+        items = self._table.query(keys.BY_CUSTOMER, "customer", customer, limit=limit, newest_first=True)
         return [JournalEntry.from_item(item) for item in items]
 
     def list(
         self, connection: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = 50
     ) -> list[JournalEntry]:
-        """A connection's entries, newest delivery first. Without ``since``: of the last seven days."""
+        """Return a connection's entries, newest delivery first; without ``since`` those of the last seven days."""
         last = (until or datetime.fromtimestamp(self._clock(), UTC)).astimezone(UTC).date()
         first = since.astimezone(UTC).date() if since else last - timedelta(days=6)
         first = max(first, last - timedelta(days=KEPT_DAYS + 1))
         found: list[JournalEntry] = []
         while last >= first and len(found) < limit:
-            key = f"{connection}#{last:%Y-%m-%d}"
             rest = limit - len(found)
-            items = self._table.query(BY_CONNECTION, "connection_day", key, limit=rest, newest_first=True)
+            items = self._table.query(
+                keys.BY_CONNECTION,
+                "connection_day",
+                keys.connection_day(connection, last),
+                limit=rest,
+                newest_first=True,
+            )
             found += [JournalEntry.from_item(item) for item in items]
             last -= timedelta(days=1)
         return found

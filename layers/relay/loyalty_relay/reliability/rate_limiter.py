@@ -6,7 +6,6 @@ revision reserves the slots of a whole batch; the threads of the batch then shar
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import RateLimited, StoreUnavailable
 from loyalty_relay.reliability.sliding_window import LONGEST_WAIT, SLACK, Granted, Ledger, Rate
+from loyalty_relay.storage import keys
 from loyalty_relay.storage.table import Contended, Item, Refused, Table
 
 TRIES = 10
@@ -83,7 +83,7 @@ class Pacing:
             queue.waiting += 1
         try:
             with queue.lock:
-                slot = self._slot(queue, _pk(destination, api), rate, batch)
+                slot = self._slot(queue, keys.rate_limit(destination, api), rate, batch)
         finally:
             with queue.counting:
                 queue.waiting -= 1
@@ -109,7 +109,7 @@ class Pacing:
             queue.slots.clear()
         try:
             self._table.update(
-                {"pk": _pk(destination, api)},
+                {"pk": keys.rate_limit(destination, api)},
                 "SET blocked = :until, expires_at = :expires ADD revision :one",
                 condition="attribute_not_exists(blocked) OR blocked < :until",
                 values={":until": until, ":expires": int(until) + KEPT_SECONDS, ":one": 1},
@@ -129,7 +129,7 @@ class Pacing:
                 queue.unused.clear()
                 queue.slots.clear()
                 if unused:
-                    self._return(queue, _pk(destination, api), unused)
+                    self._return(queue, keys.rate_limit(destination, api), unused)
 
     def _return(self, queue: _Queue, pk: str, unused: tuple[float, ...]) -> None:
         try:
@@ -145,7 +145,7 @@ class Pacing:
         """
         queue = self._queue(destination, api)
         with queue.lock:
-            return self._reserve(queue, _pk(destination, api), Rate.of(per_minute), count)
+            return self._reserve(queue, keys.rate_limit(destination, api), Rate.of(per_minute), count)
 
     def _slot(self, queue: _Queue, pk: str, rate: Rate, batch: int) -> float:
         now = self._clock()
@@ -235,8 +235,3 @@ class PacedLimiter:
     def penalise(self, api: str, retry_after: float | None) -> None:
         """See ``Pacing.penalise``."""
         self._pacing.penalise(self._destination, api, retry_after)
-
-
-def _pk(destination: str, api: str) -> str:
-    # The destination's key names the account that we log in with.
-    return f"R#{hashlib.sha256(destination.encode()).hexdigest()[:32]}#{api}"

@@ -1,13 +1,19 @@
-"""The only place that builds AWS clients: on first use, once per process and service.
+"""AWS clients, built nowhere else: on first use, once per process and service; and the errors of their calls.
 
 botocore is used without boto3 on top: it builds the same clients in less start-up time. ``AWS_ENDPOINT_URL`` and the
-other standard settings are botocore's own business, so the local stack needs nothing here.
+other standard settings are read by botocore, so the local stack needs nothing here.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Any, Literal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from loyalty_relay.model.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Service = Literal["dynamodb", "sqs", "secretsmanager"]
 
@@ -24,7 +30,7 @@ _lock = threading.Lock()
 
 
 def client(service: Service) -> Any:
-    """The process's client for a service. Safe to call from several threads; clients themselves are thread-safe."""
+    """Return the process's client for a service. Safe for threads, as are the clients."""
     found = _clients.get(service)
     if found is not None:
         return found
@@ -63,15 +69,27 @@ def forget() -> None:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What an AWS call can raise. A function, so that catching it does not load botocore before anything failed."""
+    """Return what an AWS call can raise; a function, so that botocore is not loaded before anything failed."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     return (BotoCoreError, ClientError)
 
 
 def error_code(error: BaseException) -> str:
-    """AWS's code of a failed call, or the name of the exception when no answer came."""
+    """Return AWS's code of a failed call, or the name of the exception when no answer came."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):
         return str(response.get("Error", {}).get("Code") or type(error).__name__)
     return type(error).__name__
+
+
+@contextmanager
+def unavailable(what: str) -> Iterator[None]:
+    """Raise StoreUnavailable when an AWS call in the block fails; its text has AWS's code and no more of the error.
+
+    ``what``: what could not be done, as in "the digest secret could not be read".
+    """
+    try:
+        yield
+    except failures() as error:
+        raise StoreUnavailable(f"{what}: {error_code(error)}") from error

@@ -1,4 +1,4 @@
-"""Keyed digests: how state and journal recognise a value without holding it.
+"""Keyed digests: state and journal recognise a value by them and do not contain it.
 
 One secret of the stack keys them all, so a digest means nothing outside the stack, and the same value has different
 digests as another field or in another connection.
@@ -31,7 +31,7 @@ class Digests:
         return base64.urlsafe_b64encode(hmac.new(self._key, message, hashlib.sha256).digest()[:18]).decode()
 
     def field(self, connection: str, name: str, value: Any) -> str:
-        """The digest of a field's value; equal JSON values have equal digests whatever the order of their keys."""
+        """Return the digest of a field's value; the order of keys in it makes no difference."""
         return self._digest(
             "field",
             connection,
@@ -40,20 +40,18 @@ class Digests:
         )
 
     def identity(self, connection: str, kind: str, value: str) -> str:
-        """The digest of an identifier (email, phone, source id, loyalty id); e-mails ignore case and blanks."""
+        """Return the digest of an identifier (email, phone, source id, loyalty id); e-mails ignore case and blanks."""
         text = value.strip()
         return self._digest("identity", connection, kind, text.casefold() if kind == "email" else text)
 
 
 def digest_key(secret_id: str, secrets_client: Any) -> bytes:
-    """The key of the stack's digests: the secret's text, or its member ``key`` when the text is a JSON object.
+    """Return the key of the stack's digests: the secret's text, or its member ``key`` when the text is a JSON object.
 
     Raises StoreUnavailable when it cannot be read: without it no value can be recognised, so nothing may be done.
     """
-    try:
+    with aws.unavailable("the digest secret could not be read"):
         text = secrets_client.get_secret_value(SecretId=secret_id).get("SecretString") or ""
-    except aws.failures() as error:
-        raise StoreUnavailable(f"the digest secret could not be read: {aws.error_code(error)}") from error
     if text.lstrip().startswith("{"):
         try:
             member = json.loads(text).get("key")

@@ -1,18 +1,24 @@
-"""What every access to a table shares: attributes, conditions that do not hold, transactions, passing faults."""
+"""Access to a DynamoDB table: attributes, conditional writes, transactions, and their errors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from loyalty_relay.model.errors import StoreUnavailable
 from loyalty_relay.storage import aws
 
 Item = dict[str, Any]
+Actions = Mapping[str, Mapping[str, Any]]
+"""Actions of one transaction, as ``Table.action`` makes them, by a label of the caller's."""
+
+TRIES = 6
+"""Of one transaction, while other writes to the same items are under way."""
 
 
 class Refused(Exception):
-    """A write's condition did not hold. ``item``: what stands in the table instead; None when nothing does."""
+    """A write's condition did not hold. ``item``: the item in the table; None when there is none."""
 
     def __init__(self, item: Item | None) -> None:
         super().__init__("the condition did not hold")
@@ -20,19 +26,19 @@ class Refused(Exception):
 
 
 class Contended(Exception):
-    """A transaction under way touches the same item; nothing was written."""
+    """Another write to the same item is under way; nothing was written."""
 
 
-class Cancelled(Exception):
-    """A transaction was cancelled. ``reasons``: DynamoDB's code per action; ``None`` for those that were fine."""
+class ConditionsFailed(Exception):
+    """Conditions of a transaction did not hold; nothing was written. ``labels``: of the actions that must not fail."""
 
-    def __init__(self, reasons: Sequence[str]) -> None:
-        super().__init__("the transaction was cancelled")
-        self.reasons = tuple(reasons)
+    def __init__(self, labels: Collection[str]) -> None:
+        super().__init__("conditions did not hold")
+        self.labels = frozenset(labels)
 
 
 def pack(value: Any) -> dict[str, Any]:
-    """A value as a DynamoDB attribute. Raises TypeError for what no item of ours holds."""
+    """Return a value as a DynamoDB attribute. Raises TypeError for types that no item of ours contains."""
     if value is None:
         return {"NULL": True}
     if isinstance(value, bool):
@@ -55,7 +61,7 @@ def pack_item(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unpack(attribute: Mapping[str, Any]) -> Any:
-    """The inverse of ``pack``; numbers without a fraction become int."""
+    """Return the value of a DynamoDB attribute; numbers without a fraction become int."""
     ((kind, value),) = attribute.items()
     match kind:
         case "S" | "BOOL":
@@ -86,7 +92,7 @@ class Table:
         self.name = name
 
     def get(self, key: Mapping[str, Any]) -> Item | None:
-        """The item as it is now (a consistent read)."""
+        """Return the item as it is now (a consistent read)."""
         answer = self._call("get_item", Key=pack_item(key), ConsistentRead=True)
         return unpack_item(answer.get("Item"))
 
@@ -99,7 +105,7 @@ class Table:
         names: Mapping[str, str] | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> Item | None:
-        """One UpdateItem; the item as it was before. Raises Refused with what stands there, or Contended."""
+        """Update an item and return it as it was before. Raises Refused with the item found, or Contended."""
         answer = self._call(
             "update_item",
             Key=pack_item(key),
@@ -117,7 +123,7 @@ class Table:
         names: Mapping[str, str] | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
-        """One PutItem. Raises Refused with what stands there, or Contended."""
+        """Put an item. Raises Refused with the item found, or Contended."""
         self._call("put_item", Item=pack_item(item), **_condition(condition, names, values))
 
     def delete(
@@ -128,11 +134,11 @@ class Table:
         names: Mapping[str, str] | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
-        """One DeleteItem. Raises Refused with what stands there, or Contended."""
+        """Delete an item. Raises Refused with the item found, or Contended."""
         self._call("delete_item", Key=pack_item(key), **_condition(condition, names, values))
 
     def query(self, index: str | None, name: str, value: str, *, limit: int, newest_first: bool = False) -> list[Item]:
-        """Up to ``limit`` items of one partition, over as many pages as that takes."""
+        """Return up to ``limit`` items of one partition, over as many pages as that takes."""
         found: list[Item] = []
         more: dict[str, Any] = {}
         while len(found) < limit:
@@ -162,7 +168,7 @@ class Table:
         names: Mapping[str, str] | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """One action of a transaction. ``kind``: Put (``subject`` is the item), Update, Delete or ConditionCheck."""
+        """Return an action of a transaction. ``kind``: Put (``subject`` is an item), Update, Delete, ConditionCheck."""
         body: dict[str, Any] = {
             "TableName": self.name,
             "Item" if kind == "Put" else "Key": pack_item(subject),
@@ -181,27 +187,46 @@ class Table:
                 raise Refused(unpack_item(getattr(error, "response", {}).get("Item"))) from None
             if code == "TransactionConflictException":
                 raise Contended from None
-            raise unavailable(error) from error
+            raise _unavailable(error) from error
         return answer
 
 
-def transact(dynamodb: Any, actions: Sequence[Mapping[str, Any]]) -> None:
-    """All or nothing, in one request. Raises Cancelled, or StoreUnavailable when it may or may not have been written.
+def transact(
+    dynamodb: Any, actions: Actions, *, optional: Callable[[str], bool], sleep: Callable[[float], None]
+) -> None:
+    """Write all actions in one transaction, without the optional ones whose condition does not hold.
 
-    botocore gives each call a client request token and repeats it with the same one, so that a transaction whose
-    answer was lost is not carried out twice.
+    ``optional``: whether the action of a label may be left out. ``sleep``: waits between two tries while other writes
+    to the same items are under way, a few hundredths of a second at most.
+
+    Raises ConditionsFailed when an action that is not optional fails; Contended when other writes are under way at
+    every try; StoreUnavailable when the transaction may or may not have been written. botocore gives each call a client
+    request token and repeats it with the same one, so a transaction whose answer was lost is not carried out twice.
     """
-    try:
-        dynamodb.transact_write_items(TransactItems=list(actions))
-    except aws.failures() as error:
-        if aws.error_code(error) == "TransactionCanceledException":
-            response = getattr(error, "response", {})
-            raise Cancelled([r.get("Code", "None") for r in response.get("CancellationReasons", [])]) from None
-        raise unavailable(error) from error
+    left = dict(actions)
+    for _ in range(TRIES):
+        try:
+            dynamodb.transact_write_items(TransactItems=list(left.values()))
+        except aws.failures() as error:
+            if aws.error_code(error) != "TransactionCanceledException":
+                raise _unavailable(error) from error
+            reasons = getattr(error, "response", {}).get("CancellationReasons", [])
+            failed = {
+                label
+                for label, reason in zip(left, reasons, strict=False)
+                if reason.get("Code") == "ConditionalCheckFailed"
+            }
+            if required := {label for label in failed if not optional(label)}:
+                raise ConditionsFailed(required) from None
+            if not failed:
+                sleep(random.uniform(0.01, 0.05))  # noqa: S311 - spreads writers, protects nothing
+            left = {label: action for label, action in left.items() if label not in failed}
+        else:
+            return
+    raise Contended
 
 
-def unavailable(error: BaseException) -> StoreUnavailable:
-    """A failed call as the error that the failure policy knows; its text carries AWS's code and nothing else."""
+def _unavailable(error: BaseException) -> StoreUnavailable:
     return StoreUnavailable(f"a table does not answer: {aws.error_code(error)}")
 
 

@@ -34,7 +34,6 @@ from loyalty_relay.model.outcomes import Result
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, listed, not_later
 from loyalty_relay.sources.parsing import body_digest
-from loyalty_relay.storage import aws
 from loyalty_relay.telemetry import logs, metrics
 from loyalty_relay.translation.translate import Skip, translate
 from loyalty_relay.triggers.enqueue import MAX_BYTES, enqueue
@@ -335,16 +334,8 @@ class _AuthenticDelivery:
         parked = self._parked(problem)
         if len(json.dumps(parked)) > MAX_BYTES - 4096:
             raise BodyTooLarge()
-        try:
-            self._services.parking.park_raw(
-                parked,
-                self._connection.id,
-                problem.reason,
-                self.id,
-                body_digest(self._connection.id, self._request.body),
-            )
-        except aws.failures() as error:
-            raise StoreUnavailable(f"the delivery cannot be parked: {aws.error_code(error)}") from error
+        fingerprint = body_digest(self._connection.id, self._request.body)
+        self._services.parking.park_raw(parked, self._connection.id, problem.reason, self.id, fingerprint)
         names: dict[str, Any] = {"connection": self._connection.id, "source": self._module.platform}
         logs.error("delivery parked", reason=problem.reason, delivery_id=self.id, **names)
         metrics.count("Deliveries", outcome=Result.PARKED.value, reason=problem.reason, **names)
