@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.contract import capillary_v1, capillary_v2, kangaroo_crm, kangaroo_links, reference_codes, variations
+from tests.contract import (
+    capillary_v1,
+    capillary_v2,
+    kangaroo_crm,
+    kangaroo_links,
+    profiles,
+    reference_codes,
+    variations,
+)
 from tests.contract.rows import Row
 
 ROWS: list[Row] = [
@@ -10,6 +18,7 @@ ROWS: list[Row] = [
     *kangaroo_links.ROWS,
     *capillary_v2.ROWS,
     *capillary_v1.ROWS,
+    *profiles.ROWS,
     *reference_codes.ROWS,
     *variations.ROWS,
 ]
