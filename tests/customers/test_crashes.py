@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loyalty_relay.customers.ledger import Customers
-from loyalty_relay.model.commands import CustomerRef, Version
+from loyalty_relay.customers.ledger import CustomerLedger
+from loyalty_relay.model.commands import Credits, CustomerRef, UpdateCustomer, Version
 from loyalty_relay.model.errors import TransientError
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.reliability.idempotency import Idempotency
@@ -58,7 +58,7 @@ class World:
         self.vendor = Vendor()
         self.who = CustomerRef(source_id=source_id)
         self.journal = Journal(dynamodb, JOURNAL, clock=self.clock)
-        self.customers: Customers = make_customers(dynamodb, self.clock)
+        self.customers: CustomerLedger = make_customers(dynamodb, self.clock)
         self.ambiguous: set[str] = set()
         self.dies_at: int | None = None
         self.step = 0
@@ -71,19 +71,17 @@ class World:
             raise Crash
 
     def process(self, event: Happened, *, delivery: str) -> Outcome:
-        hold = self.customers.take(
-            "shop",
-            self.who,
-            event.fields,
-            lambda _: event.version,
-            key=event.key,
-            operation="update",
-            credits=event.credits,
+        command = UpdateCustomer(
+            customer=self.who,
+            fields=event.fields,
+            version=event.version,
+            credits=Credits(referral_code="R" if event.credits else None),
         )
+        hold = self.customers.hold("shop", command, key=event.key)
         self.live()
         credit = event.key if event.credits and not hold.credited else None
         if credit is not None and hold.interrupted_credits:
-            self.customers.release(hold, interrupted=False)
+            hold.release(interrupted=False)
             self.ambiguous.add(event.key)
             return Outcome(result=Result.PARKED, reason="ambiguous")
         sent = tuple(hold.fields)
@@ -92,7 +90,7 @@ class World:
             self.live()
         result = Result.APPLIED if sent or credit else Result.STALE if hold.stale else Result.UNCHANGED
         entry = JournalEntry(delivery_id=delivery, connection="shop", result=result)
-        self.customers.commit(hold, loyalty_id="10", sent=sent, entry=entry)
+        hold.commit(loyalty_id="10", sent=sent, entry=entry)
         self.live()
         return Outcome(result=result)
 

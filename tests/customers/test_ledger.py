@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.customers.ledger import Customers, Hold, LeaseLost
-from loyalty_relay.model.commands import CustomerRef, Identifier, Version
-from loyalty_relay.model.errors import InvalidCommand, LeaseBusy, StoreUnavailable
+from loyalty_relay.customers.hold import Hold
+from loyalty_relay.customers.ledger import CustomerLedger
+from loyalty_relay.model.commands import Credits, CustomerRef, Identifier, UpdateCustomer, Version
+from loyalty_relay.model.errors import InvalidCommand, LeaseBusy, StoreUnavailable, UpstreamTimeout
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
+from loyalty_relay.storage.lease import LeaseLost
 from tests.support.tables import LEASE, STATE, Clock, Counted, make_customers, refusal
 
 JANE = CustomerRef(source_id="7001")
@@ -25,7 +27,7 @@ def at(number: int, clock: str = "shop") -> Version:
 class Guarded:
     """The guard as an operation uses it, with fewer words."""
 
-    def __init__(self, customers: Customers) -> None:
+    def __init__(self, customers: CustomerLedger) -> None:
         self.customers = customers
         self.number = 0
 
@@ -41,32 +43,31 @@ class Guarded:
         store: str | None = "demo.myshopify.com",
     ) -> Hold:
         self.number += 1
-        return self.customers.take(
-            "shop",
-            who,
-            fields,
-            lambda name: (versions or {}).get(name, version),
-            key=key or f"key-{self.number}",
-            operation="update",
-            credits=credits,
+        command = UpdateCustomer(
+            customer=who,
+            fields=fields,
+            version=version,
+            versions=versions or {},
             store=store,
+            credits=Credits(referral_code="R" if credits else None),
         )
+        return self.customers.hold("shop", command, key=key or f"key-{self.number}")
 
     def apply(
         self, fields: Mapping[str, Any], version: Version | None = None, *, loyalty_id: str = "10", **more: Any
     ) -> Hold:
         hold = self.take(fields, version, **more)
-        self.customers.commit(hold, loyalty_id=loyalty_id, sent=hold.fields, entry=None)
+        hold.commit(loyalty_id=loyalty_id, sent=hold.fields, entry=None)
         return hold
 
 
 @pytest.fixture
-def customers(dynamodb: Counted, clock: Clock) -> Customers:
+def customers(dynamodb: Counted, clock: Clock) -> CustomerLedger:
     return make_customers(dynamodb, clock)
 
 
 @pytest.fixture
-def guard(customers: Customers) -> Guarded:
+def guard(customers: CustomerLedger) -> Guarded:
     return Guarded(customers)
 
 
@@ -93,7 +94,7 @@ def test_a_customer_is_worked_on_by_one_execution_at_a_time(guard: Guarded, cloc
 
 def test_the_lease_is_given_up_with_the_commit(guard: Guarded) -> None:
     guard.apply({"email": "a"}, at(1))
-    assert guard.take({"email": "b"}, at(2)).token
+    assert guard.take({"email": "b"}, at(2)).expires_at
 
 
 def test_a_lease_that_ran_out_is_taken_over_and_its_holder_cannot_commit(guard: Guarded, clock: Clock) -> None:
@@ -101,7 +102,7 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_holder_cannot_commit(guard: 
     clock.now += LEASE
     guard.apply({"email": "b"}, at(2))
     with pytest.raises(LeaseLost) as caught:
-        guard.customers.commit(slow, loyalty_id="10", sent=["email"], entry=None)
+        slow.commit(loyalty_id="10", sent=["email"], entry=None)
     assert caught.value.reached
     assert not guard.take({"email": "b"}, at(3)).fields
 
@@ -110,7 +111,7 @@ def test_the_item_is_taken_by_one_conditional_write_and_committed_by_one_transac
     guard: Guarded, dynamodb: Counted
 ) -> None:
     hold = guard.take({"email": "a"}, at(1))
-    guard.customers.commit(hold, loyalty_id="10", sent=["email"], entry=entry())
+    hold.commit(loyalty_id="10", sent=["email"], entry=entry())
     assert dynamodb.calls == ["update_item", "transact_write_items"]
 
 
@@ -122,7 +123,7 @@ def test_stale_and_unchanged_commands_cost_two_requests_with_their_journal_entry
     dynamodb.reset()
     hold = guard.take({"email": "a"}, at(version))
     assert getattr(hold, expected) == ("email",)
-    guard.customers.commit(hold, loyalty_id=hold.loyalty_id, sent=(), entry=entry())
+    hold.commit(loyalty_id=hold.loyalty_id, sent=(), entry=entry())
     assert len(dynamodb.calls) == 2
 
 
@@ -145,7 +146,7 @@ def test_a_write_whose_answer_was_lost_is_recognised_as_our_own_lease(guard: Gua
     dynamodb.before = twice
     hold = guard.take({"email": "a"}, at(2))
     assert (hold.unchanged, hold.interrupted, hold.loyalty_id) == (("email",), False, "10")
-    guard.customers.commit(hold, loyalty_id="10", sent=(), entry=None)
+    hold.commit(loyalty_id="10", sent=(), entry=None)
 
 
 def test_other_executions_writes_to_the_same_item_do_not_spoil_a_commit(
@@ -168,7 +169,7 @@ def test_other_executions_writes_to_the_same_item_do_not_spoil_a_commit(
             )
 
     dynamodb.before = conflict
-    guard.customers.commit(hold, loyalty_id="10", sent=["email"], entry=None)
+    hold.commit(loyalty_id="10", sent=["email"], entry=None)
     dynamodb.heal()
     assert 0 < sum(clock.slept) < 1
     assert guard.take({"email": "a"}, at(2)).unchanged == ("email",)
@@ -188,7 +189,7 @@ def test_a_table_that_does_not_answer_is_unavailable_and_a_commit_says_that_the_
     with pytest.raises(StoreUnavailable) as before:
         guard.take({"email": "a"}, at(1), who=CustomerRef(source_id="7002"))
     with pytest.raises(StoreUnavailable) as after:
-        guard.customers.commit(hold, loyalty_id="10", sent=["email"], entry=None)
+        hold.commit(loyalty_id="10", sent=["email"], entry=None)
     assert (before.value.reached, after.value.reached) == (False, True)
 
 
@@ -216,7 +217,7 @@ def test_unchanged_fields_advance_their_version_and_stale_ones_do_not(guard: Gua
 
 def test_fields_that_the_vendor_did_not_take_stay_unknown(guard: Guarded) -> None:
     hold = guard.take({"email": "a", "city": "x"}, at(1))
-    guard.customers.commit(hold, loyalty_id="10", sent=["email"], entry=None)
+    hold.commit(loyalty_id="10", sent=["email"], entry=None)
     hold = guard.take({"email": "a", "city": "x"}, at(1))
     assert (hold.unchanged, hold.fields) == (("email",), {"city": "x"})
 
@@ -299,7 +300,7 @@ def test_a_deferral_before_anything_was_sent_gives_everything_back_as_before(
 ) -> None:
     guard.apply({"email": "a"}, at(1))
     before = items(dynamodb)
-    guard.customers.release(guard.take({"email": "b"}, at(2)), interrupted=False)
+    guard.take({"email": "b"}, at(2)).release(interrupted=False)
     assert items(dynamodb) == before
     assert not guard.take({"email": "a"}, at(3)).interrupted
 
@@ -307,23 +308,23 @@ def test_a_deferral_before_anything_was_sent_gives_everything_back_as_before(
 def test_a_customer_who_was_not_there_before_a_deferral_is_not_there_after_it(
     guard: Guarded, dynamodb: Counted
 ) -> None:
-    guard.customers.release(guard.take({"email": "b"}, at(2)), interrupted=False)
+    guard.take({"email": "b"}, at(2)).release(interrupted=False)
     assert items(dynamodb) == {}
 
 
 def test_a_deferral_keeps_an_earlier_attempts_intent(guard: Guarded, clock: Clock) -> None:
     guard.take({"email": "b"}, at(2))
     clock.now += LEASE
-    guard.customers.release(guard.take({"city": "x"}, at(3)), interrupted=False)
+    guard.take({"city": "x"}, at(3)).release(interrupted=False)
     hold = guard.take({"email": "b", "city": "x"}, at(2))
     assert hold.interrupted
-    guard.customers.release(hold, interrupted=True)
+    hold.release(interrupted=True)
     assert guard.take({"email": "b"}, at(2)).interrupted
 
 
 def test_a_deferral_that_may_have_reached_the_vendor_frees_the_lease_and_keeps_the_intent(guard: Guarded) -> None:
     guard.apply({"email": "a"}, at(1))
-    guard.customers.release(guard.take({"email": "b"}, at(2)), interrupted=True)
+    guard.take({"email": "b"}, at(2)).release(interrupted=True)
     hold = guard.take({"email": "a"}, at(3))
     assert hold.interrupted
     assert hold.fields == {"email": "a"}
@@ -332,7 +333,8 @@ def test_a_deferral_that_may_have_reached_the_vendor_frees_the_lease_and_keeps_t
 def test_after_a_time_out_the_lease_is_left_to_run_out(guard: Guarded, dynamodb: Counted, clock: Clock) -> None:
     hold = guard.take({"email": "a"}, at(1))
     dynamodb.reset()
-    guard.customers.release(hold, interrupted=True, keep_lease=True)
+    with pytest.raises(UpstreamTimeout), hold:
+        raise UpstreamTimeout(reached=True)
     assert dynamodb.calls == []
     with pytest.raises(LeaseBusy):
         guard.take({"email": "a"}, at(1))
@@ -346,11 +348,11 @@ def test_a_hold_that_was_lost_or_cannot_be_given_back_does_no_harm(
     lost = guard.take({"email": "a"}, at(1))
     clock.now += LEASE
     held = guard.take({"email": "b"}, at(2))
-    guard.customers.release(lost, interrupted=False)
+    lost.release(interrupted=False)
     with pytest.raises(LeaseBusy):
         guard.take({"email": "c"}, at(3))
     dynamodb.fail(None)
-    guard.customers.release(held, interrupted=False)
+    held.release(interrupted=False)
 
 
 def test_many_crashed_attempts_do_not_grow_the_item(guard: Guarded, dynamodb: Counted, clock: Clock) -> None:
@@ -373,7 +375,7 @@ def test_credits_of_an_interrupted_attempt_are_ambiguous_for_that_command_only(g
     clock.now += LEASE
     other = guard.take({"email": "a"}, at(2), key="key-other", credits=True)
     assert not other.interrupted_credits
-    guard.customers.release(other, interrupted=False)
+    other.release(interrupted=False)
     assert guard.take({"email": "a"}, at(1), key="key-credit", credits=True).interrupted_credits
 
 
@@ -388,7 +390,7 @@ def test_credits_that_were_committed_are_known_when_only_the_key_was_not_complet
     guard.apply({"email": "a"}, at(1), key="key-credit", credits=True)
     again = guard.take({"email": "a"}, at(1), key="key-credit", credits=True)
     assert (again.credited, again.interrupted_credits) == (True, False)
-    guard.customers.commit(again, loyalty_id="10", sent=(), entry=None)
+    again.commit(loyalty_id="10", sent=(), entry=None)
     assert guard.take({"email": "a"}, at(1), key="key-credit", credits=True).credited
 
 
@@ -415,7 +417,7 @@ def test_commands_by_a_committed_email_or_phone_meet_in_the_same_item(guard: Gua
     for who in (Identifier("email", "jane@example.com"), Identifier("mobile", written)):
         hold = guard.take({"city": "x"}, None, who=CustomerRef(identifiers=(who,)))
         assert hold.loyalty_id == "10"
-        guard.customers.release(hold, interrupted=False)
+        hold.release(interrupted=False)
 
 
 def test_channels_lead_to_the_customer_as_well(guard: Guarded) -> None:
@@ -442,9 +444,10 @@ def test_an_email_that_passed_to_another_customer_leads_to_that_one(guard: Guard
     assert guard.take({"city": "x"}, None, who=who).loyalty_id == "20"
 
 
-def test_connections_share_no_customer(guard: Guarded, customers: Customers) -> None:
+def test_connections_share_no_customer(guard: Guarded, customers: CustomerLedger) -> None:
     guard.apply({"email": "a"}, at(1))
-    other = customers.take("other", JANE, {"email": "a"}, lambda _: at(1), key="k", operation="update", credits=False)
+    command = UpdateCustomer(customer=JANE, fields={"email": "a"}, version=at(1))
+    other = customers.hold("other", command, key="k")
     assert (other.fields, other.loyalty_id) == ({"email": "a"}, None)
 
 
@@ -454,20 +457,20 @@ def test_a_customer_first_met_by_loyalty_id_is_adopted_when_the_source_id_turns_
     guard.apply({"email": "a", "city": "x"}, None, who=CustomerRef(loyalty_id="10"), loyalty_id="10")
     hold = guard.take({"email": "a", "city": "y"}, at(1))
     assert set(hold.fields) == {"email", "city"}
-    hold = guard.customers.adopt(hold, "10")
+    hold.meet("10")
     assert (hold.unchanged, hold.fields, hold.loyalty_id) == (("email",), {"city": "y"}, "10")
     assert hold.changed == {"city"}
     with pytest.raises(LeaseBusy):
         guard.take({"city": "z"}, None, who=CustomerRef(loyalty_id="10"))
-    guard.customers.commit(hold, loyalty_id="10", sent=["city"], entry=None)
+    hold.commit(loyalty_id="10", sent=["city"], entry=None)
     assert guard.take({"city": "y"}, None, who=CustomerRef(loyalty_id="10")).unchanged == ("city",)
 
 
 def test_adopting_costs_one_request_and_none_when_the_id_is_known(guard: Guarded, dynamodb: Counted) -> None:
     hold = guard.take({"email": "a"}, at(1))
     dynamodb.reset()
-    adopted = guard.customers.adopt(hold, "10")
-    assert guard.customers.adopt(adopted, "10") is adopted
+    hold.meet("10")
+    hold.meet("10")
     assert dynamodb.calls == ["update_item"]
     assert len(items(dynamodb)) == 1
 
@@ -476,18 +479,20 @@ def test_a_member_who_is_being_worked_on_under_another_key_is_not_adopted(guard:
     other = guard.take({"email": "b"}, None, who=CustomerRef(loyalty_id="10"))
     hold = guard.take({"email": "a"}, at(1))
     with pytest.raises(LeaseBusy):
-        guard.customers.adopt(hold, "10")
-    guard.customers.release(hold, interrupted=False)
-    guard.customers.release(other, interrupted=False)
-    assert guard.customers.adopt(guard.take({"email": "a"}, at(1)), "10").loyalty_id == "10"
+        hold.meet("10")
+    hold.release(interrupted=False)
+    other.release(interrupted=False)
+    hold = guard.take({"email": "a"}, at(1))
+    hold.meet("10")
+    assert hold.loyalty_id == "10"
 
 
-def test_giving_back_the_first_form_of_a_hold_gives_back_what_it_adopted(guard: Guarded, dynamodb: Counted) -> None:
+def test_releasing_a_hold_releases_the_records_that_it_absorbed(guard: Guarded, dynamodb: Counted) -> None:
     guard.apply({"email": "a"}, None, who=CustomerRef(loyalty_id="10"), loyalty_id="10")
     before = items(dynamodb)
     first = guard.take({"email": "a"}, at(1))
-    guard.customers.adopt(first, "10")
-    guard.customers.release(first, interrupted=False)
+    first.meet("10")
+    first.release(interrupted=False)
     assert items(dynamodb) == before
 
 
@@ -509,35 +514,12 @@ def test_two_source_ids_of_one_member_meet_in_one_item(guard: Guarded) -> None:
 def test_a_member_of_another_loyalty_id_after_a_merge_at_the_vendor_is_known_by_both(guard: Guarded) -> None:
     guard.apply({"email": "a", "city": "x"}, at(1), loyalty_id="10")
     hold = guard.take({"city": "y"}, at(2))
-    guard.customers.commit(hold, loyalty_id="11", sent=["city"], entry=None)
+    hold.commit(loyalty_id="11", sent=["city"], entry=None)
     for loyalty_id in ("10", "11"):
         hold = guard.take({"email": "a", "city": "y"}, None, who=CustomerRef(loyalty_id=loyalty_id))
         # The survivor's e-mail is not what was sent to the other member.
         assert (hold.loyalty_id, hold.unchanged, hold.fields) == ("11", ("city",), {"email": "a"})
-        guard.customers.release(hold, interrupted=False)
-
-
-def test_a_remapped_loyalty_id_leads_to_the_survivors_item(guard: Guarded, dynamodb: Counted) -> None:
-    guard.apply({"email": "a"}, at(1), loyalty_id="10")
-    guard.apply({"email": "b"}, at(1), loyalty_id="20", who=CustomerRef(source_id="7002"))
-    guard.customers.remap("shop", "10", "20")
-    holds = []
-    for who in (JANE, CustomerRef(source_id="7002"), CustomerRef(loyalty_id="10"), CustomerRef(loyalty_id="20")):
-        hold = guard.take({"city": "x"}, None, who=who)
-        holds.append((hold.customer, hold.loyalty_id))
-        guard.customers.release(hold, interrupted=False)
-    assert set(holds) == {(guard.customers.customer_hash("shop", "source_id", "7001"), "20")}
-
-
-def test_a_remap_of_an_unknown_member_or_one_under_lease_changes_nothing_that_is_held(guard: Guarded) -> None:
-    hold = guard.take({"email": "a"}, at(1))
-    guard.customers.commit(hold, loyalty_id="10", sent=["email"], entry=None)
-    held = guard.take({"email": "b"}, at(2))
-    guard.customers.remap("shop", "10", "20")
-    guard.customers.commit(held, loyalty_id="20", sent=["email"], entry=None)
-    assert guard.take({"email": "b"}, None, who=CustomerRef(loyalty_id="20")).unchanged == ("email",)
-    guard.customers.remap("shop", "98", "99")
-    assert guard.take({"city": "x"}, None, who=CustomerRef(loyalty_id="98")).loyalty_id == "99"
+        hold.release(interrupted=False)
 
 
 # -- the journal and the tools --------------------------------------------------------------------------------------
@@ -546,7 +528,7 @@ def test_a_remap_of_an_unknown_member_or_one_under_lease_changes_nothing_that_is
 def test_the_commit_journals_under_the_customers_hash(guard: Guarded, dynamodb: Counted, clock: Clock) -> None:
     journal = Journal(dynamodb, "journal", clock=clock)
     hold = guard.take({"email": "a"}, at(1))
-    guard.customers.commit(hold, loyalty_id="10", sent=["email"], entry=entry())
+    hold.commit(loyalty_id="10", sent=["email"], entry=entry())
     (written,) = journal.by_customer(guard.customers.customer_hash("shop", "source_id", "7001"))
     assert written.result is Result.APPLIED
 
@@ -557,7 +539,7 @@ def test_a_final_journal_entry_of_an_earlier_execution_does_not_hold_up_the_comm
     journal = Journal(dynamodb, "journal", clock=clock)
     journal.write(entry(customer="h"))
     hold = guard.take({"email": "a"}, at(1))
-    guard.customers.commit(hold, loyalty_id="10", sent=["email"], entry=entry(receives=2))
+    hold.commit(loyalty_id="10", sent=["email"], entry=entry(receives=2))
     assert [e.receives for e in journal.show("0190")] == [1]
     assert guard.take({"email": "a"}, at(1)).unchanged == ("email",)
 
@@ -571,8 +553,8 @@ def test_a_lookup_by_any_identifier_finds_the_customer_and_touches_nothing(guard
         assert known is not None
         assert known.customer == guard.customers.customer_hash("shop", "source_id", "7001")
         assert known.loyalty_id == "10"
-        assert set(known.fields) == {"email", "city"}
-        assert known.leased_until is None
+        assert set(known.register.marks) == {"email", "city"}
+        assert not known.lease_until
     assert guard.customers.lookup("shop", CustomerRef(source_id="nobody")) is None
     assert items(dynamodb) == before
 

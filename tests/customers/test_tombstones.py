@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.customers.entry import Reason, Tombstone
-from loyalty_relay.customers.ledger import Customers
+from loyalty_relay.customers.ledger import CustomerLedger
+from loyalty_relay.customers.tombstones import Reason, Tombstone
 from loyalty_relay.model.commands import CustomerRef, Identifier, Version
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import LeaseBusy, StoreUnavailable
@@ -23,12 +23,12 @@ MEMBER = CustomerRef(loyalty_id="10")
 
 
 @pytest.fixture
-def customers(dynamodb: Counted, clock: Clock) -> Customers:
+def customers(dynamodb: Counted, clock: Clock) -> CustomerLedger:
     return make_customers(dynamodb, clock)
 
 
 @pytest.fixture
-def guard(customers: Customers) -> Guarded:
+def guard(customers: CustomerLedger) -> Guarded:
     return Guarded(customers)
 
 
@@ -49,12 +49,12 @@ def test_a_tombstone_makes_older_and_equal_events_stale_also_on_redrive(guard: G
     assert retire(guard, "deleted", at(5)) is Result.APPLIED
     for number in (2, 5, 2):
         hold = guard.take({"city": "x", "email": "b"}, at(number), key=f"redrive-{number}")
-        assert (hold.stale, hold.fields, hold.token) == (("city", "email"), {}, "")
+        assert (hold.stale, hold.fields, hold.expires_at) == (("city", "email"), {}, 0.0)
         assert hold.tombstone is not None
         assert hold.tombstone.reason == "deleted"
         dynamodb.reset()
-        guard.customers.commit(hold, loyalty_id=None, sent=(), entry=None)
-        guard.customers.release(hold, interrupted=False)
+        hold.commit(loyalty_id=None, sent=(), entry=None)
+        hold.release(interrupted=False)
         assert dynamodb.calls == []
 
 
@@ -80,7 +80,7 @@ def test_a_newer_event_revives_a_deleted_customer_and_older_ones_stay_out(guard:
     retire(guard, "deleted", at(5))
     hold = guard.take({"email": "a"}, at(6))
     assert (hold.tombstone, hold.fields) == (None, {"email": "a"})
-    guard.customers.commit(hold, loyalty_id="10", sent=["email"], entry=None)
+    hold.commit(loyalty_id="10", sent=["email"], entry=None)
     # The city was never written since, but it is from before the deletion.
     assert guard.take({"city": "x"}, at(4)).stale == ("city",)
 
@@ -88,9 +88,9 @@ def test_a_newer_event_revives_a_deleted_customer_and_older_ones_stay_out(guard:
 def test_a_reviving_attempt_that_ends_early_leaves_the_tombstone(guard: Guarded, dynamodb: Counted) -> None:
     retire(guard, "deleted", at(5))
     before = items(dynamodb)
-    guard.customers.release(guard.take({"email": "a"}, at(6)), interrupted=False)
+    guard.take({"email": "a"}, at(6)).release(interrupted=False)
     assert items(dynamodb) == before
-    guard.customers.release(guard.take({"email": "a"}, at(6)), interrupted=True)
+    guard.take({"email": "a"}, at(6)).release(interrupted=True)
     assert guard.take({"email": "a"}, at(5)).tombstone is not None
     assert guard.take({"email": "a"}, at(6)).interrupted
 
@@ -276,7 +276,7 @@ def test_one_of_two_source_ids_of_a_member_ends_alone(guard: Guarded, gone: Cust
     hold = guard.take({"email": "a", "notes": "n"}, at(4), who=left)
     assert (hold.tombstone, hold.loyalty_id) == (None, "10")
     assert hold.unchanged == (("email",) if reason == "deleted" else ())
-    guard.customers.commit(hold, loyalty_id="10", sent=hold.fields, entry=None)
+    hold.commit(loyalty_id="10", sent=hold.fields, entry=None)
     assert guard.take({"email": "a"}, at(5), who=gone).tombstone is not None
     assert guard.take({"notes": "n"}, None, who=MEMBER).unchanged == ("notes",)
 
@@ -288,7 +288,7 @@ def test_two_source_ids_of_one_member_may_be_merged(guard: Guarded) -> None:
     for who in (JANE, JOHN):
         hold = guard.take({"notes": "n"}, at(6), who=who)
         assert (hold.loyalty_id, hold.fields) == ("10", {"notes": "n"})
-        guard.customers.release(hold, interrupted=False)
+        hold.release(interrupted=False)
 
 
 # -- shops ----------------------------------------------------------------------------------------------------------
@@ -330,6 +330,6 @@ def test_a_shop_with_a_customer_who_is_being_worked_on_is_not_done_yet(guard: Gu
     hold = guard.take({"email": "c"}, at(2))
     deadline = Deadline(clock.now + 60, clock)
     assert not guard.customers.erase_store("shop", "demo.myshopify.com", deadline)
-    guard.customers.release(hold, interrupted=False)
+    hold.release(interrupted=False)
     assert guard.customers.erase_store("shop", "demo.myshopify.com", deadline)
     assert guard.customers.erase_store("shop", "never-seen.myshopify.com", deadline)

@@ -12,7 +12,7 @@ from devkit.cli.following import entry_dict, follow, settled
 from devkit.cli.output import CommandError
 from devkit.cli.stack import Stack
 from loyalty_relay.connections.parse import parse_connection
-from loyalty_relay.model.commands import CustomerRef, Identifier
+from loyalty_relay.model.commands import CustomerRef, Identifier, RegisterCustomer
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import JournalEntry
 from tests.support.stack import Stack as InProcess
@@ -114,18 +114,9 @@ def test_a_customer_is_found_by_everything_the_relay_met_them_under(stack: InPro
     services = stack.services()
     connection = parse_connection("shop-gb", CONNECTION)
     customer = CustomerRef(source_id="7", identifiers=(Identifier("email", "ana@example.com"),))
-    hold = services.customers.take(
-        "shop-gb",
-        customer,
-        {"email": "ana@example.com", "phone": "+447700900123"},
-        lambda _: None,
-        key="k",
-        operation="register",
-        credits=False,
-    )
-    services.customers.commit(
-        hold, loyalty_id="600000001", sent=("email", "phone"), entry=entry("a", received=services.clock())
-    )
+    fields = {"email": "ana@example.com", "phone": "+447700900123"}
+    hold = services.customers.hold("shop-gb", RegisterCustomer(customer=customer, fields=fields), key="k")
+    hold.commit(loyalty_id="600000001", sent=tuple(fields), entry=entry("a", received=services.clock()))
 
     for text in ("ANA@example.com", "07700 900123", "7", "600000001"):
         found = [e for h in customer_hashes(services, connection, text) for e in services.journal.by_customer(h)]

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from loyalty_relay.customers.entry import Reason
+from loyalty_relay.customers.tombstones import Reason
 from loyalty_relay.model.commands import (
     Credits,
     CustomerRef,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loyalty_relay.customers.tombstones import REMEMBERED
+from loyalty_relay.customers.retirement import REMEMBERED
 from loyalty_relay.model.commands import Credits, CustomerRef, Enrollment, Identifier, RetireCustomer, UpdateCustomer
 from loyalty_relay.model.errors import AmbiguousOutcome, UpstreamTimeout
 from loyalty_relay.runtime.wiring import LEASE_SECONDS

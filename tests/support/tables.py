@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from loyalty_relay.customers.ledger import Customers
+from loyalty_relay.customers.ledger import CustomerLedger
 from loyalty_relay.reliability.journal import Journal
 from loyalty_relay.storage.digests import Digests
 
@@ -81,9 +81,9 @@ class Counted:
         return call
 
 
-def make_customers(dynamodb: Any, clock: Clock) -> Customers:
+def make_customers(dynamodb: Any, clock: Clock) -> CustomerLedger:
     numbers = count()
-    return Customers(
+    return CustomerLedger(
         dynamodb,
         STATE,
         Digests(b"fake-digest-key-for-tests"),

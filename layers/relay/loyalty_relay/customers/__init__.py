@@ -1,4 +1,4 @@
-"""The ledger of one customer: what was sent, under which lease, and which tombstones are left.
+"""The ledger of one customer: what was sent to the destination, under which lease, and the tombstones of deleted ones.
 
 Imports storage, reliability (journal) and model.
 """

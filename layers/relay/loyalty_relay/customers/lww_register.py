@@ -23,7 +23,7 @@ the next event that carries it, even by an older one.
 Versions = Mapping[str, Version]
 
 
-class Verdict(Enum):
+class FieldState(Enum):
     """What is to be done with one field of a command."""
 
     SEND = auto()
@@ -46,7 +46,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
+class LwwRegister:
     """Marks by field name, in the order of their last write, and ``floor``: versions below which every field is stale.
 
     The floor is what a tombstone leaves behind when a customer comes back: events from before the deletion stay
@@ -56,37 +56,37 @@ class Register:
     marks: Mapping[str, Mark] = field(default_factory=dict)
     floor: Versions = field(default_factory=dict)
 
-    def judge(self, name: str, digest: str, version: Version | None, *, uncertain: bool) -> Verdict:
+    def judge(self, name: str, digest: str, version: Version | None, *, uncertain: bool) -> FieldState:
         """What to do with a field. ``uncertain``: an attempt that was not committed may have sent another value."""
         mark = self.marks.get(name, _NOTHING)
         if version is not None:
             floor = self.floor.get(version.clock)
             if floor is not None and not floor.older_than(version):
-                return Verdict.STALE
+                return FieldState.STALE
             seen = mark.versions.get(version.clock)
             if seen is not None and version.older_than(seen):
-                return Verdict.STALE
+                return FieldState.STALE
         if mark.digest == digest and not uncertain:
-            return Verdict.UNCHANGED
+            return FieldState.UNCHANGED
         if version is not None and mark.versions.get(version.clock) == version and mark.last != version:
-            return Verdict.STALE
-        return Verdict.SEND
+            return FieldState.STALE
+        return FieldState.SEND
 
     def differs(self, name: str, digest: str) -> bool:
         """True when another value is known to have been sent."""
         known = self.marks.get(name, _NOTHING).digest
         return known is not None and known != digest
 
-    def advanced(self, name: str, version: Version | None) -> Register:
+    def advanced(self, name: str, version: Version | None) -> LwwRegister:
         """The field has this value already, as of ``version`` too."""
         mark = self.marks.get(name, _NOTHING)
         return self._with(name, mark.digest, version, mark)
 
-    def sent(self, name: str, digest: str, version: Version | None) -> Register:
+    def sent(self, name: str, digest: str, version: Version | None) -> LwwRegister:
         """The field's value was sent."""
         return self._with(name, digest, version, self.marks.get(name, _NOTHING))
 
-    def _with(self, name: str, digest: str | None, version: Version | None, mark: Mark) -> Register:
+    def _with(self, name: str, digest: str | None, version: Version | None, mark: Mark) -> LwwRegister:
         versions = dict(mark.versions)
         if version is not None:
             versions = newest(versions, {version.clock: version})
@@ -94,7 +94,7 @@ class Register:
         marks[name] = Mark(digest, versions, version)
         return replace(self, marks=marks)
 
-    def forgetting(self, names: Iterable[str]) -> Register:
+    def forgetting(self, names: Iterable[str]) -> LwwRegister:
         """The digests of these fields are not known any more; their versions stay."""
         gone = frozenset(names)
         return replace(
@@ -102,7 +102,7 @@ class Register:
             marks={k: replace(v, digest=None) if k in gone else v for k, v in self.marks.items()},
         )
 
-    def raised(self, floor: Versions) -> Register:
+    def raised(self, floor: Versions) -> LwwRegister:
         return replace(self, floor=newest(self.floor, floor))
 
     def has_passed(self, version: Version) -> bool:
@@ -116,7 +116,7 @@ class Register:
             version.older_than(seen) for m in self.marks.values() if (seen := m.versions.get(version.clock)) is not None
         )
 
-    def merged(self, other: Register) -> Register:
+    def merged(self, other: LwwRegister) -> LwwRegister:
         """Two registers of one customer as one. Where they know of different values, which came last is not known."""
         marks = dict(self.marks)
         for name, theirs in other.marks.items():
@@ -130,9 +130,9 @@ class Register:
                 newest(ours.versions, theirs.versions),
                 ours.last if same and ours.last == theirs.last else None,
             )
-        return Register(marks, newest(self.floor, other.floor))
+        return LwwRegister(marks, newest(self.floor, other.floor))
 
-    def trimmed(self) -> Register:
+    def trimmed(self) -> LwwRegister:
         """At most MAX_FIELDS marks."""
         surplus = len(self.marks) - MAX_FIELDS
         if surplus <= 0:
@@ -163,7 +163,7 @@ class Register:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str | None) -> Register:
+    def from_json(cls, text: str | None) -> LwwRegister:
         if not text:
             return cls()
         body = json.loads(text)

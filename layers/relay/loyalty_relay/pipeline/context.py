@@ -14,7 +14,7 @@ from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
 
 if TYPE_CHECKING:
-    from loyalty_relay.customers.ledger import Customers
+    from loyalty_relay.customers.ledger import CustomerLedger
 
 API = "api"
 """The source of events that came through the HTTP API rather than a platform's webhook."""
@@ -26,7 +26,7 @@ class Recorder:
 
     journal: Journal
     clock: Callable[[], float]
-    customers: Callable[[], Customers]
+    customers: Callable[[], CustomerLedger]
 
     def entry(
         self, envelope: Envelope, outcome: Outcome, *, customer: str = "", code: str | None = None

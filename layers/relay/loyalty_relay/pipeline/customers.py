@@ -1,356 +1,275 @@
-"""Register and update: one way through the guard, two ways to reach the member.
+"""Register and update: one hold on the customer's record, two ways to reach the member.
 
-    take the guard ── stale or unchanged ──────────────────────────────► commit
-         │
-         ├─ the loyalty id is known ──► update ─┐
-         ├─ an earlier attempt may have          │
-         │  reached the vendor: look first ──────┤
-         └─ unknown ──► register ── exists ──► update
-                                                 └────────────────────► commit
+    hold ── stale or unchanged ────────────────────────────────────────► skip
+      │
+      ├─ the loyalty id is known ──► update ─┐
+      ├─ an earlier attempt may have          │
+      │  reached the vendor: look first ──────┤
+      └─ unknown ──► register ── exists ──► update
+                                              └────────────────────────► commit
 
-Credits (points, enrolments, referral codes) travel only in a register that creates, or in an update that asked for
-them; an update that a register turned into never carries them.
+Credits (points, enrolments, referral codes) are sent only with a register that creates, or an update that asked for
+them; an update that a register turned into never has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from loyalty_relay.customers.ledger import Customers, Hold
+from loyalty_relay.customers.hold import Hold
+from loyalty_relay.customers.ledger import CustomerLedger
 from loyalty_relay.destinations.base import Crm, Receipt
 from loyalty_relay.model.commands import (
     Credits,
     CustomerCommand,
-    CustomerRef,
-    Identifier,
+    PatchCrmFields,
     RegisterCustomer,
     UpdateCustomer,
 )
 from loyalty_relay.model.errors import (
     AmbiguousOutcome,
-    CredentialsRefused,
     CustomerExists,
     CustomerNotFound,
     CustomerUnknown,
     FieldProblem,
     InvalidCommand,
-    PermanentError,
-    TransientError,
     UnsupportedByDestination,
-    UpstreamTimeout,
 )
 from loyalty_relay.model.outcomes import Notice, Outcome, Result
 from loyalty_relay.model.phones import to_e164
 from loyalty_relay.pipeline.context import Context
 
 LATECOMER_SECONDS = 48 * 3600.0
-"""How long the longest-winded platform goes on repeating a delivery (BigCommerce, Lightspeed X-Series: two days)."""
+"""The longest time for which a platform repeats a delivery (BigCommerce, Lightspeed X-Series: two days)."""
+
+C = TypeVar("C", bound=CustomerCommand)
 
 
-def register(command: RegisterCustomer, context: Context, crm: Crm, customers: Customers) -> Outcome:
-    """Register a customer; one who exists is updated, or is an error that names the id, as the command says."""
-    return Guarded(command, context, crm, customers).run()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What was sent of a command."""
+
+    receipt: Receipt | None = None
+    """None: nothing could be sent, or nothing was left to send."""
+    loyalty_id: str | None = None
+    """The member, if known without a receipt."""
+    credits: bool = False
+    notices: tuple[Notice, ...] = ()
 
 
-def update(command: UpdateCustomer, context: Context, crm: Crm, customers: Customers) -> Outcome:
-    """Update a customer; one who is missing is registered, or is an error, as the command says.
+def register(command: RegisterCustomer, context: Context, crm: Crm, customers: CustomerLedger) -> Outcome:
+    """Register a customer; an existing one is updated, or is an error with the id, as the command demands."""
+    return carry_out(command, context, crm, customers, _send)
+
+
+def update(command: UpdateCustomer, context: Context, crm: Crm, customers: CustomerLedger) -> Outcome:
+    """Update a customer; a missing one is registered, or is an error, as the command demands.
 
     Raises UnsupportedByDestination where customers are changed by patches only, also when there is nothing to change.
     """
     if "update" not in crm.operations:
         raise UnsupportedByDestination(f"{context.connection.destination.vendor} changes customers by CRM patches")
-    return Guarded(command, context, crm, customers).run()
+    return carry_out(command, context, crm, customers, _send)
 
 
-class Guarded:
-    """One customer command under the guard."""
+def carry_out(
+    command: C, context: Context, crm: Any, customers: CustomerLedger, send: Callable[[C, Hold, Context, Any], Sent]
+) -> Outcome:
+    """Carry out a command about one customer under a hold: skip it, or send it and commit what was sent.
 
-    def __init__(self, command: CustomerCommand, context: Context, crm: Crm, customers: Customers) -> None:
-        self.context = context
-        self.crm = crm
-        self.customers = customers
-        self.notices: list[Notice] = []
-        self.command = self._normalised(command)
-        self._held: Hold
-        """What is worked on, which has to be given back whatever goes wrong."""
-        self._first: Hold | None = None
-        """What a command with points began with, where the vendor named another member; see ``_at``."""
+    Raises the errors of ``loyalty_relay.model.errors``; the hold ends as each of them requires.
+    """
+    command, notices = _sendable(command, context, crm)
+    with customers.hold(context.envelope.connection, command, key=context.envelope.key) as hold:
 
-    def run(self) -> Outcome:
-        """Raises the errors of ``loyalty_relay.model.errors``; the guard is given back as it must be for each."""
-        problems = self.crm.check(self.command)
-        if problems and not self.context.from_api:
-            problems = self._left_out(problems)
-        if problems:
-            raise InvalidCommand("the command cannot be sent", problems=problems)
-        hold = self._held = self._take()
+        def skip(result: Result, reason: str = "", loyalty_id: str | None = None) -> Outcome:
+            known = loyalty_id or hold.loyalty_id
+            outcome = Outcome(result=result, reason=reason, loyalty_id=known, notices=notices)
+            hold.skip(loyalty_id=known, entry=context.entry(outcome, customer=hold.customer))
+            return outcome
+
         if hold.tombstone is not None:
-            return self._skip(hold, Result.STALE, f"customer_{hold.tombstone.reason}")
-        self._credit_once(hold)
-        if self._exists_already(hold):
-            self._release(interrupted=False)
+            return skip(Result.STALE, f"customer_{hold.tombstone.reason}")
+        command = _without_sent_credits(command, hold)
+        must_be_new = isinstance(command, RegisterCustomer) and command.if_exists == "error"
+        if must_be_new and hold.loyalty_id is not None and not hold.interrupted and not hold.by_identifier:
             raise CustomerExists("the customer is registered already", loyalty_id=hold.loyalty_id)
-        if not self._has_work(hold) and (hold.loyalty_id or hold.stale):
+        if not (_has_work(command, hold) or must_be_new) and (hold.loyalty_id or hold.stale):
             stale = bool(hold.stale) and not hold.unchanged
-            return self._skip(hold, Result.STALE if stale else Result.UNCHANGED, "older" if stale else "")
+            return skip(Result.STALE, "older") if stale else skip(Result.UNCHANGED)
         try:
-            hold, receipt = self._send(hold)
-        except UpstreamTimeout as error:
-            # The request may still be running at the vendor: then the lease is left to run out.
-            self._release(interrupted=error.reached, keep_lease=error.reached)
-            raise
-        except TransientError as error:
-            self._release(interrupted=error.reached)
-            raise
+            sent = send(command, hold, context, crm)
         except CustomerNotFound:
-            if self.context.from_api or self._held.loyalty_id is not None or self._registers:
-                self._release(interrupted=False)
+            registers = getattr(command, "if_missing", "register") == "register"
+            if context.from_api or hold.loyalty_id is not None or registers:
                 raise
             # The connection registers nobody, and a shop has more customers than the programme has members.
-            return self._skip(self._held, Result.IGNORED, "not_a_member")
-        except (PermanentError, CredentialsRefused) as error:
-            # A command may take two requests; what the first one set is no longer known from before.
-            self._release(interrupted=error.reached)
-            raise
-        if receipt is None and self._may_come_later(hold):
-            self._release(interrupted=False)
+            return skip(Result.IGNORED, "not_a_member")
+        receipt = sent.receipt
+        notices += sent.notices
+        known = sent.loyalty_id or hold.loyalty_id
+        if receipt is None and known is None and _may_be_named_later(command, context):
             raise CustomerUnknown("no event has named this customer's e-mail or phone yet")
-        if receipt is None or not (receipt.sent or receipt.created or self.command.credits):
-            self.notices += receipt.notices if receipt else ()
-            return self._skip(
-                hold, Result.IGNORED if hold.loyalty_id is None else Result.UNCHANGED, self._why_nothing(hold)
-            )
-        return self._commit(hold, receipt)
-
-    def _credit_once(self, hold: Hold) -> None:
-        """What an earlier attempt credited is left out. Raises AmbiguousOutcome where it may have."""
-        if hold.interrupted_credits and self.command.credits:
-            self._release(interrupted=False)
-            raise AmbiguousOutcome(
-                "an earlier attempt may have credited points or an enrolment; compare the member's account, "
-                "then redrive"
-            )
-        if hold.credited:
-            self.command = replace(self.command, credits=Credits())
-
-    def _has_work(self, hold: Hold) -> bool:
-        """Whether something is left to ask the vendor, besides fields that it has."""
-        asks_who_exists = isinstance(self.command, RegisterCustomer) and self.command.if_exists == "error"
-        return bool(hold.fields or self.command.credits) or asks_who_exists
-
-    def _exists_already(self, hold: Hold) -> bool:
-        return (
-            isinstance(self.command, RegisterCustomer)
-            and self.command.if_exists == "error"
-            and hold.loyalty_id is not None
-            and not hold.interrupted
-            and not self._by_identifier
-        )
-
-    @property
-    def _registers(self) -> bool:
-        return getattr(self.command, "if_missing", "register") == "register"
-
-    def _may_come_later(self, hold: Hold) -> bool:
-        """Tags and consent of a customer nobody has heard of: the event that tells who they are may come after it,
-        as long as platforms repeat deliveries. A whole customer without contact is one who cannot be a member.
-        """
-        partial = all(name.startswith(("tags.", "subscriptions.")) for name in self.command.fields)
-        age = self.context.now - self.context.envelope.received_at
-        return hold.loyalty_id is None and partial and not self.context.from_api and age < LATECOMER_SECONDS
-
-    def _why_nothing(self, hold: Hold) -> str:
-        return "" if hold.loyalty_id else "no_identifier"
-
-    # -- the guard ------------------------------------------------------------------------------------------------
-
-    def _take(self) -> Hold:
-        envelope = self.context.envelope
-        return self.customers.take(
-            envelope.connection,
-            self.command.customer,
-            self.command.fields,
-            self.command.version_of,
-            key=envelope.key,
-            operation=self.command.operation,
-            credits=bool(self.command.credits),
-            store=self.command.store,
-        )
-
-    def _release(self, *, interrupted: bool, keep_lease: bool = False) -> None:
-        for hold in (self._held, self._first):
-            if hold is not None:
-                self.customers.release(hold, interrupted=interrupted, keep_lease=keep_lease)
-
-    def _skip(self, hold: Hold, result: Result, reason: str) -> Outcome:
-        outcome = Outcome(result=result, reason=reason, loyalty_id=hold.loyalty_id, notices=tuple(self.notices))
-        customers = self.customers
-        if self._first is not None:
-            customers.release(self._first, interrupted=False)
-        customers.commit(
-            hold, loyalty_id=hold.loyalty_id, sent=(), entry=self.context.entry(outcome, customer=hold.customer)
-        )
-        return outcome
-
-    def _commit(self, hold: Hold, receipt: Receipt) -> Outcome:
-        if self._by_identifier and hold.loyalty_id not in (None, receipt.loyalty_id):
-            hold = self._at(hold, receipt.loyalty_id)
+        if receipt is None or not (receipt.sent or receipt.created or sent.credits):
+            notices += receipt.notices if receipt else ()
+            return skip(Result.UNCHANGED, loyalty_id=known) if known else skip(Result.IGNORED, "no_identifier")
         outcome = Outcome(
             result=Result.APPLIED,
             loyalty_id=receipt.loyalty_id,
             created=receipt.created,
             fields=receipt.sent,
-            notices=(*self.notices, *receipt.notices),
+            notices=(*notices, *receipt.notices),
             request_id=receipt.request_id,
             details=receipt.details,
         )
-        customers = self.customers
-        if self._first is not None:
-            # First: whoever comes after a death in between knows that the points were given.
-            customers.commit(self._first, loyalty_id=self._first.loyalty_id, sent=(), entry=None)
-        customers.commit(
-            hold,
-            loyalty_id=receipt.loyalty_id,
-            sent=receipt.sent,
-            entry=self.context.entry(outcome, customer=hold.customer),
-        )
+        entry = context.entry(outcome, customer=hold.customer)
+        hold.commit(loyalty_id=receipt.loyalty_id, sent=receipt.sent, entry=entry, credits=sent.credits)
         return outcome
 
-    @property
-    def _by_identifier(self) -> bool:
-        """Only identifiers say who is meant. They can move from one member to another, so the vendor says whose."""
-        return self.command.customer.source_id is None and self.command.customer.loyalty_id is None
 
-    def _at(self, hold: Hold, loyalty_id: str) -> Hold:
-        """The hold of the member whom the vendor named.
+def at_member(command: C, hold: Hold, loyalty_id: str) -> C:
+    """Move the hold to the member whom the vendor named; return what of the command is left to send to them."""
+    hold.meet(loyalty_id, credits=bool(command.credits))
+    return _without_sent_credits(replace(command, customer=hold.who), hold)
 
-        A command with points keeps the one it began with, too: by the next attempt the e-mail may be a third member's,
-        and only where every attempt begins can be seen what an earlier one has credited.
-        """
-        customers = self.customers
-        if hold.loyalty_id == loyalty_id:
-            return hold
-        if hold.loyalty_id is None or not self._by_identifier:
-            return customers.adopt(hold, loyalty_id)
-        named = replace(self.command.customer, loyalty_id=loyalty_id)
-        if self.command.credits:
-            known = customers.lookup(hold.connection, CustomerRef(loyalty_id=loyalty_id))
-            if known is not None and known.customer == hold.customer:
-                return customers.adopt(hold, loyalty_id)
-            self._first = hold
-        else:
-            customers.release(hold, interrupted=False)
-        self.command = replace(self.command, customer=named)
-        self._held = self._take()
-        self._credit_once(self._held)
-        return self._held
 
-    # -- the member -----------------------------------------------------------------------------------------------
-
-    def _send(self, hold: Hold) -> tuple[Hold, Receipt | None]:
-        command, deadline = self.command, self.context.deadline
-        loyalty_id = None if self._by_identifier else hold.loyalty_id or command.customer.loyalty_id
-        must_exist = isinstance(command, UpdateCustomer) and command.if_missing == "error"
-        if must_exist and self._by_identifier and not command.credits:
-            # Who it is has to be known before points are sent, because what was credited is kept with the member.
-            return hold, self._update(hold, None)
-        if loyalty_id is None and not command.customer.identifiers:
-            return hold, None
-        if loyalty_id is None and (hold.interrupted or isinstance(command, UpdateCustomer)):
-            loyalty_id = self.crm.find(command.customer, deadline)
-        if loyalty_id is None:
-            if must_exist:
-                raise CustomerNotFound("no member has this e-mail or phone")
-            try:
-                return hold, self.crm.register(command, hold.fields, deadline)
-            except CustomerExists as exists:
-                loyalty_id = self._existing(exists)
-        return self._update_existing(hold, loyalty_id)
-
-    def _existing(self, exists: CustomerExists) -> str:
-        """The id of the member in the way, by looking, because the id in the vendor's text may be of another one."""
-        if isinstance(self.command, RegisterCustomer) and self.command.if_exists == "error":
-            if exists.loyalty_id is None:
-                exists.loyalty_id = self.crm.find(self.command.customer, self.context.deadline)
-            raise exists
-        found = self.crm.find(self.command.customer, self.context.deadline) or exists.loyalty_id
-        if found is None:
-            raise exists
-        return found
-
-    def _update_existing(self, hold: Hold, loyalty_id: str) -> tuple[Hold, Receipt | None]:
-        hold = self._at(hold, loyalty_id)
-        if isinstance(self.command, RegisterCustomer) and self.command.credits:
-            self.command = replace(self.command, credits=Credits())
-            self.notices.append(Notice("credits_not_sent", "the member existed: points and enrolments were not sent"))
-        if not hold.fields and not self.command.credits:
-            return replace(hold, loyalty_id=loyalty_id), None
-        try:
-            return hold, self._update(hold, loyalty_id)
-        except CustomerNotFound:
-            # The member we had was removed at the vendor; who they are now is for the vendor to say.
-            if self.context.from_api or hold.loyalty_id is None or not self.command.customer.identifiers:
-                raise
-        found = self.crm.find(replace(self.command.customer, loyalty_id=None), self.context.deadline)
-        if found is not None and found != loyalty_id:
-            hold = self._at(hold, found)
-            return hold, self._update(hold, found)
-        return hold, self.crm.register(self.command, self.command.fields, self.context.deadline)
-
-    def _update(self, hold: Hold, loyalty_id: str | None) -> Receipt:
-        return self.crm.update(loyalty_id, self.command, hold.fields, self.context.deadline, changed=hold.changed)
-
-    # -- the command ----------------------------------------------------------------------------------------------
-
-    def _normalised(self, command: CustomerCommand) -> CustomerCommand:
-        """Phones in E.164, and for webhooks only what this destination can take: a shop sends more than a CRM has."""
-        fields = dict(command.fields)
-        country = fields.pop("country", None) or self.context.connection.default_country
-        if isinstance(fields.get("phone"), str):
-            self._phone(fields, country)
-        identifiers = tuple(self._identifiers(command.customer, country))
-        if not self.context.from_api:
-            fields = {name: value for name, value in fields.items() if self.crm.supports(name)}
-        return replace(command, fields=fields, customer=replace(command.customer, identifiers=identifiers))
-
-    def _left_out(self, problems: list[FieldProblem]) -> list[FieldProblem]:
-        """What a shop sends and the destination cannot take is left out with a notice, as long as the customer can
-        still be named; the problems that are left after that.
-        """
-        wrong = {problem.field: problem.message for problem in problems}
-        command = self.command
-        identifiers = tuple(i for i in command.customer.identifiers if f"identifiers.{i.type}" not in wrong)
-        named = identifiers or command.customer.source_id or command.customer.loyalty_id
-        droppable = {*command.fields, *(f"identifiers.{i.type}" for i in command.customer.identifiers)}
-        if not named or not wrong.keys() <= droppable:
-            return problems
-        self.command = replace(
-            command,
-            fields={name: value for name, value in command.fields.items() if name not in wrong},
-            customer=replace(command.customer, identifiers=identifiers),
+def _without_sent_credits(command: C, hold: Hold) -> C:
+    """Leave out the credits that an earlier attempt sent. Raises AmbiguousOutcome where it may have sent them."""
+    if hold.interrupted_credits and command.credits:
+        raise AmbiguousOutcome(
+            "an earlier attempt may have credited points or an enrolment; compare the member's account, then redrive"
         )
-        self.notices += [Notice(f"{name.rpartition('.')[2]}_invalid", text, name) for name, text in wrong.items()]
-        return self.crm.check(self.command)
+    return replace(command, credits=Credits()) if hold.credited else command
 
-    def _phone(self, fields: dict[str, Any], country: str | None) -> None:
+
+def _has_work(command: CustomerCommand, hold: Hold) -> bool:
+    """Return whether anything is left to send."""
+    if isinstance(command, PatchCrmFields):
+        return bool(hold.fields) or command.replace_tags is not None
+    return bool(hold.fields or command.credits)
+
+
+def _may_be_named_later(command: CustomerCommand, context: Context) -> bool:
+    """Return whether a later event may name the customer: tags and consent can arrive before it, as long as platforms
+    repeat deliveries. A whole customer without contact is one who cannot be a member.
+    """
+    partial = all(name.startswith(("tags.", "subscriptions.")) for name in command.fields)
+    age = context.now - context.envelope.received_at
+    return partial and not context.from_api and age < LATECOMER_SECONDS
+
+
+# -- the member ---------------------------------------------------------------------------------------------------
+
+
+def _send(command: CustomerCommand, hold: Hold, context: Context, crm: Crm) -> Sent:
+    deadline = context.deadline
+    loyalty_id = None if hold.by_identifier else hold.loyalty_id or command.customer.loyalty_id
+    must_exist = isinstance(command, UpdateCustomer) and command.if_missing == "error"
+    if must_exist and hold.by_identifier and not command.credits:
+        # With credits the member has to be known first, because what was credited is recorded with the member.
+        return Sent(receipt=crm.update(None, command, hold.fields, deadline, changed=hold.changed))
+    if loyalty_id is None and not command.customer.identifiers:
+        return Sent()
+    if loyalty_id is None and (hold.interrupted or isinstance(command, UpdateCustomer)):
+        loyalty_id = crm.find(command.customer, deadline)
+    if loyalty_id is None:
+        if must_exist:
+            raise CustomerNotFound("no member has this e-mail or phone")
+        try:
+            return Sent(receipt=crm.register(command, hold.fields, deadline), credits=bool(command.credits))
+        except CustomerExists as exists:
+            loyalty_id = _existing(command, exists, context, crm)
+    return _update_existing(command, hold, loyalty_id, context, crm)
+
+
+def _existing(command: CustomerCommand, exists: CustomerExists, context: Context, crm: Crm) -> str:
+    """Return the id of the existing member, by looking, because the id in the vendor's text may be another one's."""
+    if isinstance(command, RegisterCustomer) and command.if_exists == "error":
+        exists.loyalty_id = exists.loyalty_id or crm.find(command.customer, context.deadline)
+        raise exists
+    found = crm.find(command.customer, context.deadline) or exists.loyalty_id
+    if found is None:
+        raise exists
+    return found
+
+
+def _update_existing(command: CustomerCommand, hold: Hold, loyalty_id: str, context: Context, crm: Crm) -> Sent:
+    deadline = context.deadline
+    command = at_member(command, hold, loyalty_id)
+    notices: tuple[Notice, ...] = ()
+    if isinstance(command, RegisterCustomer) and command.credits:
+        command = replace(command, credits=Credits())
+        notices = (Notice("credits_not_sent", "the member existed: points and enrolments were not sent"),)
+    if not _has_work(command, hold):
+        return Sent(loyalty_id=loyalty_id, notices=notices)
+    try:
+        receipt = crm.update(loyalty_id, command, hold.fields, deadline, changed=hold.changed)
+    except CustomerNotFound:
+        # The member was removed at the vendor, which may have the customer under another id now.
+        if context.from_api or hold.loyalty_id is None or not command.customer.identifiers:
+            raise
+        found = crm.find(replace(command.customer, loyalty_id=None), deadline)
+        if found is not None and found != loyalty_id:
+            command = at_member(command, hold, found)
+            receipt = crm.update(found, command, hold.fields, deadline, changed=hold.changed)
+        else:
+            receipt = crm.register(command, command.fields, deadline)
+    return Sent(receipt=receipt, credits=bool(command.credits), notices=notices)
+
+
+# -- the command --------------------------------------------------------------------------------------------------
+
+
+def _sendable(command: C, context: Context, crm: Crm) -> tuple[C, tuple[Notice, ...]]:
+    """Return the command as this destination can take it, with notices of what was left out: a shop sends more than a
+    CRM has. Raises InvalidCommand for what cannot be left out, and for all problems of a caller of the API.
+    """
+    command, notices = _normalised(command, context, crm)
+    problems = crm.check(command)
+    if problems and not context.from_api:
+        command, left_out = _without_problems(command, problems)
+        notices += left_out
+        problems = crm.check(command) if left_out else problems
+    if problems:
+        raise InvalidCommand("the command cannot be sent", problems=problems)
+    return command, notices
+
+
+def _normalised(command: C, context: Context, crm: Crm) -> tuple[C, tuple[Notice, ...]]:
+    """Return the command with phones in E.164, and for webhooks only with fields that the destination has."""
+    fields = dict(command.fields)
+    notices: tuple[Notice, ...] = ()
+    country = fields.pop("country", None) or context.connection.default_country
+    if isinstance(fields.get("phone"), str):
         phone = to_e164(fields["phone"], country)
         if phone is not None:
             fields["phone"] = phone
-        elif not self.context.from_api:
+        elif not context.from_api:
             del fields["phone"]
-            self.notices.append(
-                Notice("phone_invalid", "the phone number is not a valid one and was left out", "phone")
-            )
+            notices = (Notice("phone_invalid", "the phone number is not a valid one and was left out", "phone"),)
+    if not context.from_api:
+        fields = {name: value for name, value in fields.items() if crm.supports(name)}
+    identifiers = []
+    for identifier in command.customer.identifiers:
+        phone = to_e164(identifier.value, country) if identifier.type == "mobile" else identifier.value
+        if phone is not None or context.from_api:
+            identifiers.append(replace(identifier, value=phone or identifier.value))
+    return replace(command, fields=fields, customer=replace(command.customer, identifiers=tuple(identifiers))), notices
 
-    def _identifiers(self, customer: CustomerRef, country: str | None) -> Iterable[Identifier]:
-        for identifier in customer.identifiers:
-            if identifier.type != "mobile":
-                yield identifier
-                continue
-            phone = to_e164(identifier.value, country)
-            if phone is not None:
-                yield replace(identifier, value=phone)
-            elif self.context.from_api:
-                yield identifier
+
+def _without_problems(command: C, problems: list[FieldProblem]) -> tuple[C, tuple[Notice, ...]]:
+    """Return the command without the fields and identifiers that have problems, as long as it still names the customer;
+    else the same command and no notice.
+    """
+    wrong = {problem.field: problem.message for problem in problems}
+    customer = command.customer
+    identifiers = tuple(i for i in customer.identifiers if f"identifiers.{i.type}" not in wrong)
+    named = identifiers or customer.source_id or customer.loyalty_id
+    droppable = {*command.fields, *(f"identifiers.{i.type}" for i in customer.identifiers)}
+    if not named or not wrong.keys() <= droppable:
+        return command, ()
+    fields = {name: value for name, value in command.fields.items() if name not in wrong}
+    notices = tuple(Notice(f"{name.rpartition('.')[2]}_invalid", text, name) for name, text in wrong.items())
+    return replace(command, fields=fields, customer=replace(customer, identifiers=identifiers)), notices

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from loyalty_relay.customers.ledger import Customers
+from loyalty_relay.customers.ledger import CustomerLedger
 from loyalty_relay.model.commands import EraseStore, RetireCustomer
 from loyalty_relay.model.errors import DeadlineTooShort
 from loyalty_relay.model.outcomes import Outcome, Result
@@ -16,7 +16,7 @@ from loyalty_relay.pipeline.context import Context
 from loyalty_relay.stores.links import Links
 
 
-def retire_customer(command: RetireCustomer, context: Context, customers: Customers) -> Outcome:
+def retire_customer(command: RetireCustomer, context: Context, customers: CustomerLedger) -> Outcome:
     """Leave a tombstone: older events are stale from now on, also on redrive."""
     outcome = Outcome(result=Result.APPLIED, reason=f"customer_{command.reason}")
     result = customers.retire(
@@ -30,7 +30,7 @@ def retire_customer(command: RetireCustomer, context: Context, customers: Custom
     return replace(outcome, result=result)
 
 
-def erase_store(command: EraseStore, context: Context, customers: Customers, links: Links) -> Outcome:
+def erase_store(command: EraseStore, context: Context, customers: CustomerLedger, links: Links) -> Outcome:
     """Erase what is held of a shop's customers and links; goes on at the next attempt when time runs out."""
     connection = context.connection.id
     store = command.store or command.shop_id

@@ -21,7 +21,7 @@ from loyalty_relay.storage.digests import Digests, digest_key
 from loyalty_relay.telemetry import logs
 
 if TYPE_CHECKING:
-    from loyalty_relay.customers.ledger import Customers
+    from loyalty_relay.customers.ledger import CustomerLedger
     from loyalty_relay.destinations.base import Crm
     from loyalty_relay.destinations.definitions import DefinitionCache
     from loyalty_relay.destinations.tokens import TokenStore
@@ -107,10 +107,10 @@ class Services:
         return Digests(digest_key(self.settings.digest_secret, self.secrets))
 
     @cached_property
-    def customers(self) -> Customers:
-        from loyalty_relay.customers.ledger import Customers
+    def customers(self) -> CustomerLedger:
+        from loyalty_relay.customers.ledger import CustomerLedger
 
-        return Customers(
+        return CustomerLedger(
             self.dynamodb,
             self.settings.state_table,
             self.digests,

@@ -1,8 +1,8 @@
-"""The item that guards one customer of one connection: what it holds, and under which keys it is found.
+"""The record of one customer of one connection, as an item of the state table holds it. Pure.
 
-Four kinds of key lead to it: the source's id, the loyalty id, e-mail and mobile (and, for commands that name nothing
-else, any other identifier). One of them holds the customer's item, the others hold pointers to it. Keys are keyed
-digests throughout, because a till's customer id may well be a phone number.
+Four kinds of key lead to a customer: the source's id, the loyalty id, e-mail and mobile (and, for commands that have
+nothing else, any other identifier). One of them holds the record, the others hold pointers to it. All of them are keyed
+digests, because a till's customer id may be a phone number.
 """
 
 from __future__ import annotations
@@ -11,47 +11,35 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
-from loyalty_relay.customers.lww_register import Register, Versions, newest
-from loyalty_relay.model.commands import CustomerRef, Version, instant_at
+from loyalty_relay.customers.lww_register import LwwRegister
+from loyalty_relay.customers.tombstones import Tombstone
+from loyalty_relay.model.commands import CustomerRef
 from loyalty_relay.model.errors import FieldProblem, InvalidCommand
 from loyalty_relay.storage import keys
 from loyalty_relay.storage.digests import Digests
+from loyalty_relay.storage.lease import Lease
 from loyalty_relay.storage.table import Item
 
-Reason = Literal["deleted", "erased", "merged"]
-
 KEPT_KEYS = 50
-"""Keys of commands with credits that a customer's item remembers."""
+"""Keys of commands with credits that a customer's item keeps."""
 ALIASES_PER_FIELD = 10
 
 # Fields whose values lead to the customer, and the kind of identifier that they are.
 ALIAS_FIELDS = {"email": "email", "phone": "mobile", "channels.email": "email", "channels.mobile": "mobile"}
 
-# Erased outranks merged outranks deleted: whatever order they come in, the same tombstone is left.
-_RANK: Mapping[str, int] = {"deleted": 0, "merged": 1, "erased": 2}
-
 
 def key(digests: Digests, connection: str, kind: str, value: str) -> str:
-    """The key under which a customer is found. ``kind``: source_id, loyalty_id or a type of identifier."""
+    """Return the key that leads to a customer. ``kind``: source_id, loyalty_id or a type of identifier."""
     if kind in ("mobile", "phone"):
         # Sources write phones as E.164, vendors without the plus.
         kind, value = "mobile", re.sub(r"\D", "", value) or value
     return keys.customer(connection, kind, digests.identity(connection, kind, value))
 
 
-def hash_of(pk: str) -> str:
-    """The keyed hash by which the journal knows the customer of this key."""
-    return keys.customer_hash(pk)
-
-
-def kind_of(pk: str) -> str:
-    return keys.customer_kind(pk)
-
-
 def key_of(digests: Digests, connection: str, customer: CustomerRef) -> str:
-    """The key that a command about this customer starts from. Raises InvalidCommand when it names nobody."""
+    """Return the key that a command about this customer starts from. Raises InvalidCommand when there is none."""
     if customer.source_id:
         return key(digests, connection, "source_id", customer.source_id)
     if customer.loyalty_id:
@@ -68,7 +56,7 @@ def key_of(digests: Digests, connection: str, customer: CustomerRef) -> str:
 
 
 def aliases_of(digests: Digests, connection: str, name: str, value: Any) -> tuple[str, ...]:
-    """The keys that a value of a field leads to the customer by."""
+    """Return the keys that lead to the customer by a value of a field."""
     kind = ALIAS_FIELDS.get(name)
     values = value if isinstance(value, list | tuple) else [value]
     if kind is None:
@@ -80,87 +68,40 @@ def aliases_of(digests: Digests, connection: str, name: str, value: Any) -> tupl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What an execution was about to send. As long as it stands, nobody knows whether it was sent."""
+    """What an execution was about to send. Until it is committed or withdrawn, it is unknown whether it was sent."""
 
-    token: str
-    key: str
-    operation: str
-    fields: tuple[str, ...]
-    credits: bool
+    token: str = ""
+    key: str = ""
+    operation: str = ""
+    fields: tuple[str, ...] = ()
+    credits: bool = False
 
     def to_json(self) -> str:
+        """Return the intent as an item's attribute."""
         members = [self.token, self.key, self.operation, list(self.fields), self.credits]
         return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Intent:
+        """Return the intent of an item's attribute."""
         token, key, operation, names, credited = json.loads(text)
         return cls(token=token, key=key, operation=operation, fields=tuple(names), credits=credited)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tombstone:
-    """Stands where a customer was. It has no end: it must outlive whatever queues and parked work still hold, and it
-    holds nothing personal: why, as of which versions, and the key of the customer who lives on.
-    """
-
-    reason: Reason
-    floor: Versions = field(default_factory=dict)
-    """The version of the retirement, per clock."""
-    survivor: str | None = None
-
-    def yields_to(self, version: Version | None) -> bool:
-        """True when a command of this version is later than the retirement.
-
-        A version of the same clock is later when it is strictly newer. Otherwise an erased customer stays erased. A
-        deleted or merged one yields to a command without version, which is meant now, and to a version of another
-        clock when the source dates its event after the retirement's.
-        """
-        if version is not None and version.clock in self.floor:
-            return self.floor[version.clock].older_than(version)
-        if self.reason == "erased":
-            return False
-        if version is None:
-            return True
-        times = [v.time for v in self.floor.values() if v.time]
-        return bool(version.time and times) and version.time > max(times)
-
-    def joined(self, other: Tombstone | None) -> Tombstone:
-        """Two retirements of one customer, in either order."""
-        if other is None:
-            return self
-        ranked = max((self, other), key=lambda t: _RANK[t.reason])
-        return replace(ranked, floor=newest(self.floor, other.floor))
-
-    def to_json(self) -> str:
-        body = {"reason": self.reason, "floor": [v.to_list() for v in self.floor.values()], "survivor": self.survivor}
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-
-    @classmethod
-    def from_json(cls, text: str) -> Tombstone:
-        body = json.loads(text)
-        floor = [Version.from_list(v) for v in body["floor"]]
-        return cls(reason=body["reason"], floor={v.clock: v for v in floor}, survivor=body["survivor"])
-
-
-def retired_at(version: Version | None, now: float) -> dict[str, Version]:
-    """The floor of a retirement; one without a version is dated by when we carry it out."""
-    if version is None:
-        moment = instant_at(now)
-        version = Version("retired", moment, moment)
-    return {version.clock: version}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
+class CustomerRecord:
     """The item of one customer, or a pointer to it (``to``)."""
 
     pk: str
     to: str | None = None
     exists: bool = True
-    """False when taking the lease made the item."""
+    """False when taking the lease created the item."""
+    lease: Lease | None = field(default=None, repr=False)
+    """This execution's lease on the item; None when the item was only read."""
+    lease_until: float = 0.0
+    """When the lease of any execution ends, as it was read."""
     loyalty_id: str | None = None
-    register: Register = field(default_factory=Register)
+    register: LwwRegister = field(default_factory=LwwRegister)
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Field name -> keys of the pointers that its values made."""
     intents: tuple[Intent, ...] = ()
@@ -171,43 +112,53 @@ class Guard:
     """Keys of commands whose credits may have been sent."""
     tombstone: Tombstone | None = None
     tombstone_text: str | None = None
+    """The tombstone exactly as the item holds it, for conditions of writes."""
     others: tuple[str, ...] = ()
     """Keys of items that were merged into this one and point here."""
     was: tuple[str, ...] = ()
-    """Keyed hashes under which the journal knew those."""
+    """Keyed hashes under which the journal lists those."""
     store: str | None = None
-    lease_token: str | None = None
-    lease_until: float = 0.0
-    updated_at: float = 0.0
 
     @property
     def customer(self) -> str:
-        return hash_of(self.pk)
+        """The keyed hash under which the journal lists the customer."""
+        return keys.customer_hash(self.pk)
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """All keyed hashes under which the journal may list the customer, the present one first."""
+        return tuple(dict.fromkeys((self.customer, *self.was)))
 
     @property
     def siblings(self) -> tuple[str, ...]:
-        """Other customers of the source who are the same member of the programme."""
-        return tuple(pk for pk in self.others if kind_of(pk) == "source_id")
+        """Keys of other customers of the source who are the same member of the programme."""
+        return tuple(pk for pk in self.others if keys.customer_kind(pk) == "source_id")
 
     @property
     def uncertain(self) -> frozenset[str]:
+        """Fields that an uncommitted attempt may have sent."""
         return frozenset(name for intent in self.intents for name in intent.fields)
 
     @property
     def in_doubt(self) -> tuple[str, ...]:
-        """Keys of commands whose credits may have been sent, by what was committed and by attempts that were not."""
+        """Keys of commands whose credits may have been sent, by committed and by uncommitted attempts."""
         return (*self.unsure, *(i.key for i in self.intents if i.credits))
 
     @property
-    def ledger(self) -> str:
-        """The keys of commands whose credits were sent, or may have been, as the item holds them; empty for none."""
-        return ledger_of(self.credited, _kept(self.in_doubt))
+    def credit_ledger(self) -> str:
+        """The attribute with the keys of commands whose credits were sent or may have been; empty for none."""
+        return _credits(self.credited, _kept(self.in_doubt))
 
-    def without_intent(self, token: str) -> Guard:
+    def without_intent(self, token: str) -> CustomerRecord:
+        """Return the record without this execution's own intent."""
         return replace(self, intents=tuple(i for i in self.intents if i.token != token))
 
-    def absorbing(self, other: Guard) -> Guard:
-        """This customer and another that turned out to be the same member."""
+    def forgetting(self, *names: str) -> CustomerRecord:
+        """Return the record with the values of these fields unknown; without names, of all fields."""
+        return replace(self, register=self.register.forgetting(names or self.register.marks))
+
+    def absorbing(self, other: CustomerRecord) -> CustomerRecord:
+        """Return the record of this customer and of another who turned out to be the same member."""
         aliases = dict(self.aliases)
         for name, pks in other.aliases.items():
             aliases[name] = tuple(dict.fromkeys((*aliases.get(name, ()), *pks)))
@@ -226,16 +177,16 @@ class Guard:
             was=_kept((*other.was, other.customer, *self.was)),
         )
 
-    def knowing(self, other: Guard) -> Guard:
-        """This customer, with what is known of points that were sent to another."""
+    def with_credits_of(self, other: CustomerRecord) -> CustomerRecord:
+        """Return the record with the credits of another customer: those sent, and those in doubt."""
         return replace(
             self,
             credited=_kept((*other.credited, *self.credited)),
             unsure=_kept((*self.unsure, *other.in_doubt)),
         )
 
-    def settled(self, key: str, *, credits: bool) -> Guard:
-        """After a commit of the command ``key``: no attempt is under way. What earlier ones sent stays unknown."""
+    def settled(self, key: str, *, credits: bool) -> CustomerRecord:
+        """Return the record after a commit of the command ``key``; credits of earlier attempts stay in doubt."""
         return replace(
             self,
             intents=(),
@@ -244,12 +195,12 @@ class Guard:
         )
 
     def attributes(self) -> Item:
-        """What a commit writes; members that are empty are left out."""
+        """Return what a commit writes; empty members are left out."""
         values: Item = {
             "loyalty_id": self.loyalty_id,
             "register": self.register.trimmed().to_json(),
             "aliases": _json({k: list(v) for k, v in self.aliases.items() if v}),
-            "credits": ledger_of(self.credited, self.unsure),
+            "credits": _credits(self.credited, self.unsure),
             "others": list(self.others),
             "was": list(self.was),
             "intents": [i.to_json() for i in self.intents],
@@ -258,14 +209,16 @@ class Guard:
         return {name: value for name, value in values.items() if value not in (None, "", [])}
 
     @classmethod
-    def from_item(cls, item: Item) -> Guard:
+    def from_item(cls, item: Item) -> CustomerRecord:
+        """Return the record of an item."""
         ledger = json.loads(item.get("credits") or "{}")
         text = item.get("tombstone")
         return cls(
             pk=item["pk"],
             to=item.get("to"),
+            lease_until=float(item.get("lease_until", 0.0)),
             loyalty_id=item.get("loyalty_id"),
-            register=Register.from_json(item.get("register")),
+            register=LwwRegister.from_json(item.get("register")),
             aliases={k: tuple(v) for k, v in json.loads(item.get("aliases") or "{}").items()},
             intents=tuple(Intent.from_json(t) for t in item.get("intents", ())),
             credited=tuple(ledger.get("done", ())),
@@ -275,18 +228,14 @@ class Guard:
             others=tuple(item.get("others", ())),
             was=tuple(item.get("was", ())),
             store=item.get("store"),
-            lease_token=item.get("lease_token"),
-            lease_until=float(item.get("lease_until", 0.0)),
-            updated_at=float(item.get("updated_at", 0.0)),
         )
 
 
 MEMBERS = ("loyalty_id", "register", "aliases", "credits", "others", "was", "intents", "tombstone")
-"""The attributes that ``Guard.attributes`` may leave out and a commit then removes."""
+"""The attributes that ``CustomerRecord.attributes`` may leave out and a commit then removes."""
 
 
-def ledger_of(credited: tuple[str, ...], unsure: tuple[str, ...]) -> str:
-    """Keys of commands whose credits are known to have been sent, and of those that may have been, as JSON."""
+def _credits(credited: tuple[str, ...], unsure: tuple[str, ...]) -> str:
     return _json({k: list(v) for k, v in (("done", credited), ("unsure", unsure)) if v})
 
 
