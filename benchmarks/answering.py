@@ -20,7 +20,7 @@ class YesProtocol(asyncio.Protocol):
     delay: ClassVar[float] = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has connected."""
+        """Keep the transport of a client that has connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._received = b""

@@ -128,7 +128,7 @@ class Bill:
 
 
 def bill(measured: Measured, scale: Scale, assumed: Assumptions = DEFAULT) -> Bill:
-    """A month at this scale."""
+    """Return a month at this scale."""
     per_month = scale.per_month
     commands = 1 - assumed.mix["ignored"]
     batch = assumed.records_per_invocation(scale.per_second * commands)
@@ -160,8 +160,9 @@ def bill(measured: Measured, scale: Scale, assumed: Assumptions = DEFAULT) -> Bi
 
 
 def _durations(measured: Measured, assumed: Assumptions, batch: float) -> tuple[float, float]:
-    """Billed milliseconds of one invocation of ingest, and of an operation's batch: waits run side by side, work for
-    the processor does not, and there is only a part of a processor.
+    """Return the billed milliseconds of one invocation of ingest, and of an operation's batch.
+
+    Waits run side by side, work for the processor does not, and a function has only a part of a processor.
     """
     share = min(1.0, assumed.memory_mb / prices.LAMBDA_VCPU_MB)
     ingest = assumed.sqs_ms + measured.ingest_cpu_ms / share
@@ -183,6 +184,7 @@ def _tables(measured: Measured, assumed: Assumptions, per_month: float, batch: f
 
 def _storage(measured: Measured, scale: Scale, assumed: Assumptions) -> float:
     """Journal entries are kept for 90 days and stand three times, in the table and both indexes; keys are kept for 30.
+
     Backups are of tables only.
     """
     journal = measured.stored_bytes["Journal"] * 90 * scale.events_per_day
@@ -222,8 +224,9 @@ def _logs(measured: Measured, per_month: float, commands: float) -> float:
 
 
 def metrics(connections: int, assumed: Assumptions = DEFAULT) -> float:
-    """How many metrics CloudWatch makes of our lines at most: one for each combination of dimensions that can occur. It
-    charges by the hour, and a combination that does not occur in an hour costs nothing in it.
+    """How many metrics CloudWatch makes of our lines at most: one for each combination of dimensions that can occur.
+
+    It charges by the hour, and a combination that does not occur in an hour costs nothing in it.
     """
     by_connection = connections <= assumed.connection_metrics_up_to
     values = {

@@ -39,7 +39,7 @@ class Requests:
             self.counted[operation_name] += 1
 
     def take(self) -> Counter[str]:
-        """What was counted since the last time."""
+        """Return what was counted since the last time."""
         with self._lock:
             counted, self.counted = self.counted, Counter()
         return counted
@@ -81,7 +81,7 @@ class Meter:
         return client
 
     def take(self) -> Units:
-        """The units of the requests since the last time."""
+        """Return the units of the requests since the last time."""
         write = sum(self._cost(touched) for touched in self._touched)
         read = sum(max(1, math.ceil(item_size(self._get(t, k)) / (4 * KB))) for t, k in self._reads)
         self._touched, self._reads = [], []
@@ -144,7 +144,7 @@ def _index_cost(
 def _entry(
     item: dict[str, Any] | None, names: list[str], index: Mapping[str, Any], key: list[dict[str, str]]
 ) -> dict[str, Any] | None:
-    """What an index holds of an item: nothing when the item lacks one of the index's keys."""
+    """Return what an index holds of an item: nothing when the item lacks one of the index's keys."""
     if item is None or any(name not in item for name in names):
         return None
     if index["Projection"]["ProjectionType"] == "ALL":

@@ -25,7 +25,7 @@ _AREAS = (
 
 
 def new_customer() -> dict[str, Any]:
-    """A customer as Shopify sends one, with an id, an e-mail and a phone that no other has."""
+    """Return a customer as Shopify sends one, with an id, an e-mail and a phone that no other has."""
     number = next(_numbers)
     return {
         **_SAMPLE["body"],
@@ -43,7 +43,7 @@ def _phone(number: int) -> str | None:
 
 
 def later(customer: Mapping[str, Any], minutes: int, **changes: Any) -> dict[str, Any]:
-    """The same customer, changed some minutes later (negative: earlier) than it was created."""
+    """Return the same customer, changed some minutes later (negative: earlier) than it was created."""
     created = datetime.fromisoformat(customer["created_at"])
     moment = (created + timedelta(minutes=minutes)).isoformat()
     return {**customer, **changes, "updated_at": moment}
@@ -52,7 +52,7 @@ def later(customer: Mapping[str, Any], minutes: int, **changes: Any) -> dict[str
 def delivery(
     customer: Mapping[str, Any], topic: str = "customers/create", *, connection: str = CAPILLARY, id: str | None = None
 ) -> dict[str, Any]:
-    """A signed delivery as the HTTP API hands it to ingest. ``id``: the event's; a new one by default."""
+    """Return a signed delivery as the HTTP API hands it to ingest. ``id``: the event's; a new one by default."""
     body = json.dumps(customer).encode()
     number = f"{next(_numbers):012d}"
     headers = {
@@ -75,7 +75,7 @@ def delivery(
 
 
 class _Captured:
-    """Stands where ingest's queue client stands, and keeps the messages."""
+    """A stand-in for ingest's queue client that keeps the messages."""
 
     def __init__(self) -> None:
         self.bodies: list[str] = []
@@ -86,7 +86,7 @@ class _Captured:
 
 
 def batch(stage: Stage, deliveries: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The SQS event that an operation's function gets for these deliveries: ingest itself makes the messages."""
+    """Return the SQS event that an operation's function gets for these deliveries: ingest itself makes the messages."""
     captured = _Captured()
     services = Services(
         Settings.from_env(stage.function_environment("ingest")),

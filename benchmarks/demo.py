@@ -19,8 +19,9 @@ FIRST_SECONDS, AGAIN_SECONDS = 240.0, 60.0
 
 
 def measure(log: Callable[[str], None]) -> None:
-    """Run the demo twice in a copy of the last commit, without anything that this checkout has set up, and keep the
-    times.
+    """Run the demo twice in a copy of the last commit and keep the times.
+
+    The copy has nothing that this checkout has set up.
     """
     folder = Path(tempfile.mkdtemp(prefix="loyalty-relay-demo-"))
     try:
@@ -45,7 +46,7 @@ def _run(folder: Path) -> float:
 
 
 def rows() -> list[Row]:
-    """What was measured last; nothing when nothing was."""
+    """Return what was measured last; nothing when nothing was."""
     if not KEPT.exists():
         return []
     taken = json.loads(KEPT.read_text())

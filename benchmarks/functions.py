@@ -43,11 +43,11 @@ class Catalogue:
         return self._ours("ingest", "ingest", _deliveries)
 
     def operation(self, folder: str, records: int, connection: str = CAPILLARY) -> Function:
-        """An operation's function, each of its events a batch of so many new customers."""
+        """Return an operation's function, each of its events a batch of so many new customers."""
         return self._ours(folder, folder.replace("_", "-"), self._batches(records, connection))
 
     def plain(self, handler: str, events: Events, *, bare: bool) -> Function:
-        """The plain way; ``bare`` as SAM's own builder deploys it, else with our layer's packages and bytecode."""
+        """Return the plain function; ``bare`` as SAM builds it, else with our packages and bytecode."""
         return Function(
             name=f"plain {handler}{', as SAM builds it' if bare else ''}",
             folder=_HERE / "plain",

@@ -1,8 +1,6 @@
-"""How much of a destination's published limit is used while work waits: the real pacing, the real retry policy, and a
-clock of our own.
+"""Measure how much of a destination's published limit is used while work waits.
 
-Several executions take batches of ten from one queue, each reserving slots for its batch by the table; a record
-without a slot comes back after the wait that ``policy`` gives it, in whole seconds as SQS counts them.
+The pacing and the retry policy are the real ones; the clock is simulated.
 """
 
 from __future__ import annotations
@@ -40,8 +38,9 @@ class Use:
 
     @property
     def share(self) -> float:
-        """Requests sent after the first minute, over what the limit allows in that time. The first minute is left out:
-        a limit that nobody has used yet may be used at once.
+        """Requests sent after the first minute, over what the limit allows in that time.
+
+        The first minute is left out: a limit that nobody has used yet may be used at once.
         """
         begin = self.sent[0] + 60
         after = len(self.sent) - bisect_left(self.sent, begin)

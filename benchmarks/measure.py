@@ -94,7 +94,7 @@ def everything(rounds: int, log: Log) -> Found:
 
 
 def paired(ours: list[float], theirs: list[float]) -> float:
-    """The median of ratios, each of two figures of the same turn."""
+    """Return the median of ratios, each of two figures of the same turn."""
     return median(a / b for a, b in zip(ours, theirs, strict=True))
 
 

@@ -43,7 +43,7 @@ DASHBOARD_MONTH = 3.00
 
 
 def tiered(amount: float, tiers: Tiers) -> float:
-    """What an amount a month costs where the price falls with it."""
+    """Return what an amount a month costs where the price falls with it."""
     total = below = 0.0
     for until, price in tiers:
         total += max(0.0, min(amount, until) - below) * price

@@ -70,14 +70,14 @@ class Process(Emulator):
         return (int(fields[11]) + int(fields[12])) * 1000 / TICK
 
     def peak_megabytes(self) -> float:
-        """The most memory that the function's process has held."""
+        """Return the most memory that the function's process has held."""
         status = Path(f"/proc/{self.function_pid}/status").read_text()
         kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
         return int(kilobytes) / 1024
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on (proc(5)); empty when the process is gone."""
+    """Return the fields of /proc/PID/stat from the state on (proc(5)); empty when the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -86,7 +86,7 @@ def _stat(pid: int) -> list[str]:
 
 @contextmanager
 def running(function: Function, stage: Stage) -> Iterator[Process]:
-    """The function's process on the stage; it is initialised by its first invocation."""
+    """Provide the function's process on the stage; it is initialised by its first invocation."""
     with Process(
         binary=emulator_binary(CHECKOUT),
         python=function.python,
@@ -155,7 +155,7 @@ def invoke(process: Emulator, event: dict[str, Any]) -> float:
 
 
 def plain_layer(built: Built, log: Callable[[str], None]) -> Path:
-    """The same packages as SAM's own builder would ship them: whole, and without bytecode. Made once."""
+    """Return the same packages as SAM's own builder would ship them: whole, and without bytecode. Made once."""
     pinned = CHECKOUT / "requirements/layer.txt"
     made = CHECKOUT / ".local/bench" / f"plain-{digest(pinned)}"
     if not made.exists():

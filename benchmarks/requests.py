@@ -170,7 +170,7 @@ def scenarios(bench: Bench) -> dict[str, Counted]:
 
 
 def _expect(found: dict[str, Counted]) -> None:
-    """A number of something else than what it is called would be worse than none."""
+    """Raise RuntimeError when a scenario did not end as its name states: its number would mislead."""
     wanted = {"delivery": "accepted", "delivery, ignored": "ignored"}
     wanted["waits"] = "retrying"
     wanted |= {name: name for name in ("duplicate", "unchanged", "stale")}
@@ -181,7 +181,7 @@ def _expect(found: dict[str, Counted]) -> None:
 
 
 def plain(stage: Stage) -> dict[str, Counted]:
-    """The same scenarios the plain way, as far as it knows them."""
+    """Return the same scenarios the plain way, as far as it supports them."""
     os.environ |= stage.function_environment("register")
     # Powertools' logger keeps the stream that was there when it was made.
     said = io.StringIO()
@@ -214,7 +214,7 @@ def plain(stage: Stage) -> dict[str, Counted]:
 
 
 def plain_batch(customers: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The plain function's SQS event."""
+    """Return the plain function's SQS event."""
     from benchmarks.plain import messages
 
     return messages.batch(customers, CAPILLARY)

@@ -17,7 +17,7 @@ def unzipped_megabytes(folder: Path) -> float:
 
 
 def zipped_megabytes(folder: Path) -> float:
-    """The same as a compressed zip file, as it travels to AWS."""
+    """Return the same as a compressed zip file, as it travels to AWS."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.rglob("*")):
@@ -27,6 +27,6 @@ def zipped_megabytes(folder: Path) -> float:
 
 
 def parts(layer: Path, most: int = 6) -> list[tuple[str, float]]:
-    """The largest packages of a layer, in MB."""
+    """Return the largest packages of a layer, in MB."""
     found = [(path.name, unzipped_megabytes(path)) for path in (layer / "python").iterdir() if path.is_dir()]
     return sorted(found, key=lambda part: -part[1])[:most]

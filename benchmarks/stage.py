@@ -54,7 +54,7 @@ class Stage:
             raise
 
     def client(self, service: str) -> Any:
-        """A botocore client of these services, the same one each time."""
+        """Return a botocore client of these services, the same one each time."""
         if service not in self._clients:
             self._clients[service] = self.new_client(service)
         return self._clients[service]
@@ -68,13 +68,14 @@ class Stage:
         )
 
     def function_environment(self, operation: str) -> dict[str, str]:
-        """The environment of one operation's function (or ``ingest``)."""
+        """Return the environment of one operation's function (or ``ingest``)."""
         return {**self.environment, "RELAY_PARKED": self.environment[f"PARKED_{operation}"]}
 
     @contextmanager
     def answering_tables(self, milliseconds: float) -> Iterator[None]:
-        """Within it, functions that start find tables that say yes to everything, after so long and side by side
-        (``benchmarks/answering.py``).
+        """Give functions that start within it tables that accept every write after so many milliseconds.
+
+        Requests are answered side by side (``benchmarks/answering.py``).
         """
         with subprocess.Popen(
             [sys.executable, "-m", "benchmarks.answering", str(milliseconds)],

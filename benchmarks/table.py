@@ -45,14 +45,14 @@ class Row:
 
 
 def number(value: float) -> str:
-    """A number with as many digits as it deserves."""
+    """Return a number with as many digits as it deserves."""
     if value == int(value) and abs(value) < 1e6:
         return str(int(value))
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def missed(rows: Iterable[Row]) -> list[Row]:
-    """The rows whose budget was not met."""
+    """Return the rows whose budget was not met."""
     return [row for row in rows if row.met == "missed"]
 
 
@@ -78,7 +78,7 @@ def show(rows: Sequence[Row], console: Console) -> None:
 
 
 def as_json(rows: Iterable[Row]) -> str:
-    """The rows as JSON, for keeping and comparing."""
+    """Return the rows as JSON, for keeping and comparing."""
     return json.dumps([asdict(row) | {"met": row.met, "ratio": row.ratio} for row in rows], indent=2)
 
 

@@ -170,7 +170,7 @@ PARAMETERS = {
 
 
 def document() -> dict[str, Any]:
-    """The document as a dictionary. Raises AssertionError when routes and endpoints are not the same."""
+    """Return the document as a dictionary. Raises AssertionError when routes and endpoints are not the same."""
     if ROUTES.keys() != ENDPOINTS.keys():
         raise AssertionError(f"documented and served routes differ: {ROUTES.keys() ^ ENDPOINTS.keys()}")
     schemas = _schemas()
@@ -260,7 +260,7 @@ def _operation(path: str, described: dict[str, Any]) -> dict[str, Any]:
 
 
 def _webhook(path: str, name: str, summary: str) -> dict[str, Any]:
-    """A route that platforms call. What they send is theirs to say, so the body is anything."""
+    """Return a route that platforms call. Its body is theirs to define, so the schema accepts anything."""
     responses: dict[str, Any] = {
         "2XX": {"description": "Taken, or a handshake's answer: status and body are those that this platform expects."}
     }
@@ -327,7 +327,7 @@ def _ref(model: type[BaseModel]) -> dict[str, str]:
 
 
 def text() -> str:
-    """The document as it stands in docs/openapi.json."""
+    """Return the document as docs/openapi.json contains it."""
     return json.dumps(document(), indent=2, sort_keys=False) + "\n"
 
 

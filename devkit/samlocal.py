@@ -93,7 +93,7 @@ class Forwarder:
             carrier.start()
 
     def _carry(self, near: socket.socket) -> None:
-        """Both directions of one connection, until either end is gone or both have said all."""
+        """Copy both directions of one connection, until either end is closed or both have sent everything."""
         with near, contextlib.suppress(OSError), socket.create_connection(self._to) as far:
             ends = {near: far, far: near}
             self._open |= ends.keys()

@@ -1,9 +1,6 @@
-"""The same two jobs as a tutorial would write them: everything imported at the top, clients at import, one after the
-other.
+"""The same two jobs as a tutorial would write them.
 
-``ingest`` verifies a Shopify delivery and queues it, ``register`` reads the queue and registers or updates the customer
-in Capillary. What the project promises beyond that (order by field, credits, pacing, parking, erasure) is not
-here, so this is the least that such a function does, not an equal.
+Everything is imported at the top, clients are made at import, and records are handled one after the other.
 """
 
 from __future__ import annotations
@@ -98,7 +95,7 @@ def ingest(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 @metrics.log_metrics
 def register(event: dict[str, Any], context: Any) -> Any:
-    """The queue's records, one after the other."""
+    """Return the queue's records, one after the other."""
     config.register_lambda_context(context)
     return process_partial_response(event=event, record_handler=_record, processor=processor, context=context)
 

@@ -12,7 +12,7 @@ _numbers = itertools.count(1)
 
 
 def batch(customers: Iterable[Mapping[str, Any]], connection: str) -> dict[str, Any]:
-    """An SQS event with one message per customer."""
+    """Return an SQS event with one message per customer."""
     return {"Records": [_record(customer, connection) for customer in customers]}
 
 

@@ -11,7 +11,7 @@ from devkit.cli.output import CommandError
 
 
 def assigned(body: Any, assignments: Iterable[str]) -> Any:
-    """A copy of ``body`` with every assignment made.
+    """Return a copy of ``body`` with every assignment made.
 
     ``a.b.0.c=text`` sets a value: a text where a text stood before, else JSON where it reads as such, else a text.
     ``a.b:=JSON`` always takes JSON (``a.b:=null``). Missing objects on the way are made; a list index one past the end

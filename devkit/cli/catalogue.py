@@ -45,7 +45,7 @@ def catalogue(
 
 
 def as_markdown(rows: list[dict[str, str]]) -> str:
-    """The catalogue as a page: one table per platform."""
+    """Return the catalogue as a page: one table per platform."""
     lines = [
         "# Catalogue",
         "",

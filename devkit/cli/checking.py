@@ -17,9 +17,9 @@ EXCHANGE_SECONDS = 30.0
 
 
 def probe(stack: Stack, connection: Connection, *, seconds: float) -> list[dict[str, Any]]:
-    """What the destination's client finds: ``what``, ``ok`` (None: cannot be seen), ``message`` and ``who`` can fix it.
+    """Return the findings of the destination's client.
 
-    A probe that cannot even ask is a finding of its own, not an exception.
+    Each has ``what``, ``ok`` (None: cannot be checked), ``message``, and ``who`` can fix it.
     """
     crm = services_of(stack).crm(connection)
     deadline = Deadline(time.monotonic() + seconds, time.monotonic)
@@ -41,7 +41,7 @@ def probe(stack: Stack, connection: Connection, *, seconds: float) -> list[dict[
 
 
 def authorization_url(stack: Stack, connection: Connection) -> str:
-    """The page where the account's owner allows access. Raises CommandError where the connection needs none."""
+    """Return the page where the account's owner allows access. Raises CommandError where the connection needs none."""
     _needs_authorization(connection)
     crm: Any = services_of(stack).crm(connection)
     return str(crm.authorize_url(secrets.token_urlsafe(16)))

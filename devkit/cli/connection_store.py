@@ -18,7 +18,7 @@ from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.model.errors import ConnectionInvalid
 
 PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
-"""``${NAME}`` in a connection file stands for an environment variable, so that no secret need stand in the file."""
+"""A placeholder in a connection file, replaced by an environment variable, so that files need not contain secrets."""
 
 SHOWN_CREDENTIALS = frozenset(
     {"type", "username", "client_id", "account", "redirect_uri", "scope", "attribution_type", "attribution_code"}
@@ -102,7 +102,7 @@ class ConnectionStore:
         self._sandbox_hosts = sandbox_hosts
 
     def name(self, id: str) -> str:
-        """The secret's name. Raises CommandError for an id that no connection can have."""
+        """Return the secret's name. Raises CommandError for an id that no connection can have."""
         if not CONNECTION_ID.fullmatch(id):
             raise CommandError(
                 f"{id!r} cannot be a connection's id",
@@ -117,7 +117,7 @@ class ConnectionStore:
         return sorted(name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix))
 
     def raw(self, id: str) -> dict[str, Any]:
-        """The secret's JSON. Raises CommandError when there is no such connection."""
+        """Return the secret's JSON. Raises CommandError when there is no such connection."""
         found = self._find(id)
         if found is None:
             known = ", ".join(self.ids()) or "none"
@@ -148,7 +148,7 @@ class ConnectionStore:
         return data
 
     def parse(self, id: str, data: Any) -> Connection:
-        """The connection, with everything checked that can be without asking anybody. Raises CommandError."""
+        """Return the connection, with everything checked that can be without asking anybody. Raises CommandError."""
         try:
             connection = parse_connection(id, data, sandbox_hosts=self._sandbox_hosts)
         except ConnectionInvalid as error:
@@ -161,7 +161,7 @@ class ConnectionStore:
         return connection
 
     def read(self, id: str) -> Connection:
-        """A stored connection. Raises CommandError when it is missing or not valid."""
+        """Return a stored connection. Raises CommandError when it is missing or not valid."""
         return self.parse(id, self.raw(id))
 
     def write(self, id: str, data: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -188,8 +188,10 @@ class ConnectionStore:
         return "changed", changed
 
     def _still_promised(self, id: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Webhook secrets that were replaced less than 24 hours ago and that this write would push out of reach,
-        because only one version before the current one is kept; each with the end it was promised.
+        """Return the webhook secrets that this write would drop before their promised end.
+
+        Only one version before the current one is kept, so a secret that was replaced less than 24 hours ago would be
+        out of reach.
         """
         current = self._client.get_secret_value(SecretId=self.name(id))
         end = current["CreatedDate"] + PROMISE
@@ -215,7 +217,7 @@ def _webhook_secrets(data: Any) -> list[dict[str, Any]]:
 
 
 def invalid(id: str, problems: list[dict[str, str]]) -> CommandError:
-    """The error that names every wrong field of a connection."""
+    """Return the error that names every wrong field of a connection."""
     return CommandError(
         f"connection {id} is not valid",
         do="correct these fields; docs/connections.md describes each",
@@ -237,7 +239,7 @@ def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
 
 
 def redacted(data: Mapping[str, Any]) -> dict[str, Any]:
-    """A connection's JSON for people: whatever authenticates is replaced, what identifies stays."""
+    """Return a connection's JSON for people: whatever authenticates is replaced, what identifies stays."""
     shown: dict[str, Any] = json.loads(json.dumps(data))
     source = shown.get("source")
     if isinstance(source, dict):
@@ -263,7 +265,7 @@ def _hide(values: Any, hidden: Callable[[str], bool]) -> None:
 
 
 def new_key(data: dict[str, Any], key_id: str) -> tuple[dict[str, Any], str]:
-    """The connection with one more API key, and the key itself, which is kept nowhere.
+    """Return the connection with one more API key, and the key itself, which is kept nowhere.
 
     Raises CommandError when the connection has a key of that name.
     """
@@ -276,7 +278,7 @@ def new_key(data: dict[str, Any], key_id: str) -> tuple[dict[str, Any], str]:
 
 
 def without_key(data: dict[str, Any], key_id: str) -> dict[str, Any]:
-    """The connection without that API key. Raises CommandError when it has none of that name."""
+    """Return the connection without that API key. Raises CommandError when it has none of that name."""
     keys = [key for key in data.get("api_keys") or () if key.get("id") != key_id]
     if len(keys) == len(data.get("api_keys") or ()):
         names = ", ".join(key.get("id", "?") for key in data.get("api_keys") or ()) or "none"
@@ -285,7 +287,7 @@ def without_key(data: dict[str, Any], key_id: str) -> dict[str, Any]:
 
 
 def rotated(data: dict[str, Any], value: str, *, now: float, overlap_hours: float) -> dict[str, Any]:
-    """The connection with a new webhook secret; those before it are accepted for ``overlap_hours`` more."""
+    """Return the connection with a new webhook secret; those before it are accepted for ``overlap_hours`` more."""
     source = dict(data["source"])
     end = datetime.fromtimestamp(now, UTC) + timedelta(hours=overlap_hours)
     kept = []

@@ -21,12 +21,12 @@ ConnectionId = Annotated[str, typer.Argument(metavar="ID", help="The connection'
 
 
 def store_of(stack: Stack) -> ConnectionStore:
-    """The stack's connections."""
+    """Return the stack's connections."""
     return ConnectionStore(stack.client("secretsmanager"), stack.secrets_prefix, stack.sandbox_hosts)
 
 
 def variables_of(stack: Stack) -> dict[str, str]:
-    """What placeholders of a connection file stand for: the environment, and the local sandbox's URL."""
+    """Return the values of placeholders in a connection file: the environment, and the local sandbox's URL."""
     local = {"RELAY_SANDBOX_URL": stack.local.sandbox, "RELAY_API_URL": stack.local.api} if stack.local else {}
     return {**local, **os.environ}
 
@@ -120,7 +120,7 @@ def check(
     stack: StackName = None,
     json: AsJson = False,
 ) -> None:
-    """Ask the destination for everything the connection needs; say what is missing and who can fix it."""
+    """Check at the destination everything the connection needs; report what is missing and who can fix it."""
     from devkit.cli.checking import probe
 
     found = find_stack(stack)

@@ -1,4 +1,4 @@
-"""From what a person knows of a customer (an e-mail, a phone number, an id) to what the journal calls them."""
+"""Find the journal's hashes of a customer by an e-mail, a phone number or an id."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from loyalty_relay.runtime.wiring import Services
 
 
 def customer_hashes(services: Services, connection: Connection, text: str) -> list[str]:
-    """The keyed hashes under which the journal of a connection may know the customer.
+    """Return the keyed hashes under which the journal of a connection may know the customer.
 
     The state of the customer knows under which other keys they were met; where nothing is held of them any more, the
     hash of the identifier itself is still tried.
@@ -25,7 +25,7 @@ def customer_hashes(services: Services, connection: Connection, text: str) -> li
 
 
 def readings(text: str, country: str | None) -> Iterator[tuple[str, str]]:
-    """What a text can be: (kind, value). ``kind``: email, mobile, source_id, loyalty_id."""
+    """Yield what a text can be: (kind, value). ``kind``: email, mobile, source_id, loyalty_id."""
     text = text.strip()
     if "@" in text:
         yield "email", text

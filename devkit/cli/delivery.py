@@ -33,7 +33,7 @@ class Delivered:
 
 
 def signed_headers(sample: Sample, *, secret: str, url: str, now: float) -> dict[str, str]:
-    """The headers of a delivery, signature included. ``url`` is the one registered with the platform.
+    """Return the headers of a delivery, signature included. ``url`` is the one registered with the platform.
 
     Raises CommandError for a secret that is not of the form this platform's are.
     """
@@ -48,7 +48,7 @@ def signed_headers(sample: Sample, *, secret: str, url: str, now: float) -> dict
 
 
 def live_secret(connection: Connection, now: float) -> str:
-    """A webhook secret of the connection that is good now. Raises CommandError when there is none."""
+    """Return a webhook secret of the connection that is good now. Raises CommandError when there is none."""
     for secret in connection.source.secrets:
         if secret.live(now):
             return secret.value
@@ -71,8 +71,9 @@ def webhook_url(stack: Stack, connection: str, sample: Sample) -> str:
 def deliver(
     sample: Sample, connection: Connection, url: str, *, secret: str | None = None, signed_url: str | None = None
 ) -> Delivered:
-    """Sign now and deliver. ``signed_url``: what is signed, where it is not ``url``. Raises CommandError when nobody
-    answers.
+    """Sign now and deliver.
+
+    ``signed_url``: the URL to sign, where it is not ``url``. Raises CommandError when there is no response.
     """
     import httpx
 

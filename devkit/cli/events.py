@@ -29,9 +29,9 @@ MORE = 20
 
 
 def since_of(text: str, now: datetime) -> datetime:
-    """The moment that ``--since`` names: ``30m``, ``2h``, ``7d``, a date or an ISO 8601 moment (UTC where no zone is).
+    """Return the moment that ``--since`` names.
 
-    Raises CommandError for anything else.
+    ``30m``, ``2h``, ``7d``, a date or an ISO 8601 moment (UTC where no zone is given).
     """
     if ago := AGO.fullmatch(text.strip()):
         return now - timedelta(**{UNITS[ago.group(2)]: int(ago.group(1))})
@@ -86,7 +86,7 @@ def _of_connections(journal: Journal, connections: Iterable[str], since: datetim
 def selected(
     entries: Iterable[JournalEntry], *, since: datetime, result: Result | None, limit: int
 ) -> list[JournalEntry]:
-    """The newest ``limit`` entries since then with that result, each once."""
+    """Return the newest ``limit`` entries since then with that result, each once."""
     kept = {
         (entry.delivery_id, entry.position): entry
         for entry in entries

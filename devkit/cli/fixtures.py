@@ -37,7 +37,7 @@ class Sample:
     path_topic: str | None = None
 
     def request(self) -> Request:
-        """The sample as a source's module is given it."""
+        """Return the sample as a source's module is given it."""
         return Request(
             method=self.method,
             headers={name.lower(): value for name, value in self.headers.items()},
@@ -47,14 +47,14 @@ class Sample:
         )
 
     def changed(self, file: Path | None, assignments: Iterable[str]) -> Sample:
-        """The same delivery with the body of ``file`` and single values assigned. Raises CommandError."""
+        """Return the same delivery with the body of ``file`` and single values assigned. Raises CommandError."""
         body = self.body if file is None else _read(file)
         wanted = list(assignments)
         return replace(self, body=_assigned(body, wanted) if wanted else body)
 
 
 def _assigned(body: bytes, assignments: list[str]) -> bytes:
-    """The body with values set: JSON, or the JSON in a form's field ``payload``, or a form's own fields."""
+    """Return the body with values set: JSON, or the JSON in a form's field ``payload``, or a form's own fields."""
     try:
         return to_json(assigned(json.loads(body), assignments))
     except ValueError:
@@ -73,7 +73,7 @@ def to_json(value: Any) -> bytes:
 
 
 def load(platform: str, topic: str, fixture: str | None = None) -> Sample:
-    """The sample of a topic: the first in the catalogue, or the one that is named. Raises CommandError."""
+    """Return the sample of a topic: the first in the catalogue, or the one that is named. Raises CommandError."""
     rows = [row for row in topics(platform) if row.name == topic]
     if not rows:
         known = ", ".join(dict.fromkeys(row.name for row in topics(platform)))
@@ -86,19 +86,19 @@ def load(platform: str, topic: str, fixture: str | None = None) -> Sample:
 
 
 def topics(platform: str) -> tuple[Topic, ...]:
-    """The platform's rows of the catalogue. Raises CommandError for a platform that does not exist."""
+    """Return the platform's rows of the catalogue. Raises CommandError for a platform that does not exist."""
     if platform not in platforms():
         raise CommandError(f"there is no platform {platform}", do=f"one of: {', '.join(platforms())}")
     return source_module(platform).topics
 
 
 def first_topic(platform: str) -> str:
-    """The topic that the platform's catalogue begins with."""
+    """Return the topic that the platform's catalogue begins with."""
     return topics(platform)[0].name
 
 
 def read(platform: str, topic: Topic) -> Sample:
-    """The sample of one row of the catalogue. Raises CommandError when its file is missing or cannot be read."""
+    """Return the sample of one row of the catalogue. Raises CommandError when its file is missing or cannot be read."""
     path = FOLDER / platform / f"{topic.fixture}.json"
     try:
         given = json.loads(path.read_text(encoding="utf-8"))

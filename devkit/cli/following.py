@@ -1,4 +1,4 @@
-"""Follow a delivery from the answer to its outcome, as the journal tells it."""
+"""Follow a delivery from its response to its outcome, by the journal."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[JournalEntry]:
-    """The journal's entries of a delivery, once there are ``expected`` and all have an outcome; else those that there
-    are after ``seconds``. ``retrying``: that something is being tried again is answer enough.
+    """Return the journal's entries of a delivery once ``expected`` are there and all have an outcome.
+
+    After ``seconds``, return those that are there. ``retrying``: the outcome retrying counts as one.
     """
     journal = services_of(stack).journal
     end = clock() + seconds
@@ -47,7 +48,7 @@ def settled(entries: Sequence[JournalEntry]) -> bool:
 
 
 def entry_dict(entry: JournalEntry) -> dict[str, Any]:
-    """A journal entry as JSON."""
+    """Return a journal entry as JSON."""
     return {
         "delivery_id": entry.delivery_id,
         "position": entry.position,
@@ -106,7 +107,7 @@ def show_entries(entries: Iterable[JournalEntry]) -> None:
 
 
 def show_outcomes(delivery_id: str, entries: Sequence[JournalEntry], *, as_json: bool, **more: Any) -> None:
-    """What came of a delivery; exits with status 1 when something was parked or has no outcome yet.
+    """Show a delivery's outcomes; exit with status 1 when something was parked or has no outcome yet.
 
     ``more``: further members of the JSON.
     """

@@ -171,7 +171,7 @@ RESULTS: Mapping[str, Hint] = {
 
 
 def hint(reason: str, result: str = "") -> str:
-    """What to do next about a reason, else about a result; empty when nothing is to be done or nothing is known."""
+    """Return what to do about a reason, else about a result; empty when there is nothing to do."""
     found = HINTS.get(reason)
     if found is not None and found.do:
         return found.do
@@ -181,7 +181,7 @@ def hint(reason: str, result: str = "") -> str:
 
 
 def meaning(reason: str, result: str = "") -> str:
-    """What happened, in a sentence; empty when nothing is known."""
+    """Return what happened, in a sentence; empty when nothing is known."""
     found = HINTS.get(reason) or RESULTS.get(result)
     if found is None:
         return ""
@@ -192,5 +192,5 @@ def meaning(reason: str, result: str = "") -> str:
 
 
 def as_markdown() -> str:
-    """The reasons about which something is to be done, as rows of docs/cli.md."""
+    """Return the reasons about which something is to be done, as rows of docs/cli.md."""
     return "".join(f"| {word} | {h.means} | {h.do} |\n" for word, h in HINTS.items() if h.do)

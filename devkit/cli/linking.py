@@ -32,7 +32,7 @@ def link_by_api(stack: Stack, connection: str, members: Mapping[str, Any], key: 
 
 
 def answer_of(response: Any, url: str) -> dict[str, Any]:
-    """The JSON of a successful answer. Raises CommandError with what a problem answer says."""
+    """Return the JSON of a successful response. Raises CommandError with the detail of a problem response."""
     try:
         body = response.json()
     except ValueError:

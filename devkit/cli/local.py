@@ -56,7 +56,7 @@ def remove_state(path: Path) -> None:
 
 
 def read_state(path: Path) -> LocalState | None:
-    """The running local stack; None when there is none, also when its process died without cleaning up."""
+    """Return the running local stack; None when there is none, also when its process died without cleaning up."""
     state = _read(path)
     return state if state is not None and _alive(state.pid) else None
 

@@ -39,7 +39,7 @@ class Line:
 
 
 def read(client: Any, formation: str, function: str, since: int) -> list[Line]:
-    """The lines of a function from ``since`` (ms since the epoch) on, without those that Lambda itself writes."""
+    """Return the lines of a function from ``since`` (ms since the epoch) on, without those of Lambda itself."""
     from botocore.exceptions import ClientError
 
     group = f"/loyalty-relay/{formation}/{function}"
@@ -67,7 +67,10 @@ class Tail:
         self._seen: dict[str, set[tuple[int, str, str]]] = {name: set() for name in self._since}
 
     def next(self) -> list[Line]:
-        """New lines. A moment may bring several, so the last moment is asked for again and its lines remembered."""
+        """Return new lines.
+
+        A moment may bring several, so the last moment is asked for again and its lines remembered.
+        """
         fresh: list[Line] = []
         for function, since in self._since.items():
             lines = read(self._client, self._formation, function, since)
@@ -83,7 +86,7 @@ class Tail:
 
 
 def pretty(line: Line) -> Text | None:
-    """A line for people; None for metrics, which CloudWatch reads."""
+    """Return a line for people; None for metrics, which CloudWatch reads."""
     moment = time.strftime("%H:%M:%S", time.gmtime(line.timestamp / 1000))
     head = Text.assemble((f"{moment} ", "bright_black"), (f"{line.function:<10} ", "blue"))
     try:
@@ -135,7 +138,7 @@ def logs(
 
 
 def lines_of(stack: Stack, functions: Iterable[str], since: int, *, follow: bool) -> Iterator[Line]:
-    """The lines of functions, oldest first; with ``follow`` until interrupted."""
+    """Yield the lines of functions, oldest first; with ``follow`` until interrupted."""
     tail = Tail(stack.client("logs"), stack.formation, functions, since)
     yield from tail.next()
     try:

@@ -1,4 +1,8 @@
-"""What a body becomes under a connection, worked out on this machine by the code that ingest runs."""
+"""Result of translating one body.
+
+Commands with their events, changes that lead to no command with the reason, and the problem for which the body is
+parked, if any.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +28,11 @@ from loyalty_relay.sources.base import Request
 from loyalty_relay.translation.translate import Skip, translate
 
 NOWHERE = "http://127.0.0.1:9"
-"""Stands for the sandbox in sample connections that are only read, never called."""
+"""Placeholder for the sandbox's URL in sample connections that are only read, never called."""
 
 
 def connection_for(platform: str, given: str | None, stack: str | None) -> Connection:
-    """The connection to translate for: a file, a stored one, or the first sample for the platform."""
+    """Return the connection to translate for: a file, a stored one, or the first sample for the platform."""
     if given is None:
         return sample_connection(platform)
     path = Path(given)
@@ -43,7 +47,7 @@ def connection_for(platform: str, given: str | None, stack: str | None) -> Conne
 
 
 def sample_connection(platform: str) -> Connection:
-    """The first of the sample connections for a platform. Raises CommandError when there is none."""
+    """Return the first of the sample connections for a platform. Raises CommandError when there is none."""
     for path in sorted(SAMPLES.glob("*.json"), key=lambda path: path.stem):
         connection = file_connection(path)
         if connection.source.platform == platform:
@@ -52,7 +56,7 @@ def sample_connection(platform: str) -> Connection:
 
 
 def file_connection(path: Path) -> Connection:
-    """A connection from its file. Raises CommandError."""
+    """Return a connection from its file. Raises CommandError."""
     variables = {"RELAY_SANDBOX_URL": NOWHERE, "RELAY_API_URL": NOWHERE}
     file = read_file(path, id=None, variables=variables)
     try:
@@ -84,7 +88,7 @@ class Translation:
 
 
 def translation(sample: Sample, connection: Connection) -> Translation:
-    """What a sample becomes under a connection, by the code of ingest."""
+    """Return what a sample becomes under a connection, by the code of ingest."""
     commands: list[tuple[Event, Command]] = []
     skipped: list[tuple[Event, str]] = []
     problem: DeliveryRefused | None = None
@@ -106,7 +110,7 @@ def translation(sample: Sample, connection: Connection) -> Translation:
 
 
 def _as_delivered(sample: Sample, connection: Connection) -> Request:
-    """The request with its signature: some platforms are told apart by the headers that signing adds."""
+    """Return the request with its signature: some platforms are recognised by the headers that signing adds."""
     secrets = [secret.value for secret in connection.source.secrets] or [""]
     try:
         headers = signed_headers(sample, secret=secrets[0], url=connection.source.public_url or "", now=time.time())
@@ -116,7 +120,10 @@ def _as_delivered(sample: Sample, connection: Connection) -> Request:
 
 
 def described(found: Translation) -> list[dict[str, Any]]:
-    """A translation as JSON: every command, and why there is none. Raises its problem where nothing else came of it."""
+    """Return a translation as JSON: every command, and why there is none.
+
+    Raises its problem where nothing else came of it.
+    """
     if found.problem is not None and not (found.commands or found.skipped):
         raise found.problem
     shown = [_described(command) for _, command in found.commands]

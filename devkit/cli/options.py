@@ -30,7 +30,7 @@ Wait = Annotated[float, typer.Option("--wait", help="Seconds to follow the event
 
 
 class Commands(TyperGroup):
-    """A group of commands whose failures say what is wrong, where, and what to do, and exit with status 1."""
+    """A group of commands whose failures report what is wrong, where, and what to do, and exit with status 1."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; errors that are meant for people become text or, with --json, JSON on standard error."""
@@ -52,7 +52,7 @@ class Commands(TyperGroup):
 
 
 def from_relay_error(error: RelayError) -> CommandError:
-    """An error of the relay itself as a command's error."""
+    """Return an error of the relay itself as a command's error."""
     from devkit.cli.hints import hint
 
     details = [problem.to_dict() for problem in getattr(error, "problems", ())]
@@ -67,7 +67,7 @@ def _request(request_id: str | None) -> str:
 
 
 def from_aws_error(error: BaseException) -> CommandError | None:
-    """An error of boto3 as a command's error; None when it is not one."""
+    """Return an error of boto3 as a command's error; None when it is not one."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
     if isinstance(error, NoCredentialsError):
@@ -87,5 +87,5 @@ def from_aws_error(error: BaseException) -> CommandError | None:
 
 
 def group(help: str) -> typer.Typer:
-    """A group of commands."""
+    """Return a group of commands."""
     return typer.Typer(help=help, no_args_is_help=True, cls=Commands, pretty_exceptions_enable=False)

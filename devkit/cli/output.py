@@ -27,7 +27,7 @@ def _console(*, stderr: bool = False) -> Console:
 
 
 out = _console()
-"""What was asked for goes here: standard output."""
+"""Results go here: standard output."""
 err = _console(stderr=True)
 """What happens meanwhile, and errors: standard error, so that output can be piped."""
 
@@ -47,7 +47,7 @@ COLOURS = {
 
 
 WHOLE = frozenset({"id", "delivery", "received", "parked", "outcome", "expected"})
-"""Columns whose texts are copied or read at a glance, so that they are never broken."""
+"""Columns that are copied or read at a glance, so that their values are never broken."""
 
 
 class CommandError(Exception):
@@ -65,7 +65,7 @@ class CommandError(Exception):
         """Further findings, such as every wrong field of a file: ``field`` and ``message``."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as ``--json`` prints it."""
+        """Return the error as ``--json`` prints it."""
         body: dict[str, Any] = {"what": self.what}
         if self.where:
             body["where"] = self.where
@@ -101,17 +101,17 @@ def show_line(value: Any) -> None:
 
 
 def note(message: str) -> None:
-    """Say something that is not the result."""
+    """Write a message that is not the result."""
     err.print(Text(message, style="bright_black"), soft_wrap=True)
 
 
 def result_text(result: str) -> Text:
-    """An outcome word in its colour."""
+    """Return an outcome word in its colour."""
     return Text(result, style=COLOURS.get(result, ""))
 
 
 def table(columns: Iterable[str], rows: Iterable[Sequence[str | Text]], *, title: str = "") -> Table:
-    """A plain table; the columns named outcome, expected and ok are coloured by their word."""
+    """Return a plain table; the columns named outcome, expected and ok are coloured by their word."""
     names = list(columns)
     made = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in names:
@@ -154,5 +154,5 @@ def progress(description: str, total: int | None = None, *, quiet: bool = False)
 
 
 def when(epoch: float | None) -> str:
-    """A moment for people: UTC, to the second; empty when unknown."""
+    """Return a moment for people: UTC, to the second; empty when unknown."""
     return "" if epoch is None else datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

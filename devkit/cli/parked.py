@@ -28,7 +28,7 @@ OfReason = Annotated[str | None, typer.Option("--reason", help="Only with this r
 
 
 def queues_of(stack: Stack) -> ParkedQueues:
-    """The stack's dead-letter queues."""
+    """Return the stack's dead-letter queues."""
     return ParkedQueues(stack.client("sqs"), {operation: stack.parked_queue(operation) for operation in PARKING})
 
 
@@ -83,7 +83,7 @@ def show(
     stack: StackName = None,
     json: AsJson = False,
 ) -> None:
-    """Show one parked command: why, since when, what the vendor said, what to do."""
+    """Show one parked command: why, since when, what the vendor reported, what to do."""
     with queues_of(find_stack(stack)).opened() as parked:
         found = chosen(parked, one=id)
     if not found:

@@ -61,7 +61,7 @@ class Parked:
     messages: tuple[Message, ...] = field(default=(), repr=False)
 
     def to_dict(self, *, body: bool = False) -> dict[str, Any]:
-        """The parked work as JSON; with ``body`` also what it carries, which is personal data."""
+        """Return the parked work as JSON; with ``body`` also what it carries, which is personal data."""
         shown: dict[str, Any] = {
             "id": self.id,
             "operation": self.operation,
@@ -192,7 +192,7 @@ def _base_key(parked: Parked) -> str:
 
 
 def read(operation: str, message: Message) -> Parked:
-    """What a parked message says. What SQS itself moved carries no reason: its function crashed on it."""
+    """Return a parked message's work. Messages that SQS itself moved carry no reason: their function crashed."""
     attributes = message.attributes
     try:
         envelope = None if operation == "ingest" else Envelope.from_json(message.body)
@@ -231,7 +231,10 @@ def _raw(body: str) -> dict[str, Any]:
 def chosen(
     parked: Iterable[Parked], *, connection: str | None = None, reason: str | None = None, one: str | None = None
 ) -> list[Parked]:
-    """The parked work that matches everything given. ``one`` is its id, or a delivery id for all of the delivery."""
+    """Return the parked work that matches everything given.
+
+    ``one`` is its id, or a delivery id for all of the delivery.
+    """
     return [
         p
         for p in parked

@@ -25,7 +25,7 @@ def redrive_one(stack: Stack, queues: ParkedQueues, parked: Parked) -> str:
 
 
 def _translate_again(stack: Stack, parked: Parked) -> str:
-    """A delivery that was authentic when it was parked: read, translate, send, by the code of ingest."""
+    """Return a delivery that was authentic when it was parked: read, translate, send, by the code of ingest."""
     from loyalty_relay.triggers.webhook import Ingest
 
     try:

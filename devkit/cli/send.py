@@ -121,7 +121,7 @@ def _why(status: int, connection: Connection) -> str:
 
 
 def pick(stack: Stack, platform: str, given: str | None) -> Connection:
-    """The connection that is named, else the first valid one of the platform. Raises CommandError."""
+    """Return the connection that is named, else the first valid one of the platform. Raises CommandError."""
     store = store_of(stack)
     if given is not None:
         connection = store.read(given)

@@ -12,12 +12,12 @@ from loyalty_relay.runtime.wiring import Services
 
 
 def services_of(stack: Stack) -> Services:
-    """The services of a stack, as its functions have them."""
+    """Return the services of a stack, as its functions have them."""
     return Services(Settings(environment=stack.environment()), client=stack.client)
 
 
 @contextmanager
 def unlogged() -> Iterator[None]:
-    """Keeps off standard output what layer code writes there for CloudWatch: log lines and metrics."""
+    """Keep log lines and metrics of layer code, which are meant for CloudWatch, off standard output."""
     with redirect_stdout(io.StringIO()):
         yield

@@ -55,7 +55,7 @@ class Stack:
     local: LocalState | None = None
 
     def need(self, output: str) -> str:
-        """An output. Raises CommandError when the stack has none of that name."""
+        """Return an output. Raises CommandError when the stack has none of that name."""
         try:
             return self.outputs[output]
         except KeyError:
@@ -67,7 +67,7 @@ class Stack:
             ) from None
 
     def environment(self) -> dict[str, str]:
-        """The variables that a function of this stack would have, for layer code that reads settings."""
+        """Return the variables that a function of this stack would have, for layer code that reads settings."""
         taken = {env: self.outputs[name] for env, name in OUTPUTS.items() if name in self.outputs}
         taken["RELAY_SANDBOX_HOSTS"] = ",".join(sorted(self.sandbox_hosts))
         return taken
@@ -88,7 +88,7 @@ class Stack:
 
     @property
     def sandbox_hosts(self) -> frozenset[str]:
-        """Hosts that may stand for a vendor's own: the stack's SandboxHosts parameter."""
+        """Return the hosts that may replace a vendor's own: the stack's SandboxHosts parameter."""
         hosts = {h.strip() for h in self.parameters.get("SandboxHosts", "").split(",") if h.strip()}
         if self.local:
             hosts.add(urlsplit(self.local.sandbox).netloc)
@@ -112,7 +112,7 @@ class Stack:
         return {}
 
     def client(self, service: str) -> Any:
-        """A boto3 client of this stack; one per service."""
+        """Return a boto3 client of this stack; one per service."""
         if service not in self._clients:
             self._clients[service] = self.session.client(service, endpoint_url=self.credentials.get("AWS_ENDPOINT_URL"))
         return self._clients[service]
@@ -137,7 +137,7 @@ def find_stack(
     *,
     formation: Callable[[Mapping[str, str]], Any] | None = None,
 ) -> Stack:
-    """The stack that a command talks to (see the module). Raises CommandError when there is none.
+    """Return the stack that a command talks to (see the module). Raises CommandError when there is none.
 
     ``formation`` makes the CloudFormation client, given the AWS_* variables that it needs instead of the process's own.
     """
@@ -170,12 +170,12 @@ def _none_running() -> CommandError:
 
 
 def local_stack(state: LocalState) -> Stack:
-    """The stack that a state file describes."""
+    """Return the stack that a state file describes."""
     return Stack("local", dict(state.outputs), credentials=dict(state.environment), local=state)
 
 
 def stack_of_environment(env: Mapping[str, str]) -> Stack:
-    """A stack whose names stand in RELAY_* variables, as in a function's environment."""
+    """Return the stack that RELAY_* variables name, as in a function's environment."""
     outputs = {output: env[variable] for variable, output in OUTPUTS.items() if variable in env}
     return Stack(
         env.get("RELAY_STACK") or "environment",
@@ -192,7 +192,10 @@ def _formation(credentials: Mapping[str, str]) -> Any:
 def deployed_stack(
     name: str, env: Mapping[str, str], formation: Callable[[Mapping[str, str]], Any], *, only: bool = False
 ) -> Stack:
-    """A stack of CloudFormation. ``only``: where it has another name and is the only one of its kind, take that."""
+    """Return a stack of CloudFormation.
+
+    ``only``: where it has another name and is the only one of its kind, take that.
+    """
     credentials = _stand_in(env)
     client = formation(credentials)
     from botocore.exceptions import ClientError

@@ -53,7 +53,7 @@ class Expectations:
     _integrations: set[str] = field(default_factory=set)
 
     def of(self, sample: Sample, topic: Topic, connection: Connection) -> Expectation:
-        """What must come of a sample that is sent now."""
+        """Return what must come of a sample that is sent now."""
         if topic.becomes == "handshake":
             return Expectation(ANSWERED)
         told = translation(sample, connection)
@@ -66,7 +66,7 @@ class Expectations:
         return Expectation(" ".join(dict.fromkeys(words)), tuple(call for calls in found for call in calls or ()))
 
     def _calls(self, event: Event, command: Command, topic: Topic, connection: Connection) -> tuple[Call, ...] | None:
-        """The requests of one command; None where nobody knows yet whom it is about, so that it waits."""
+        """Return the requests of one command; None where nobody knows yet whom it is about, so that it waits."""
         vendor = connection.destination.vendor
         if isinstance(command, LinkStore):
             return self._linked(connection, {"shop_id": command.shop_id, "account_id": command.account_id})

@@ -110,7 +110,7 @@ class Demo:
 
     @staticmethod
     def _wrong(connection: Connection) -> str:
-        """A secret of the right form that is not the connection's."""
+        """Return a secret of the right form that is not the connection's."""
         given = connection.source.secrets[0].value
         return "whsec_" + "ZmFrZS1vdGhlci1zZWNyZXQtZmFrZS1vdGhlcg==" if given.startswith("whsec_") else NO_SECRET
 

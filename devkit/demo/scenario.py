@@ -88,7 +88,7 @@ def story() -> Iterator[Step]:
 
 
 def update(**values: str) -> tuple[str, ...]:
-    """Assignments that make the sample update one of the story's customer."""
+    """Return the assignments that make the sample update one of the story's customer."""
     return (
         *(f"{name}={value}" for name, value in {**CUSTOMER, **values}.items()),
         f"admin_graphql_api_id=gid://shopify/Customer/{CUSTOMER_ID}",
@@ -97,7 +97,7 @@ def update(**values: str) -> tuple[str, ...]:
 
 
 def api_story() -> Iterator[Step]:
-    """The HTTP API: a till registers a customer, loses the answer, and asks again."""
+    """Yield the steps of the HTTP API: a till registers a customer, loses the response, and repeats the request."""
     customer = {
         "identifiers": [{"type": "email", "value": "till.customer@example.com"}],
         "first_name": "Tilly",
@@ -122,7 +122,7 @@ def api_story() -> Iterator[Step]:
 
 
 def link_story() -> Iterator[Step]:
-    """The second link of the same store changes nothing."""
+    """Yield the steps that link the same store twice; the second link changes nothing."""
     yield Delivery(
         connection=LINKED,
         platform="standard",
@@ -134,7 +134,7 @@ def link_story() -> Iterator[Step]:
 
 
 def showcase(connection: Connection, expectations: Expectations) -> Iterator[Delivery]:
-    """The first topic of the platform's catalogue for each kind of thing that topics become."""
+    """Yield, for each kind of thing that topics become, the first such topic of the platform's catalogue."""
     platform, vendor = connection.source.platform, connection.destination.vendor
     first: dict[str, Topic] = {}
     for topic in topics(platform):

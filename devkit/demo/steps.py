@@ -38,7 +38,7 @@ class Call:
     """Whether it is made depends on what has changed."""
 
     def differs(self, request: RecordedRequest) -> str:
-        """What is other than expected; empty when nothing is."""
+        """Return what is other than expected; empty when nothing is."""
         if not re.fullmatch(self.method, request.method) or not re.fullmatch(self.path, request.path):
             return f"expected {self.method} {self.path}, was {request.method} {request.path}"
         for path, wanted in self.body.items():
@@ -63,7 +63,7 @@ def leaves(body: Any) -> Iterator[str]:
 
 
 def value_at(body: Any, path: str) -> Any:
-    """The value at a dotted path; None where there is none."""
+    """Return the value at a dotted path; None where there is none."""
     for step in path.split("."):
         if isinstance(body, Mapping):
             body = body.get(step)
@@ -104,7 +104,7 @@ class ApiCall:
     connection: str
     method: str
     path: str
-    """Below ``/connections/ID``; ``{loyalty_id}`` stands for that of the step before."""
+    """Path below ``/connections/ID``; ``{loyalty_id}`` is replaced by that of the step before."""
     expected: str
     body: Mapping[str, Any] | None = None
     status: int = 200
@@ -117,7 +117,7 @@ Step = Delivery | ApiCall
 
 
 def writes(requests: Sequence[RecordedRequest]) -> list[RecordedRequest]:
-    """The requests that change something at a vendor."""
+    """Return the requests that change something at a vendor."""
     return [r for r in requests if r.vendor in VENDORS and r.method in WRITES and not TOKENS.search(r.path)]
 
 
@@ -142,6 +142,6 @@ def upstream_problem(step: Step, requests: Sequence[RecordedRequest]) -> str:
 
 
 def in_short(requests: Sequence[RecordedRequest]) -> str:
-    """The requests in one cell of a table: those that change something, else those that look something up."""
+    """Return the requests in one cell of a table: those that change something, else those that look something up."""
     shown = writes(requests) or [r for r in requests if not TOKENS.search(r.path)]
     return "\n".join(f"{r.method} {LONG_ID.sub('…', r.path)} {r.status or '-'}" for r in shown) or "–"

@@ -51,7 +51,7 @@ def route_options() -> None:
 
 
 def end_with_starter() -> None:
-    """Ask this process to end in order as soon as standard input is closed."""
+    """Make this process end in order as soon as standard input is closed."""
 
     def wait() -> None:
         sys.stdin.buffer.read()

@@ -21,7 +21,7 @@ _STOPPED_WITHIN_S = 15.0
 
 
 class LocalStackError(RuntimeError):
-    """The local stack could not be set up, started or deployed; the message says what to do."""
+    """The local stack could not be set up, started or deployed; the message contains what to do."""
 
 
 def free_port() -> int:

@@ -75,7 +75,7 @@ def build(checkout: Path, log: Log = _silent) -> Built:
 
 
 def _layer(source: Path, checkout: Path, cache: Path, log: Log) -> Path:
-    """The layer, unpacked: a copy of its own, because the builder forgets older builds while they may be in use."""
+    """Return the layer, unpacked: a copy of its own, because the builder removes older builds that may be in use."""
     artifact = LayerBuilder(source=source, cache=checkout / ".local/layer", python=checkout / PYTHON).zip(log)
     unpacked = cache / artifact.name.removesuffix(".zip")
     if not unpacked.exists():

@@ -31,9 +31,7 @@ _PATH = "/2015-03-31/functions/function/invocations"
 
 
 class RuntimeProblem(RuntimeError):
-    """Something that the functions need to run is missing, or the emulator did not start; the message says what to
-    do.
-    """
+    """A prerequisite of the functions is missing, or the emulator did not start; the message contains what to do."""
 
 
 @dataclass(frozen=True)

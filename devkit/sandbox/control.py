@@ -1,4 +1,4 @@
-"""The control endpoints under ``/_sandbox``: read what was asked, and change how the sandbox behaves."""
+"""The control endpoints under ``/_sandbox``: read recorded requests, and change how the sandbox behaves."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from devkit.sandbox.vendor import Answer, Clock, Vendor, json_answer
 ABORT = "loyalty_relay.abort"
 """ASGI extension by which the server lets an application break the connection: ``abort(reset: bool)``."""
 CLOSED = "loyalty_relay.closed"
-"""ASGI extension that tells whether the client has gone: ``closed() -> bool``."""
+"""ASGI extension that reports whether the client has disconnected: ``closed() -> bool``."""
 
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -18,13 +18,15 @@ KANGAROO_PASSWORD = {
 
 
 def capillary_till(code: str = "demo.till01") -> dict[str, str]:
-    """A till of the demo organisation."""
+    """Return a till of the demo organisation."""
     return {"type": "basic", "username": code, "password": DEMO_PASSWORD}
 
 
 def capillary(url: str, *, per_minute: float | None = None, **members: Any) -> dict[str, Any]:
-    """The demo organisation of the sandbox at ``url``. ``per_minute``: requests of each API, where it is not the
-    published limit; ``members``: in place of or besides these.
+    """Return the demo organisation of the sandbox at ``url``.
+
+    ``per_minute``: requests of each API, where it is not the published limit; ``members``: in place of or besides
+    these.
     """
     place = {"region": "eu", "host": f"{url}/capillary", "source": "ECOMMERCE"}
     limits = _limits(("v2-create", "v2-update", "v1-add", "v1-update"), per_minute)
@@ -32,7 +34,7 @@ def capillary(url: str, *, per_minute: float | None = None, **members: Any) -> d
 
 
 def kangaroo(url: str, *, per_minute: float | None = None, **members: Any) -> dict[str, Any]:
-    """The demo business; the same."""
+    """Return the demo business; the same."""
     hosts = {"host": f"{url}/kangaroo", "integrations_host": f"{url}/kangaroo-integrations"}
     limits = _limits(("api", "integrations"), per_minute)
     return {"vendor": "kangaroo", **hosts, "credentials": dict(KANGAROO_PASSWORD), **limits, **members}

@@ -68,7 +68,7 @@ class Fault:
         self._meter = RateMeter(self.rate_limit[1], aligned=False) if self.rate_limit else None
 
     def takes(self, vendor: str, method: str, path: str, now: float) -> bool:
-        """Tell whether this rule acts on the request; counts the request as seen."""
+        """Return whether this rule acts on the request; counts the request as seen."""
         if self.vendor not in (None, vendor) or self.method not in (None, method):
             return False
         if self.path is not None and not fnmatchcase(path, self.path):

@@ -51,7 +51,7 @@ class Vendor(ABC):
     name: str
     prefix: str
     faults: Mapping[str, str] = {}
-    """Names that ``error_body`` knows, each with one line on what it is."""
+    """Names that ``error_body`` accepts, each with one line on what it is."""
 
     def __init__(self, clock: Clock, defaults: Mapping[str, JSON] | None = None) -> None:
         self.clock = clock

@@ -21,7 +21,7 @@ class Signer(Protocol):
 
 
 def signer(platform: str) -> Signer:
-    """A platform's signer. Raises LookupError where there is none."""
+    """Return a platform's signer. Raises LookupError where there is none."""
     try:
         module = import_module(f"{__name__}.{platform}")
     except ModuleNotFoundError:

@@ -1,5 +1,7 @@
-"""RSA keys for trying things out: made anew from their numbers wherever they are needed, so that no private key is kept
-in a file. Whoever has this source has the private keys too: trust them in a local stack only, never in a deployed one.
+"""RSA keys for tests and demos, computed from their numbers when needed.
+
+No private key is kept in a file. Whoever has this source has the private keys too: trust them in a local stack only,
+never in a deployed one.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ _NUMBERS = (1, 2)
 
 @cache
 def primes(number: int) -> tuple[int, int]:
-    """The two primes of the 2048-bit test key of this number. Takes half a second the first time."""
+    """Return the two primes of the 2048-bit test key of this number. Takes half a second the first time."""
     return _prime(f"{number}p"), _prime(f"{number}q")
 
 
@@ -48,7 +50,10 @@ def signature(secret: str, message: bytes) -> bytes:
 
 
 def _prime(seed: str) -> int:
-    """The first prime from a number that follows from the seed; its two highest bits make a modulus of full length."""
+    """Return the first prime from a number that follows from the seed.
+
+    Its two highest bits are set, so that the modulus has its full length.
+    """
     start = int.from_bytes(hashlib.shake_256(f"loyalty relay test key {seed}".encode()).digest(128), "big")
     return next(n for n in _odd(start | 3 << 1022) if n % EXPONENT != 1 and _probably_prime(n))
 

@@ -1,7 +1,7 @@
-"""Adobe: base64 of RSASSA-PKCS1-v1_5 with SHA-256, over the body for I/O Events (Adobe Developer docs: Signature
-verification) and over the body's base64 for Commerce webhooks (Adobe Commerce docs: Webhooks signature verification).
+"""Adobe: base64 of RSASSA-PKCS1-v1_5 with SHA-256.
 
-A connection holds public keys only. What can be signed with here are the test keys, named by their public keys.
+Over the body for I/O Events (Adobe Developer docs: Signature verification) and over the body's base64 for Commerce
+webhooks (Adobe Commerce docs: Webhooks signature verification).
 """
 
 from __future__ import annotations

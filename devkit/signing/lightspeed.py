@@ -1,5 +1,6 @@
-"""Lightspeed X-Series: HMAC-SHA256 over the form under the app's client secret, in hex (X-Series API docs: Webhooks;
-the encoding is not documented, and hex is what other receivers assume).
+"""Lightspeed X-Series: HMAC-SHA256 over the form under the app's client secret, in hex.
+
+X-Series API docs: Webhooks. The encoding is not documented; hex is what other receivers assume.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Square: base64 of HMAC-SHA256 over the notification URL and the body under the subscription's signature key
-(developer.squareup.com: Verify and validate an event notification).
+"""Square: base64 of HMAC-SHA256 over the notification URL and the body under the subscription's signature key.
+
+developer.squareup.com: Verify and validate an event notification.
 """
 
 from __future__ import annotations

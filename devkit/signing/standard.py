@@ -1,5 +1,6 @@
-"""Standard Webhooks: ``v1,`` and base64 of HMAC-SHA256 over ``id.timestamp.body`` (the specification, "Signature
-scheme").
+"""Standard Webhooks: ``v1,`` and base64 of HMAC-SHA256 over ``id.timestamp.body``.
+
+The specification, "Signature scheme".
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 
 
 def sign(fixture_headers: Mapping[str, str], body: bytes, *, secret: str, url: str, now: float) -> dict[str, str]:
-    """The message id is the fixture's, so that sending twice is a duplicate, or else follows from the body."""
+    """Return the message id is the fixture's, so that sending twice is a duplicate, or else follows from the body."""
     given = {name.lower(): value for name, value in fixture_headers.items()}
     message_id = given.pop("webhook-id", None) or f"msg_{hashlib.sha256(body).hexdigest()[:24]}"
     sent_at = str(int(now))

@@ -1,4 +1,4 @@
-"""The switches of the Capillary sandbox, and the organisations it knows."""
+"""The switches of the Capillary sandbox, and its organisations."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ DEMO_PASSWORD = "fake-till-password"
 
 
 def md5_hex(password: str) -> str:
-    """The form in which a till's password travels (Capillary docs: Basic authentication)."""
+    """Return the form in which a till's password travels (Capillary docs: Basic authentication)."""
     return hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -141,7 +141,7 @@ DEMO_ORG: dict[str, JSON] = {
 
 @dataclass(frozen=True)
 class Till:
-    """One till and the store it stands in; ``access`` holds "read" and "write"."""
+    """One till and its store; ``access`` holds "read" and "write"."""
 
     id: int
     code: str

@@ -169,7 +169,7 @@ async def read_json(request: Request) -> Any:
 
 
 def new_request_id() -> str:
-    """Make the id that the vendor's support asks for."""
+    """Make the request id that the vendor's support needs."""
     return uuid.uuid4().hex[:16]
 
 

@@ -40,7 +40,7 @@ class Channel:
 
 @dataclass
 class Profile:
-    """What one source account knows of a customer. ``created_at`` and ``modified_at`` are epoch seconds."""
+    """One source account's data of a customer. ``created_at`` and ``modified_at`` are epoch seconds."""
 
     source: str
     account_id: str

@@ -48,7 +48,7 @@ def clean_value(kind: str, value: object) -> str:
 
 
 def is_valid(kind: str, value: str) -> bool:
-    """Tell whether a mobile or an e-mail has its form; other types have none."""
+    """Return whether a mobile or an e-mail has its form; other types have none."""
     if kind == "mobile":
         return _MOBILE.fullmatch(value) is not None
     if kind == "email":

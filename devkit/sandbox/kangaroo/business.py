@@ -49,7 +49,7 @@ class Business:
             self.customers.create(member, Settings())
 
     def me(self) -> dict[str, JSON]:
-        """The account that GET /me shows."""
+        """Return the account that GET /me shows."""
         return {
             "id": USER_ID,
             "profile": {

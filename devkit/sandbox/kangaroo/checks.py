@@ -29,7 +29,7 @@ class FieldCheck:
             self.messages.setdefault(name, list(texts))
 
     def required_text(self, name: str, body: Mapping[str, Any]) -> str:
-        """A text that must be there; the empty string when it is not good."""
+        """Return a text that must be there; the empty string when it is not good."""
         value = body.get(name)
         if value is None or value == "":
             self.fail(name, f"The {name} field is required.")
@@ -59,12 +59,12 @@ class FieldCheck:
 
 
 def digits(phone: str) -> str:
-    """The digits of a phone number."""
+    """Return the digits of a phone number."""
     return "".join(character for character in phone if "0" <= character <= "9")
 
 
 def is_email(value: str) -> bool:
-    """A plausible address."""
+    """Return a plausible address."""
     return _EMAIL.fullmatch(value) is not None
 
 

@@ -31,7 +31,7 @@ class CrmField:
     enabled: bool = True
 
     def shown(self, value: object) -> dict[str, Any]:
-        """The field as the API lists it."""
+        """Return the field as the API lists it."""
         return {
             "name": self.name,
             "label": self.label,
@@ -75,7 +75,7 @@ class Tag:
     created_at: str
 
     def as_json(self) -> dict[str, Any]:
-        """The tag as GET /tags lists it."""
+        """Return the tag as GET /tags lists it."""
         return {
             "id": self.id,
             "name": self.name,
@@ -130,7 +130,7 @@ class CrmModule:
         self._book = book
 
     def configured(self, settings: Settings) -> list[CrmField]:
-        """The fields that the business has enabled, in display order."""
+        """Return the fields that the business has enabled, in display order."""
         found = []
         for each in DEMO_FIELDS:
             override: Any = settings.crm_fields.get(each.name, {})

@@ -20,7 +20,7 @@ def timestamp(seconds: float) -> str:
 
 
 def make_id(source: random.Random) -> str:
-    """A 32-digit hexadecimal id; the vendor's begin with 11e and come in either case."""
+    """Return a 32-digit hexadecimal id; the vendor's begin with 11e and come in either case."""
     value = f"11e{source.getrandbits(116):029x}"
     return value.upper() if source.random() < 0.25 else value
 
@@ -48,7 +48,7 @@ class Customer:
     consents: list[dict[str, Any]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """The customer object of the API."""
+        """Return the customer object of the API."""
         return {
             "id": self.id,
             "email": self.email,
@@ -69,7 +69,7 @@ class Customer:
         }
 
     def embedded(self, include: frozenset[str]) -> dict[str, Any]:
-        """What `include=` adds: in `included` of a single customer, beside the fields of a listed one."""
+        """Return what `include=` adds: in `included` of a single customer, beside the fields of a listed one."""
         known: dict[str, tuple[str, Any]] = {
             "balance": ("balance", {"points": self.points}),
             "consent": ("user_consent", self.consents[-1] if self.consents else None),
@@ -110,17 +110,17 @@ class CustomerBook:
         del self._by_id[self.get(customer_id).id.lower()]
 
     def by_email(self, email: str) -> Customer | None:
-        """The customer with that address, without regard to case."""
+        """Return the customer with that address, without regard to case."""
         wanted = email.strip().lower()
         return next((it for it in self._by_id.values() if it.email and it.email.lower() == wanted), None)
 
     def by_phone(self, phone: str) -> Customer | None:
-        """The customer whose number has the same digits."""
+        """Return the customer whose number has the same digits."""
         wanted = digits(phone)
         return next((it for it in self._by_id.values() if it.phone and wanted and digits(it.phone) == wanted), None)
 
     def taken(self, customer: Customer | None, email: str | None, phone: str | None) -> dict[str, list[str]]:
-        """Validation messages for identifiers that another customer has."""
+        """Return validation messages for identifiers that another customer has."""
         messages: dict[str, list[str]] = {}
         owners = {
             "email": self.by_email(email) if email else None,
@@ -166,7 +166,7 @@ class CustomerBook:
         customer.updated_at = self._clock()
 
     def consents(self, customer_id: str) -> Sequence[dict[str, Any]]:
-        """The consent records of a customer, newest first. Raises Refusal (404)."""
+        """Return the consent records of a customer, newest first. Raises Refusal (404)."""
         return list(reversed(self.get(customer_id).consents))
 
     def add_consent(self, customer_id: str, body: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class CustomerBook:
         return record
 
     def search(self, query: Sequence[tuple[str, str]]) -> list[Customer]:
-        """The customers that pass every filter `field=operator|value` of a query.
+        """Return the customers that pass every filter `field=operator|value` of a query.
 
         `email` and `phone` take `eq`; `created_at` and `updated_at` take eq, gt, gte, lt and lte. Other
         parameters are no filters. Raises Refusal (400, E1) for a filter that cannot be read.
@@ -239,7 +239,7 @@ _ADDRESS = ("street", "city", "region", "country", "country_code", "lat", "long"
 
 
 def _checked(body: Mapping[str, Any], customer: Customer | None, check: FieldCheck) -> dict[str, Any]:
-    """The known fields of a body, checked and converted; null and "" clear an optional field."""
+    """Return the known fields of a body, checked and converted; null and "" clear an optional field."""
     changes: dict[str, Any] = {}
     for name in ("first_name", "last_name", "note"):
         if name in body and check.text(name, body[name]):

@@ -43,7 +43,7 @@ FAULTS: Mapping[str, str] = {
 
 
 class Refusal(Exception):
-    """The business says no: an HTTP status, a JSON body in one of the vendor's shapes, maybe headers."""
+    """A refusal of the business: an HTTP status, a JSON body in one of the vendor's shapes, maybe headers."""
 
     def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{status} {body!r}")
@@ -53,7 +53,7 @@ class Refusal(Exception):
 
 
 def error_body(kind: str, status: int) -> Any:
-    """A ready-made body of one shape for any status; raises KeyError for a kind not in `FAULTS`."""
+    """Return a ready-made body of one shape for any status; raises KeyError for a kind not in `FAULTS`."""
     message, description = _REASONS.get(status, ("Error", "The request failed."))
     wrapped: dict[str, Any] = {"status_code": status, "message": message, "description": description}
     bodies: dict[str, Any] = {
@@ -74,7 +74,7 @@ def error_body(kind: str, status: int) -> Any:
 
 
 def oauth_error(error: str, description: str, hint: str = "") -> dict[str, str]:
-    """A token endpoint's error body, the way Laravel Passport writes it."""
+    """Return a token endpoint's error body, the way Laravel Passport writes it."""
     body = {"error": error, "error_description": description}
     if hint:
         body["hint"] = hint
@@ -106,12 +106,12 @@ def wrong_application_key() -> Refusal:
 
 
 def forbidden() -> Refusal:
-    """403, E4: what the framework answers when a policy says no."""
+    """Return 403, E4: the framework's response when a policy refuses."""
     return Refusal(403, {"message": "This action is unauthorized."})
 
 
 def invalid(fields: FieldErrors, shape: ValidationShape = "E2") -> Refusal:
-    """422: validation messages per (dotted) field, in the shape asked for; a bare map unless told otherwise."""
+    """Return 422: validation messages per (dotted) field, in the requested shape; by default a bare map."""
     messages = {name: list(texts) for name, texts in fields.items()}
     if shape == "E1":
         first = next(iter(messages.values()))[0]

@@ -1,4 +1,4 @@
-"""The two hosts of the vendor as sandbox vendors: who may come in, how often, and in which shape it is told."""
+"""The vendor's two hosts as sandbox vendors: authentication, throttling and the shape of errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class KangarooHost(Vendor):
         self._throttle = Throttle(clock)
 
     def routes(self) -> Sequence[BaseRoute]:
-        """One route per path, so that a wrong method is told all the right ones."""
+        """Return one route per path, so that a 405 lists every allowed method."""
         closed = api.API_ROUTES if self.host == "api" else api.INTEGRATIONS_ROUTES
         opened = api.API_OPEN if self.host == "api" else api.INTEGRATIONS_OPEN
         return [*self._made(opened, guarded=False), *self._made(closed, guarded=True)]
@@ -93,7 +93,7 @@ class KangarooHost(Vendor):
             raise Refusal(406, error_body("E1", 406))
 
     def state(self) -> JSON:
-        """The shared business."""
+        """Return the shared business."""
         return self.business.state()
 
     def reset(self) -> None:
@@ -103,7 +103,7 @@ class KangarooHost(Vendor):
         self.business.reset()
 
     def limits(self) -> JSON:
-        """Requests per access token or address."""
+        """Return the meters of requests per access token or address."""
         return self._throttle.report()
 
     def configure(self, changes: Mapping[str, JSON]) -> None:

@@ -46,7 +46,7 @@ class _Code:
 
 
 class TokenDesk:
-    """Issues tokens and tells whether one is good."""
+    """Issues and validates tokens."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -62,7 +62,7 @@ class TokenDesk:
         self._codes.clear()
 
     def find(self, access: str) -> Token | None:
-        """The live token of that value: known, not expired, not revoked."""
+        """Return the live token of that value: known, not expired, not revoked."""
         token = self._tokens.get(access)
         if token is None or token.revoked or self._clock() >= token.expires_at:
             return None
@@ -74,7 +74,7 @@ class TokenDesk:
             token.expires_at = min(token.expires_at, self._clock())
 
     def revoke_all(self) -> None:
-        """What happens when the user revokes the application: access and refresh tokens are dead."""
+        """Revoke every access and refresh token, as when the user revokes the application."""
         for token in self._tokens.values():
             token.revoked = token.refresh_used = True
 
@@ -92,7 +92,7 @@ class TokenDesk:
         ]
 
     def authorize(self, query: Mapping[str, str], settings: Settings) -> str:
-        """The address to which the authorize page sends the browser: with `code`, or with `error`.
+        """Return the address to which the authorize page sends the browser: with `code`, or with `error`.
 
         Raises Refusal (401) for an unknown application or a redirect address that is not, to the letter, the
         registered one: there is then nowhere safe to send the browser.

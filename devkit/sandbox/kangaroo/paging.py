@@ -14,7 +14,7 @@ LINKS_PAGE_MAX = 100
 
 
 def cursor_page(call: Call, items: Sequence[Any]) -> dict[str, Any]:
-    """The older style: 100 items, `cursor.next_uri`, and `meta.total`; the last page has no cursor."""
+    """Return the older style: 100 items, `cursor.next_uri`, and `meta.total`; the last page has no cursor."""
     page = _number(call.first("page"), 1)
     start = (page - 1) * CURSOR_PAGE
     data = list(items[start : start + CURSOR_PAGE])
@@ -28,7 +28,7 @@ def cursor_page(call: Call, items: Sequence[Any]) -> dict[str, Any]:
 
 
 def links_page(call: Call, items: Sequence[Any], keep_query: bool = False) -> dict[str, Any]:
-    """The newer style: `per_page` (15, at most 100), `links.next` is null on the last page, and no total.
+    """Return the newer style: `per_page` (15, at most 100), `links.next` is null on the last page, and no total.
 
     The links carry `page` alone, as the vendor's samples do, so a client that asked for another `per_page`
     has to ask for it again; `keep_query` makes them carry the whole query. They are plain http, also as there.

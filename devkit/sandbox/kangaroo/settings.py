@@ -37,7 +37,7 @@ def _demo_apps() -> tuple[OAuthApp, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every switch of the business. docs/sandbox-kangaroo.md says which are facts and which are stands."""
+    """Every switch of the business; docs/sandbox-kangaroo.md separates facts from assumptions."""
 
     application_key: str = "fake-application-key"
     username: str = "demo@example.com"
@@ -66,7 +66,7 @@ class Settings:
 
     @classmethod
     def read(cls, values: Mapping[str, JSON]) -> Settings:
-        """The settings that a JSON object describes; what it does not name has its default.
+        """Return the settings that a JSON object describes; what it does not name has its default.
 
         Raises SettingError for a name that is no setting and for a value that the setting cannot have.
         """
@@ -80,7 +80,7 @@ class Settings:
         return replace(default, **new)
 
     def as_json(self) -> dict[str, JSON]:
-        """The settings as JSON has them."""
+        """Return the settings as JSON has them."""
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         return cast("dict[str, JSON]", plain)
 

@@ -30,7 +30,7 @@ class Branch:
     number: int
 
     def as_json(self) -> dict[str, Any]:
-        """The branch object of both hosts."""
+        """Return the branch object of both hosts."""
         return {
             "id": self.id,
             "name": self.name,
@@ -65,7 +65,7 @@ class Integration:
     type: int
 
     def created(self) -> dict[str, Any]:
-        """The answer to its creation: the id under both names the documentation suggests."""
+        """Return the answer to its creation: the id under both names the documentation suggests."""
         return {"id": self.id, "integration_id": self.id, "name": self.name, "type": self.type}
 
 

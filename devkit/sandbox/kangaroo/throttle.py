@@ -47,7 +47,7 @@ class Throttle:
         return headers
 
     def report(self) -> JSON:
-        """What each meter saw; `peak` is the largest number of requests in any 60 seconds."""
+        """Return what each meter saw; `peak` is the largest number of requests in any 60 seconds."""
         return {
             key: {
                 "arrived": meter.arrived,

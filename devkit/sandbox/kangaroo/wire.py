@@ -27,11 +27,11 @@ class Call:
     params: Mapping[str, str] = field(default_factory=dict)
 
     def first(self, name: str, default: str = "") -> str:
-        """The first value of a query parameter."""
+        """Return the first value of a query parameter."""
         return next((value for key, value in self.query if key == name), default)
 
     def listed(self, name: str) -> frozenset[str]:
-        """A comma-separated query parameter (`include`, `relationships`) as a set."""
+        """Return a comma-separated query parameter (`include`, `relationships`) as a set."""
         return frozenset(part.strip() for part in self.first(name).split(",") if part.strip())
 
     @property
@@ -46,7 +46,7 @@ class Call:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     def json_object(self) -> dict[str, Any] | None:
-        """The body as a JSON object; None when it is not valid JSON.
+        """Return the body as a JSON object; None when it is not valid JSON.
 
         A body of another media type counts as empty, as a Laravel application treats it: the documentation
         asks for `Content-Type: application/json`, and a request without it fails for missing fields, not
@@ -81,7 +81,7 @@ class Reply:
     content_type: str = "application/json"
 
     def content(self) -> bytes:
-        """The body's bytes."""
+        """Return the body's bytes."""
         if self.body is None:
             return b""
         if self.content_type == "application/json":

@@ -131,11 +131,11 @@ class Platform(Vendor):
 
 
 def bearer(request: Request) -> str:
-    """The token of an Authorization header of the Bearer scheme."""
+    """Return the token of an Authorization header of the Bearer scheme."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def listed(text: str) -> list[str]:
-    """The items of a comma-separated parameter."""
+    """Return the items of a comma-separated parameter."""
     return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,5 +1,6 @@
-"""BigCommerce's reads: customers, subscribers, inventory locations and the store (BigCommerce docs: Customers V3,
-Subscribers, Inventory locations).
+"""BigCommerce's reads: customers, subscribers, inventory locations and the store.
+
+BigCommerce docs: Customers V3, Subscribers, Inventory locations.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class BigCommerce(Platform):
         super().__init__(clock, DEMO, "fake-bigcommerce-token")
 
     def handlers(self) -> Mapping[str, Handler]:
-        """The four resources."""
+        """Return the four resources."""
         return {
             "/stores/{store}/v3/customers": self._customers,
             "/stores/{store}/v3/customers/subscribers": self._subscribers,
@@ -151,7 +152,7 @@ class BigCommerce(Platform):
         return request.headers.get("x-auth-token", "") if known else ""
 
     def error(self, status: int, detail: str | None = None) -> Answer:
-        """A problem object; a 429 says in milliseconds when the next window begins."""
+        """Return a problem object; a 429 reports in milliseconds when the next window begins."""
         title = detail or _TITLES.get(status, "Error")
         headers: dict[str, str] = {}
         if status == 429:

@@ -101,19 +101,19 @@ class Clover(Platform):
         super().configure(changes)
 
     def handlers(self) -> Mapping[str, Handler]:
-        """The two resources."""
+        """Return the two resources."""
         return {
             "/v3/merchants/{merchant}": self._merchant,
             "/v3/merchants/{merchant}/customers/{customer}": self._customer,
         }
 
     def token_of(self, request: Request) -> str:
-        """A bearer token; one of another merchant counts as none."""
+        """Return a bearer token; one of another merchant counts as none."""
         known = self.find(f"v3/merchants/{request.path_params['merchant']}") is not None
         return bearer(request) if known else ""
 
     def error(self, status: int, detail: str | None = None) -> Answer:
-        """A message alone."""
+        """Return a message alone."""
         headers = {"retry-after": "1", "x-ratelimit-tokenlimit": "16"} if status == 429 else None
         return json_answer(status, {"message": detail or _MESSAGES.get(status, "Error")}, headers)
 

@@ -79,7 +79,7 @@ class Square(Platform):
         super().__init__(clock, DEMO, "fake-square-token", {"version": "2026-07-15"})
 
     def handlers(self) -> Mapping[str, Handler]:
-        """The two resources, and the list of locations."""
+        """Return the two resources, and the list of locations."""
         return {
             "/v2/locations": self._locations,
             "/v2/locations/{location}": self._location,
@@ -87,11 +87,11 @@ class Square(Platform):
         }
 
     def token_of(self, request: Request) -> str:
-        """A bearer token."""
+        """Return a bearer token."""
         return bearer(request)
 
     def error(self, status: int, detail: str | None = None) -> Answer:
-        """A list of errors, each with category, code and detail."""
+        """Return a list of errors, each with category, code and detail."""
         category, code, text = _ERRORS.get(status, _ERRORS[500])
         error = {"category": category, "code": code, "detail": detail or text}
         return json_answer(status, {"errors": [error]})
@@ -116,7 +116,7 @@ class Square(Platform):
         return self._answer(request, {"customer": shown})
 
     def _answer(self, request: Request, body: Entity) -> Answer:
-        """The body with the version it has: the one asked for, or the application's own."""
+        """Return the body with the version it has: the one asked for, or the application's own."""
         version = request.headers.get("square-version", str(self.settings["version"]))
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", version) is None:
             return self.error(400, "The Square-Version header is not a version.")

@@ -104,9 +104,7 @@ class Pipeline:
         return answer
 
     def _with_live_credentials(self, connection: Connection, ask: Callable[[Connection], T]) -> T:
-        """Ask, and once more where refused credentials turn out to have been rotated a moment ago: what is refused has
-        no effect.
-        """
+        """Ask, and once more where refused credentials were rotated a moment ago: what is refused has no effect."""
         try:
             return ask(connection)
         except CredentialsRefused:

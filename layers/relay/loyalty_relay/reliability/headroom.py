@@ -45,8 +45,9 @@ class Headroom:
             metrics.count("NearBound", bound=bound, **names)
 
     def invocation(self, *, left: float, **names: Any) -> None:
-        """Report a batch that ended with few seconds ``left``, or a process near its memory. A process's peak never
-        falls, so it is reported once, and again when it has grown.
+        """Report a batch that ended with few seconds ``left``, or a process near its memory.
+
+        A process's peak never falls, so it is reported once, and again when it has grown.
         """
         if left < LAST_SECONDS:
             metrics.count("NearBound", bound="time", **names)

@@ -109,7 +109,7 @@ class Idempotency:
 
     @staticmethod
     def _free(layer: Any, data: dict[str, str], error: Exception) -> None:
-        # The block's own error says more than that its key could not be freed.
+        # The block's own error matters more than that its key could not be freed.
         with suppress(Exception):
             layer.delete_record(data=data, exception=error)
 

@@ -1,7 +1,7 @@
-"""What to do about a failure: three small questions, asked in one place for both triggers.
+"""What a failure leads to: retry, wait or give up, as pure functions for both triggers.
 
 Constraints that lead to the numbers:
-1. A destination may be down for a day and nothing may be parked for it, so trying goes on for 72 h.
+1. A destination may be down for a day and nothing may be parked for it, so a command is tried for 72 h.
 2. Waiting for our own pacing, for a lease or for an open circuit is not trying: it does not use up the horizon.
 3. A queue forgets a message 14 days after it was sent, and moves it after 1000 receives, so whatever still waits
    shortly before that is parked, which gives it 14 further days and its reason.
@@ -36,7 +36,7 @@ its reason, and with its first date, so that it would be kept for less than 14 f
 NEAR_TRIED = 24 * 3600.0
 NEAR_AGE = 7 * 86_400.0
 NEAR_RECEIVES = 500
-"""From here on somebody should know that work is on its way to being parked."""
+"""From here on an operator should see that work is on its way to being parked."""
 
 FIRST_BACKOFF = 2.0
 MAX_BACKOFF = 900.0
@@ -44,10 +44,10 @@ MAX_RETRY_AFTER = 6 * 3600.0
 """The longest Retry-After that is honoured in full, well inside SQS's 12 h of invisibility."""
 
 TURNS = (RateLimited, LeaseBusy, KeyInProgress, CustomerUnknown)
-"""Somebody else's turn, which ends at the moment that was said."""
+"""Waits for another execution or a slot, which end at the moment that the error names."""
 
 WAITING = (*TURNS, CircuitOpen, CredentialsRefused)
-"""Not failures of the command: somebody else's turn, or a destination that is known to need time or an operator."""
+"""Not failures of the command: turns, and destinations that are known to need time or an operator."""
 
 PATIENCE = 100
 """Receives after which a turn that has not come is waited for like the end of an outage: a vendor can answer 429 for
@@ -56,39 +56,40 @@ days. Under backlog a message is received two or three times.
 
 
 def retryable(error: BaseException) -> bool:
-    """Whether the same command may succeed later: everything but what the command itself can never pass. A connection
-    that is missing or wrong can be applied again, and nothing is lost to an exception nobody foresaw.
+    """Return whether the same command may succeed later: unless the command itself is at fault.
+
+    A connection that is missing or wrong can be applied again, and no command is lost to an unexpected exception.
     """
     return not isinstance(error, PermanentError)
 
 
 def counts(error: BaseException) -> bool:
-    """Whether the wait before the next attempt uses up the horizon."""
+    """Return whether the wait before the next attempt uses up the horizon."""
     return not isinstance(error, WAITING)
 
 
 def delay(error: BaseException, receives: int, jitter: float) -> float:
-    """Seconds until the next attempt. ``receives`` counts from 1; ``jitter`` is a random number in [0, 1)."""
+    """Return the seconds until the next attempt. ``receives`` counts from 1; ``jitter`` is in [0, 1)."""
     asked = getattr(error, "retry_after", None)
     if isinstance(error, CredentialsRefused):
         return MAX_BACKOFF / 2 * (1 + jitter)
     ceiling = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(max(receives, 1), 20))
     if asked is None:
         return max(1.0, ceiling * jitter)
-    # Everybody who was told the same moment would otherwise come back at it together.
-    told = float(min(max(asked, 0.0), MAX_RETRY_AFTER) + jitter * min(ceiling, 5.0))
-    # A turn is taken when it comes. In an outage the moment is the earliest: coming back at each, a message would use
-    # up its receives before the horizon.
+    # Messages that wait for the same moment would otherwise come back at it together.
+    earliest = float(min(max(asked, 0.0), MAX_RETRY_AFTER) + jitter * min(ceiling, 5.0))
+    # The wait for a turn is exact. In an outage the moment is only the earliest: coming back at each, a message would
+    # use up its receives before the horizon.
     turn = isinstance(error, TURNS) and receives < PATIENCE
-    return told if turn else max(told, ceiling * jitter)
+    return earliest if turn else max(earliest, ceiling * jitter)
 
 
 def give_up(error: BaseException, *, tried: float, age: float, receives: int = 1) -> bool:
-    """Whether to park now. ``tried``: seconds of counted waits so far; ``age``: seconds since the message was sent."""
+    """Return whether to park now. ``tried``: seconds of counted waits; ``age``: seconds since it was sent."""
     return age >= OLDEST or receives >= MAX_RECEIVES or (counts(error) and tried >= HORIZON)
 
 
 def near(*, tried: float, age: float, receives: int) -> tuple[str, ...]:
-    """Which of the bounds of ``give_up`` come near, for a message that goes back to its queue."""
+    """Return which limits of ``give_up`` are near, for a message that goes back to its queue."""
     used = (("tried", tried, NEAR_TRIED), ("age", age, NEAR_AGE), ("receives", receives, NEAR_RECEIVES))
     return tuple(name for name, value, threshold in used if value >= threshold)

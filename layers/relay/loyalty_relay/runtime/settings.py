@@ -1,4 +1,4 @@
-"""What the stack tells a function through its environment, read in one place."""
+"""The settings of a function: the environment variables that the stack's template sets, read in one place."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ class SettingMissing(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The stack's names of things. A member that this function's environment lacks fails when it is asked for, by
-    its name.
-    """
+    """The stack's names of tables, queues and secrets. A variable that is missing fails at its first use, by name."""
 
     environment: Mapping[str, str] = field(repr=False)
 
@@ -60,12 +58,12 @@ class Settings:
 
     @property
     def memory(self) -> int | None:
-        """Bytes that Lambda gives this function; None elsewhere."""
+        """The memory of this function in bytes; None outside Lambda."""
         megabytes = self.environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
         return int(megabytes) * 2**20 if megabytes.isdecimal() else None
 
     @property
     def sandbox_hosts(self) -> frozenset[str]:
-        """``host:port`` texts that may stand for a vendor's host; empty in production."""
+        """``host:port`` texts that are accepted in place of a vendor's host; empty in production."""
         given = self.environment.get("RELAY_SANDBOX_HOSTS", "")
         return frozenset(part.strip() for part in given.split(",") if part.strip())

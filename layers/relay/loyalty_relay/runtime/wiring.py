@@ -194,7 +194,7 @@ class Services:
         return DefinitionCache(self.clock)
 
     def crm(self, connection: Connection) -> Crm:
-        """The client of the connection's destination; kept until the connection's configuration changes."""
+        """Return the client of the connection's destination, kept until the connection's configuration changes."""
         destination = connection.destination
         with self._crms_lock:
             kept = self._crms.get(connection.id)
@@ -216,9 +216,7 @@ class Services:
         return Client(limiter, clock=self.clock)
 
     def platform_client(self, account: str, limit: tuple[int, float] | None) -> Client:
-        """Return the client of a source platform's own API, paced like a destination's. ``limit``: so many requests in
-        so many seconds.
-        """
+        """Return the client of a platform's own API, paced like a destination's. ``limit``: (requests, seconds)."""
         from loyalty_relay.http.client import Client
         from loyalty_relay.reliability.sliding_window import Rate
 
@@ -238,7 +236,7 @@ _shared: Services | None = None
 
 
 def shared() -> Services:
-    """The services of this process, built on first use."""
+    """Return the services of this process, built on first use."""
     global _shared
     if _shared is None:
         _shared = Services()

@@ -36,8 +36,9 @@ def error(event: str, **keys: Any) -> None:
 
 
 def unexpected(event: str, problem: BaseException, **keys: Any) -> None:
-    """Log and count an exception that no code expects: its class and where it was raised, never its text, which may
-    hold data.
+    """Log and count an exception that no code expects.
+
+    The line has its class and where it was raised, never its text, which may hold data.
     """
     trace = problem.__traceback__
     while trace is not None and trace.tb_next is not None:

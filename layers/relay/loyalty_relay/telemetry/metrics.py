@@ -37,8 +37,10 @@ the code expects. NearBound: a limit of ours is near (``reliability.headroom``):
 
 
 def count(name: str, value: float = 1, *, unit: str = "Count", **about: Any) -> None:
-    """Write one measurement as a line in the embedded metric format, from which CloudWatch makes the metrics that
-    ``METRICS`` lists for ``name``; further keys stay in the line, where Logs Insights finds them.
+    """Write one measurement as a line in the embedded metric format.
+
+    CloudWatch makes the metrics that ``METRICS`` lists for ``name``; further keys stay in the line, where Logs Insights
+    finds them.
 
     Written by hand, not by Powertools: its ``single_metric`` prints a line in two writes, which the records of a batch,
     running side by side, would mix up; and ingest would import it for its first delivery. Format: AWS docs, "CloudWatch

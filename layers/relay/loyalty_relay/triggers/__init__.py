@@ -1,4 +1,7 @@
-"""What wakes the functions: webhooks, queue messages and API calls. All of them lead to the same operations."""
+"""What invokes the functions: webhooks, queue messages, API calls, the authorizer. All take the pipeline's stages.
+
+Imports pipeline, runtime, sources, translation and below.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from typing import Any
 
 
 def function_for(operation: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """The handler of an operation's function, for both of its triggers.
+    """Return the handler of an operation's function, for both of its triggers.
 
     A batch of SQS records is answered with the partial batch response, an HTTP API request with an HTTP answer.
-    Only what the trigger at hand needs is imported.
+    Only what the present trigger needs is imported.
     """
 
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

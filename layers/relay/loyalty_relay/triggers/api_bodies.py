@@ -140,7 +140,7 @@ class ProfileBody(Body):
     as_of: datetime | None = Field(None, description="When this is true; older than what was applied: stale.")
 
     def fields(self) -> dict[str, Any]:
-        """The state part as the command's flat fields."""
+        """Return the state part as the command's flat fields."""
         flat: dict[str, Any] = {}
         for name in _PLAIN:
             if name in self.model_fields_set and hasattr(self, name):
@@ -278,7 +278,7 @@ class CrmFieldsBody(Body):
         return self
 
     def to_command(self, loyalty_id: str, command_field: Callable[[str], str]) -> PatchCrmFields:
-        """``command_field``: from a CRM field's name to the command's."""
+        """Return the command. ``command_field``: from a CRM field's name to the command's."""
         tags = self.tags or TagsBody(replace=None)
         flat: dict[str, Any] = {command_field(name): value for name, value in self.fields.items()}
         flat.update({f"tags.{name}": True for name in tags.add})

@@ -1,7 +1,7 @@
 """The API-key authorizer of the HTTP API.
 
-A key belongs to a connection: its SHA-256 stands in the connection's secret. Neither the gateway nor this function
-remembers an answer: the secret's current version is read for every request, so a revoked key stops working at once.
+A key belongs to a connection: its SHA-256 is in the connection's secret. Neither the gateway nor this function
+caches an answer: the secret's current version is read for every request, so a revoked key stops working at once.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _PATH = re.compile(r"/connections/([^/]+)(?:/|$)")
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """A REQUEST authorizer event (payload 2.0) -> a simple response."""
+    """Return the simple response to a REQUEST authorizer event (payload 2.0)."""
     from loyalty_relay.runtime.wiring import shared
 
     return authorize(event, shared().connections)
 
 
 def authorize(event: dict[str, Any], connections: ConnectionStore) -> dict[str, Any]:
-    """Allow the request when its key is one of the named connection's. Raises nothing a caller could tell apart."""
+    """Allow the request when its key is one of the named connection's. Failures look the same to the caller."""
     key = _header(event, "x-api-key")
     connection_id = (event.get("pathParameters") or {}).get("connection") or _from_path(event)
     if not key or len(key) > MAX_KEY or not connection_id:
@@ -50,7 +50,7 @@ def authorize(event: dict[str, Any], connections: ConnectionStore) -> dict[str, 
 
 
 def _key_id(connection: Connection, key: str) -> str | None:
-    """The name of the matching key. Every key is compared, so time tells nothing about which one it was."""
+    """Return the name of the matching key. Every key is compared, so the time does not depend on which one matches."""
     given = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     matching = [known.id for known in connection.api_keys if hmac.compare_digest(known.sha256, given)]
     return matching[0] if matching else None

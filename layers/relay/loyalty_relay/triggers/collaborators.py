@@ -1,6 +1,4 @@
-"""What ingest needs of the services, as types only: tests give it less than ``Services`` has, and a cold start
-nothing.
-"""
+"""What ingest needs of the composition root, as types only: nothing is imported for it at a cold start."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from loyalty_relay.runtime.settings import Settings
 
 
 class Connections(Protocol):
-    """What ingest needs of ``connections.ConnectionStore``."""
+    """What ingest needs of ``connections.store.ConnectionStore``."""
 
     def get(self, id: str) -> Connection: ...
     def previous_webhook_secrets(self, id: str) -> tuple[WebhookSecret, ...]: ...
@@ -21,13 +19,13 @@ class Connections(Protocol):
 
 
 class JournalWriter(Protocol):
-    """What ingest needs of ``state.journal.Journal``."""
+    """What ingest needs of ``reliability.journal.Journal``."""
 
     def write(self, entry: JournalEntry) -> bool: ...
 
 
 class RawParking(Protocol):
-    """What ingest needs of ``state.parking.Parking``."""
+    """What ingest needs of ``reliability.dead_letters.Parking``."""
 
     def park_raw(
         self, body: dict[str, Any], connection: str, reason: str, delivery_id: str, fingerprint: str
@@ -35,7 +33,7 @@ class RawParking(Protocol):
 
 
 class Collaborators(Protocol):
-    """What ingest needs of ``services.Services``; each is built when it is first asked for."""
+    """What ingest needs of ``runtime.wiring.Services``; each member is built on first use."""
 
     @property
     def settings(self) -> Settings: ...

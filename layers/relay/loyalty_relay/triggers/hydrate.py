@@ -35,7 +35,7 @@ OPERATION = "hydrate"
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """An SQS batch of hydrate requests -> the partial batch response."""
+    """Return the partial batch response to an SQS batch of hydrate requests."""
     from loyalty_relay.runtime.wiring import shared
 
     services = shared()
@@ -47,7 +47,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outcome:
-    """Fetch, read, translate, enqueue. Raises the errors of ``loyalty_relay.model.errors``."""
+    """Fetch, read, translate, enqueue. Raise the errors of ``loyalty_relay.model.errors``."""
     command = envelope.command
     if not isinstance(command, Hydrate):
         raise InvalidCommand(f"hydrate does not carry out {command.kind}")

@@ -1,8 +1,8 @@
-"""Queue messages: the records of a batch side by side, each with its own end.
+"""Queue messages: the records of a batch run side by side, each with its own result.
 
-A record ends in one of three ways: done (acknowledged), later (its visibility is changed to the wait and it is
-reported as failed) or parked (a copy with the reason goes to the operation's dead-letter queue, then it is
-acknowledged). Whatever happens to one record, the others go on.
+A record is done (acknowledged), retried later (its visibility is changed to the wait and it is reported as failed) or
+parked (a copy with the reason goes to the operation's dead-letter queue, then it is acknowledged). No record's failure
+affects the others.
 """
 
 from __future__ import annotations
@@ -26,23 +26,25 @@ MAX_THREADS = 10
 """Records side by side: the batch size of the event source mapping."""
 
 MARGIN = 2.0
-"""Seconds kept back of the invocation for putting things in order after the last upstream call."""
+"""Seconds of the invocation that are kept for commits and postponing after the last upstream call."""
 
 Work = Callable[[Envelope, Deadline, int], Outcome]
 """Work on one envelope: before the deadline, at the n-th receive."""
 
 
 def consume(event: dict[str, Any], context: Any, operation: str, services: Services) -> dict[str, Any]:
-    """An SQS batch -> ``{"batchItemFailures": [...]}``."""
+    """Execute the commands of an SQS batch and return ``{"batchItemFailures": [...]}``."""
+    # Built here, before the records' threads would build it side by side.
+    pipeline = services.pipeline
 
     def work(envelope: Envelope, deadline: Deadline, receives: int) -> Outcome:
-        return services.pipeline.execute(envelope, deadline, receives=receives).outcome
+        return pipeline.execute(envelope, deadline, receives=receives).outcome
 
     return consume_with(work, event, context, operation, services)
 
 
 def consume_with(work: Work, event: dict[str, Any], context: Any, operation: str, services: Services) -> dict[str, Any]:
-    """The same for any work on envelopes; hydrate uses it with its own."""
+    """Do the same with other work on the envelopes, such as hydration."""
     records = event["Records"]
     services.start(context)
     left = context.get_remaining_time_in_millis() / 1000
@@ -70,7 +72,7 @@ class _Batch:
         self._waits: list[tuple[str, float]] = []
 
     def postpone_all(self) -> None:
-        """Hide each record that must come back for its own wait; one request. A failure here costs only the wait."""
+        """Hide each record that is tried again for its own wait; one request. A failure here costs only the wait."""
         entries = [
             {"Id": str(i), "ReceiptHandle": handle, "VisibilityTimeout": max(1, round(wait))}
             for i, (handle, wait) in enumerate(self._waits)
@@ -79,10 +81,10 @@ class _Batch:
             self.services.postpone(self.operation, entries[start : start + 10])
 
     def handle(self, record: dict[str, Any]) -> bool:
-        """One record; True when it must come back. Never raises: one record's bug is not another's failure."""
+        """Work on one record and return whether it is tried again. Never raises."""
         try:
             return self._handle(record)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the record must come back and the batch go on
+        except Exception as error:  # noqa: BLE001 - the record is tried again, and the others go on
             logs.unexpected("record failed", error, operation=self.operation, message_id=record["messageId"])
             return True
 
@@ -151,7 +153,7 @@ class _Batch:
             metrics.count("Latency", round(latency), unit="Milliseconds", **names)
 
     def _destination(self, envelope: Envelope) -> str:
-        """The vendor, for the metrics; hydrate asks a platform, not a destination."""
+        """Return the vendor, for the metrics; hydrate asks a platform, not a destination."""
         if self.operation == "hydrate":
             return "none"
         try:
@@ -165,7 +167,7 @@ def _receives(record: dict[str, Any]) -> int:
 
 
 def _age(record: dict[str, Any], now: float) -> float:
-    """Seconds since the message was sent; 0 for a record that does not say."""
+    """Return the seconds since the message was sent; 0 where the record has no time."""
     sent = record.get("attributes", {}).get("SentTimestamp")
     return max(0.0, now - int(sent) / 1000) if sent else 0.0
 

@@ -1,5 +1,6 @@
-"""What ingest loads before Lambda takes the snapshot from which it starts (AWS docs: Improving startup performance with
-Lambda SnapStart).
+"""The modules that ingest loads before Lambda takes the snapshot from which it starts.
+
+AWS docs: Improving startup performance with Lambda SnapStart.
 
 Whatever exists at that moment is the same in every execution environment that is started from the snapshot, and may
 be days old. So modules only: no client, because it holds credentials; no secret, no time, no id, no connection. The
@@ -27,7 +28,7 @@ MODULES = (
 
 
 def prepare() -> bool:
-    """Load the modules when a snapshot is about to be taken, and answer whether that is so.
+    """Load the modules if a snapshot is about to be taken, and return whether that is so.
 
     Without SnapStart nothing happens: a cold start then pays only for what its delivery needs.
     """

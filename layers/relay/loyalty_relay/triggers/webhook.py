@@ -1,11 +1,11 @@
-"""ingest: an HTTP request of a platform becomes commands in queues, or is refused without a word.
+"""ingest: an HTTP request of a platform becomes commands in queues, or is refused without a reason.
 
     size ─► connection ─► handshake ─► signature and window ─► store ─► read ─► translate ─► queues ─► success
      413     401, 503      its reply          401                401     └─ parked raw ─┘      503
                                                                          nothing to do: journal
 
 Every refusal looks the same from outside, whatever its cause; the log names the cause and nothing of the request.
-Nothing upstream is called here, and what is imported is what a cold start pays for.
+No destination is called here, and every import is paid for by a cold start.
 """
 
 from __future__ import annotations
@@ -68,10 +68,9 @@ CREDENTIAL_QUERY = frozenset({"access_token", "token", "key", "signature"})
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The function's entry: an API Gateway event of payload 2.0 or 1.0, or ``{"redrive": PARKED}`` from an
-    operator's tool.
+    """Handle an API Gateway event of payload 2.0 or 1.0, or ``{"redrive": PARKED}`` from an operator's tool.
 
-    API Gateway builds its events itself, so that nothing from outside can look like the latter.
+    API Gateway builds its events itself, so that no request from outside can look like the latter.
     """
     ingest = _ingest()
     if "redrive" in event and "requestContext" not in event:
@@ -87,7 +86,7 @@ def _ingest() -> Ingest:
 
 
 class _Refusal(Exception):
-    """Ends the handling of a request with a reply that tells nothing; ``reason`` is for the log."""
+    """Ends the handling of a request with a reply that gives no reason; ``reason`` is for the log."""
 
     def __init__(self, reason: str, reply: Reply = REFUSED) -> None:
         super().__init__(reason)
@@ -103,7 +102,7 @@ class Ingest:
         self._new_id = new_id
 
     def answer(self, event: dict[str, Any]) -> dict[str, Any]:
-        """One API Gateway event -> its answer. Never raises for anything a sender can do."""
+        """Return the answer to one API Gateway event. Never raises for anything a sender can do."""
         connection_id = _path_parameter(event, "connection", 2)
         try:
             reply = self._handle(connection_id, _request(event))
@@ -155,11 +154,11 @@ class Ingest:
         except UnknownConnection:
             raise _Refusal("unknown_connection") from None
         except (StoreUnavailable, ConnectionInvalid) as error:
-            # An operator's slip must not cost events: most senders come back after a 503.
+            # An operator's mistake must not cost events: most senders try again after a 503.
             raise _Refusal(error.reason, UNAVAILABLE) from None
 
     def _authenticated(self, connection: Connection, module: SourceModule, request: Request) -> Connection:
-        """The connection under whose secrets the request is authentic; a newer one if it was changed a moment ago."""
+        """Return the connection under whose secrets the request is authentic, read again if it has just changed."""
         if connection.source.unsigned:
             if not module.may_be_unsigned:
                 raise _Refusal("no_secret")
@@ -173,9 +172,7 @@ class Ingest:
         return connection
 
     def _verdict(self, connection: Connection, module: SourceModule, request: Request) -> tuple[Verdict, Connection]:
-        """Current secrets first, then those of the version before, then, once a minute, what may have changed just
-        now.
-        """
+        """Try the current secrets, then the previous version's, then, once a minute, those read again."""
         now = self._services.clock()
         connections = self._services.connections
         verdict = _verify(module, request, connection, connection.source.secrets, now)
@@ -199,7 +196,7 @@ class Ingest:
     # -- parked deliveries ----------------------------------------------------------------------------------------
 
     def redrive(self, parked: Mapping[str, Any]) -> dict[str, Any]:
-        """A delivery that was parked raw, once more: it was authentic then, so it is only read, translated and sent.
+        """Read, translate and send a delivery that was parked raw; it was authentic then.
 
         ``{"outcome": "sent" | "ignored" | "parked", "reason": ..., "delivery_id": ...}``. What still cannot be
         translated is not parked again: the parked copy is there. Raises StoreUnavailable, UnknownConnection or
@@ -265,7 +262,7 @@ class _AuthenticDelivery:
         metrics.count("Deliveries", outcome=Result.IGNORED.value if ignored else "accepted", **names)
 
     def carry_out(self) -> str:
-        """Read, translate, send; the journal hears of what needs nothing. Answers the reason when nothing was sent.
+        """Read, translate, enqueue, and journal what needs nothing. Return the reason when nothing was sent.
 
         Raises NotAuthentic, UnsupportedFormat, StoreUnavailable, and Untranslatable: of several entities those that can
         be translated have been sent by then, and sending them again is sending duplicates.
@@ -279,7 +276,7 @@ class _AuthenticDelivery:
         return "" if envelopes else next(iter(skipped), "nothing_told")
 
     def _translated(self) -> tuple[list[Envelope], dict[str, tuple[int, Change]], Untranslatable | None]:
-        """What to send, the first change of each reason for which nothing is sent, and the first problem.
+        """Return what to send, the first change of each reason for which nothing is sent, and the first problem.
 
         A bug of ours in reading a body is no reason to lose it: it is parked like a body that breaks the rules.
         """
@@ -346,7 +343,7 @@ class _AuthenticDelivery:
             logs.warning("journal not written", delivery_id=self.id, **names)
 
     def _parked(self, problem: Untranslatable) -> dict[str, Any]:
-        """The delivery as an operator's tool redrives it. Headers and parameters that are credentials are left out."""
+        """Return the delivery as an operator redrives it, without headers and parameters that are credentials."""
         request = self._request
         secret = CREDENTIAL_HEADERS | self._module.secret_headers
         return {
@@ -391,8 +388,9 @@ class _AuthenticDelivery:
 
 
 def _request(event: Mapping[str, Any]) -> Request:
-    """The request in an event. The flag alone says whether the body is base64: the gateway decides by content type,
-    and not always as documented.
+    """Return the request in an event.
+
+    Only the flag decides whether the body is base64: the gateway sets it by content type, not always as documented.
     """
     http = (event.get("requestContext") or {}).get("http") or {}
     body = event.get("body") or ""
@@ -416,7 +414,7 @@ def _request(event: Mapping[str, Any]) -> Request:
 
 
 def _path_parameter(event: Mapping[str, Any], name: str, index: int) -> str:
-    """A parameter of ``/webhooks/{connection}/{topic}``; out of the path itself where the gateway names none."""
+    """Return a parameter of ``/webhooks/{connection}/{topic}``, out of the path where the gateway names none."""
     parameters = event.get("pathParameters")
     if isinstance(parameters, Mapping) and parameters.get(name):
         return str(parameters[name])
