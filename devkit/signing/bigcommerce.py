@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 
 def sign(fixture_headers: Mapping[str, str], body: bytes, *, secret: str, url: str, now: float) -> dict[str, str]:
-    """Return the webhook id is the fixture's, so that sending twice is a duplicate, or else follows from the body."""
+    """Sign a delivery. The webhook id is the fixture's, so a repetition is a duplicate, or follows from the body."""
     given = {name.lower(): value for name, value in fixture_headers.items()}
     message_id = given.pop("webhook-id", None) or hashlib.sha256(body).hexdigest()[:32]
     sent_at = str(int(now))

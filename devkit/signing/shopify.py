@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 
 def sign(fixture_headers: Mapping[str, str], body: bytes, *, secret: str, url: str, now: float) -> dict[str, str]:
-    """Return the header's name follows the fixture's family: ``shopify-...`` of Events, or ``X-Shopify-...``."""
+    """Sign a delivery; header names follow the fixture: ``shopify-...`` of Events, or ``X-Shopify-...``."""
     events = any(name.lower() == "shopify-topic" for name in fixture_headers)
     name = "shopify-hmac-sha256" if events else "X-Shopify-Hmac-Sha256"
     mac = hmac.digest(secret.encode(), body, "sha256")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 
 def sign(fixture_headers: Mapping[str, str], body: bytes, *, secret: str, url: str, now: float) -> dict[str, str]:
-    """Return the message id is the fixture's, so that sending twice is a duplicate, or else follows from the body."""
+    """Sign a delivery. The message id is the fixture's, so a repetition is a duplicate, or follows from the body."""
     given = {name.lower(): value for name, value in fixture_headers.items()}
     message_id = given.pop("webhook-id", None) or f"msg_{hashlib.sha256(body).hexdigest()[:24]}"
     sent_at = str(int(now))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 
 def sign(fixture_headers: Mapping[str, str], body: bytes, *, secret: str, url: str, now: float) -> dict[str, str]:
-    """Return the ping of a webhook that is saved goes out as it is: unsigned, and as a form."""
+    """Sign a delivery; the ping of a saved webhook is an unsigned form."""
     if body.startswith(b"webhook_id="):
         return {"Content-Type": "application/x-www-form-urlencoded", **fixture_headers}
     mac = hmac.digest(html.unescape(secret).encode(), body, "sha256")
