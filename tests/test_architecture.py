@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -193,3 +194,13 @@ def test_ingest_starts_without_pydantic_httpx_and_phonenumbers(function: str) ->
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_glossary_names_modules_that_exist() -> None:
+    """Each term is linked to the module that holds it, and no term appears twice."""
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| ([^|]+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    terms = [term for term, _ in rows[1:] if set(term) != {"-"}]
+    assert len(terms) == len(set(terms)) > 20
+    for term, where in rows:
+        for path in re.findall(r"`([a-z_/.]+)`", where):
+            assert (LAYER / path).exists() or (ROOT / path).exists(), f"{term}: {path}"
