@@ -335,14 +335,11 @@ def _error_rows() -> list[Row]:
         Row("ref A3", "Kangaroo errors", name, "handled", do(status, body, list(want)), want)
         for name, (status, body, want) in ERRORS.items()
     ]
-    resource = "a 403 about one resource is taken for refused credentials"
     for name, body in (
         ("E4 403", {"message": "This action is unauthorized."}),
         ("E1 403", {"error": {"status_code": 403, "message": "Forbidden", "description": "Not your customer."}}),
     ):
-        rows.append(
-            Row("ref A3", "Kangaroo errors", name, "handled", do(403, body, ["kind"]), {"kind": "permanent"}, resource)
-        )
+        rows.append(Row("ref A3", "Kangaroo errors", name, "handled", do(403, body, ["kind"]), {"kind": "permanent"}))
     blamed = "every 405 is blamed on crm_fields_path"
 
     def reset(world: World) -> Any:

@@ -309,7 +309,7 @@ FAULTS: list[tuple[dict[str, Any], type[RelayError]]] = [
     ({"error": "E1-link", "status": 409}, VendorRejected),
     ({"error": "E2"}, InvalidCommand),
     ({"error": "E3"}, InvalidCommand),
-    ({"error": "E4"}, CredentialsRefused),
+    ({"error": "E4"}, VendorRejected),
     ({"error": "E5", "status": 401}, CredentialsRefused),
     ({"error": "E5", "status": 400}, VendorRejected),
     ({"error": "E6"}, VendorRejected),

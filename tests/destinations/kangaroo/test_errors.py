@@ -112,7 +112,15 @@ def test_a_shape_never_seen_is_permanent_and_keeps_status_and_excerpt(raw: str, 
 @pytest.mark.parametrize(
     ("body", "status", "error"),
     [
-        (E4, 403, CredentialsRefused),
+        (E4, 403, VendorRejected),
+        (
+            {"error": {"status_code": 403, "message": "Forbidden", "description": "Not your customer."}},
+            403,
+            VendorRejected,
+        ),
+        ({"error": "access_denied", "error_description": "denied"}, 403, CredentialsRefused),
+        ({"message": "Invalid scope(s) provided."}, 403, CredentialsRefused),
+        ("<html><body>Blocked</body></html>", 403, CredentialsRefused),
         ({"error": "Unauthorized"}, 401, CredentialsRefused),
         (E2, 422, InvalidCommand),
         (E6, 422, InvalidCommand),

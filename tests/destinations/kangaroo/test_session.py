@@ -90,10 +90,10 @@ def test_a_plain_token_is_not_renewed() -> None:
     assert len(vendor.asked) == 1
 
 
-def test_a_403_refuses_the_credentials_without_spending_a_token() -> None:
+def test_a_403_about_a_resource_is_permanent_and_spends_no_token() -> None:
     vendor = Script({TOKEN: pair(1), "GET /tags": answer(403, {"message": "This action is unauthorized."})})
 
-    with pytest.raises(CredentialsRefused) as refused:
+    with pytest.raises(VendorRejected) as refused:
         crm(vendor, destination(PASSWORD)).tags(deadline())
 
     assert refused.value.code == "403"

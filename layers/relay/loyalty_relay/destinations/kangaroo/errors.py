@@ -183,6 +183,13 @@ TAKEN = re.compile(r"\b(?:taken|already|in use|exists|duplicate)\b", re.IGNORECA
 _ROUTE = re.compile(r"\broute\b", re.IGNORECASE)
 
 
+_CREDENTIALS = re.compile(r"\b(?:unauthenticated|tokens?|scopes?|application key|client)\b", re.IGNORECASE)
+"""Words of a 403 that is about the credentials. Without them a 403 in a shape of the vendor's is a policy's answer
+about one resource ("This action is unauthorized.", Kangaroo API blueprint: transactions, offers). One in an unknown
+shape, such as a firewall's page, would be answered to every event, so it counts against the account.
+"""
+
+
 def credentials_refused(message: str, *, code: str | None = None, reason: str | None = None) -> CredentialsRefused:
     """The error, with a ``reason`` that says what an operator has to do where that is known."""
     error = CredentialsRefused(message, code=code)
@@ -197,11 +204,11 @@ def refuse(
     """Raise the error of a complaint. ``customer``: whether the path named a customer, so that 404 is about them.
     ``names``: our name of a vendor's field, where the caller knows it by another.
 
-    RateLimited and UpstreamUnavailable for what passes by itself, CredentialsRefused for 401 and 403, CustomerNotFound,
-    InvalidCommand where fields are named, VendorRejected for the rest.
+    RateLimited and UpstreamUnavailable for what passes by itself, CredentialsRefused for 401 and for a 403 about the
+    credentials, CustomerNotFound, InvalidCommand where fields are named, VendorRejected for the rest.
     """
     raise_for_transient(answer, status=said.status, code=said.code)
-    if said.status in (401, 403):
+    if said.status == 401 or (said.status == 403 and (said.shape in ("oauth", "unknown") or said.says(_CREDENTIALS))):
         raise credentials_refused(f"the destination answered {said.status}: {said.message}", code=said.code)
     if customer and said.status == 404 and said.shape != "unknown" and said.message and not said.says(_ROUTE):
         raise CustomerNotFound("the destination does not know this customer", code=said.code)

@@ -10,7 +10,7 @@ from loyalty_relay.destinations.kangaroo.session import KangarooSession
 from loyalty_relay.destinations.kangaroo.stores import StoreLinks
 from loyalty_relay.http.messages import path_segment
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import CredentialsRefused, RelayError
+from loyalty_relay.model.errors import CredentialsRefused, RelayError, VendorRejected
 
 OPERATOR = "operator"
 BUSINESS = "business"
@@ -38,7 +38,7 @@ def _credentials(session: KangarooSession, deadline: Deadline) -> Finding:
     def look() -> Finding:
         try:
             session.read(session.request("api", "GET", "/me"), deadline)
-        except CredentialsRefused as error:
+        except (CredentialsRefused, VendorRejected) as error:
             if session.auth.type != "client_credentials":
                 raise
             # They are made for the integrations host, which says below whether it takes them.
@@ -69,11 +69,10 @@ def _crm_fields(session: KangarooSession, deadline: Deadline) -> Finding:
 
     try:
         return look()
-    except CredentialsRefused as error:
-        said = f"CRM fields may not be read ({error}); the vendor's CSR has to grant the CRM module"
-        return Finding(name="crm_fields", ok=False, message=said, who=VENDOR)
     except RelayError as error:
-        return Finding(name="crm_fields", ok=False, message=str(error), who=VENDOR)
+        denied = isinstance(error, CredentialsRefused) or error.code == "403"
+        said = f"CRM fields may not be read ({error}); the vendor's CSR has to grant the CRM module"
+        return Finding(name="crm_fields", ok=False, message=said if denied else str(error), who=VENDOR)
 
 
 def _tags(session: KangarooSession, deadline: Deadline) -> Finding:
