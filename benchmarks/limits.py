@@ -15,7 +15,7 @@ from typing import Any
 
 from loyalty_relay.model.errors import RateLimited
 from loyalty_relay.reliability import retry_policy
-from loyalty_relay.reliability.rate_limiter import Pacing
+from loyalty_relay.reliability.rate_limiter import Limiters
 
 BATCH = 10
 UPSTREAM_SECONDS = 0.2
@@ -73,7 +73,7 @@ class _Backlog:
 
     def run(self, executions: int, seconds: float) -> Use:
         processes = [
-            Pacing(self._dynamodb, self._table, clock=lambda: self.now, sleep=self._never) for _ in range(executions)
+            Limiters(self._dynamodb, self._table, clock=lambda: self.now, sleep=self._never) for _ in range(executions)
         ]
         idle = [(START, number) for number in range(executions)]
         while idle[0][0] < START + seconds:
@@ -93,7 +93,7 @@ class _Backlog:
             taken.append((next(self.fresh), 0))
         return taken
 
-    def _batch(self, pacing: Pacing, messages: Sequence[tuple[int, int]]) -> float:
+    def _batch(self, pacing: Limiters, messages: Sequence[tuple[int, int]]) -> float:
         """One batch; when its execution is free again."""
         if not messages:
             # Lambda's pollers ask again at once; the queue answers when something becomes visible.

@@ -1,4 +1,4 @@
-"""Parking: what cannot succeed is kept once, with all that helps to judge it."""
+"""The dead-letter queue: what cannot succeed is kept once, with all that helps to judge it."""
 
 from __future__ import annotations
 

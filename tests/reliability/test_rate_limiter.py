@@ -4,7 +4,7 @@ import pytest
 
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import DeadlineTooShort, RateLimited, StoreUnavailable
-from loyalty_relay.reliability.rate_limiter import Pacing
+from loyalty_relay.reliability.rate_limiter import Limiters
 from tests.support.tables import STATE, Clock, Counted
 from tests.support.windows import most_in_any_window
 
@@ -12,8 +12,8 @@ DESTINATION = "capillary:eu.api.capillarytech.com:fake.till"
 
 
 @pytest.fixture
-def pacing(dynamodb: Counted, clock: Clock) -> Pacing:
-    return Pacing(dynamodb, STATE, clock=clock, sleep=clock.sleep)
+def pacing(dynamodb: Counted, clock: Clock) -> Limiters:
+    return Limiters(dynamodb, STATE, clock=clock, sleep=clock.sleep)
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ def deadline(clock: Clock) -> Deadline:
     return Deadline(clock.now + 3600, clock)
 
 
-def test_an_api_without_a_limit_costs_nothing(pacing: Pacing, dynamodb: Counted, deadline: Deadline) -> None:
+def test_an_api_without_a_limit_costs_nothing(pacing: Limiters, dynamodb: Counted, deadline: Deadline) -> None:
     pacing.limiter(DESTINATION, {"v2-create": 10}).acquire("v2-update", deadline)
     assert dynamodb.calls == []
 
 
 def test_one_conditional_write_reserves_the_slots_of_a_batch(
-    pacing: Pacing, dynamodb: Counted, clock: Clock, deadline: Deadline
+    pacing: Limiters, dynamodb: Counted, clock: Clock, deadline: Deadline
 ) -> None:
     limiter = pacing.limiter(DESTINATION, {"v2-update": 50}, batch=lambda: 10)
     for _ in range(10):
@@ -37,7 +37,7 @@ def test_one_conditional_write_reserves_the_slots_of_a_batch(
 
 
 def test_short_waits_are_slept_and_long_ones_deferred_without_a_slot(
-    pacing: Pacing, clock: Clock, deadline: Deadline
+    pacing: Limiters, clock: Clock, deadline: Deadline
 ) -> None:
     limiter = pacing.limiter(DESTINATION, {"v2-update": 50})
     for _ in range(26):
@@ -56,7 +56,7 @@ def test_short_waits_are_slept_and_long_ones_deferred_without_a_slot(
 
 
 def test_the_rest_of_a_batch_is_told_to_wait_without_asking_again(
-    pacing: Pacing, dynamodb: Counted, deadline: Deadline
+    pacing: Limiters, dynamodb: Counted, deadline: Deadline
 ) -> None:
     limiter = pacing.limiter(DESTINATION, {"v2-create": 1}, batch=lambda: 4)
     limiter.acquire("v2-create", deadline)
@@ -70,7 +70,7 @@ def test_the_rest_of_a_batch_is_told_to_wait_without_asking_again(
 
 
 def test_executions_share_the_limit(dynamodb: Counted, clock: Clock, deadline: Deadline) -> None:
-    executions = [Pacing(dynamodb, STATE, clock=clock, sleep=clock.sleep) for _ in range(3)]
+    executions = [Limiters(dynamodb, STATE, clock=clock, sleep=clock.sleep) for _ in range(3)]
     limiters = [e.limiter(DESTINATION, {"v2-update": 30}, batch=lambda: 5) for e in executions]
     sent: list[float] = []
     start = clock.now
@@ -88,7 +88,7 @@ def test_executions_share_the_limit(dynamodb: Counted, clock: Clock, deadline: D
     assert len(sent) >= 0.95 * 30 * 4
 
 
-def test_destinations_and_apis_have_limits_of_their_own(pacing: Pacing, deadline: Deadline) -> None:
+def test_destinations_and_apis_have_limits_of_their_own(pacing: Limiters, deadline: Deadline) -> None:
     limiter = pacing.limiter(DESTINATION, {"v2-create": 1, "v2-update": 1})
     limiter.acquire("v2-create", deadline)
     limiter.acquire("v2-update", deadline)
@@ -98,19 +98,21 @@ def test_destinations_and_apis_have_limits_of_their_own(pacing: Pacing, deadline
 
 
 def test_slots_that_nobody_used_are_free_again_after_the_batch(
-    pacing: Pacing, dynamodb: Counted, clock: Clock, deadline: Deadline
+    pacing: Limiters, dynamodb: Counted, clock: Clock, deadline: Deadline
 ) -> None:
     limiter = pacing.limiter(DESTINATION, {"v2-create": 20}, batch=lambda: 10)
     limiter.acquire("v2-create", deadline)
     pacing.give_back()
     pacing.give_back()
     assert len(dynamodb.calls) == 2
-    other = Pacing(dynamodb, STATE, clock=clock, sleep=clock.sleep)
+    other = Limiters(dynamodb, STATE, clock=clock, sleep=clock.sleep)
     granted = other.reserve(DESTINATION, "v2-create", 20, 10)
     assert len(granted.slots) == 10
 
 
-def test_a_batch_that_used_everything_gives_nothing_back(pacing: Pacing, dynamodb: Counted, deadline: Deadline) -> None:
+def test_a_batch_that_used_everything_gives_nothing_back(
+    pacing: Limiters, dynamodb: Counted, deadline: Deadline
+) -> None:
     limiter = pacing.limiter(DESTINATION, {"v2-create": 6}, batch=lambda: 2)
     for _ in range(2):
         limiter.acquire("v2-create", deadline)
@@ -119,7 +121,7 @@ def test_a_batch_that_used_everything_gives_nothing_back(pacing: Pacing, dynamod
 
 
 def test_a_slot_whose_time_is_over_is_not_used(
-    pacing: Pacing, dynamodb: Counted, clock: Clock, deadline: Deadline
+    pacing: Limiters, dynamodb: Counted, clock: Clock, deadline: Deadline
 ) -> None:
     limiter = pacing.limiter(DESTINATION, {"v2-create": 20}, batch=lambda: 2)
     limiter.acquire("v2-create", deadline)
@@ -131,7 +133,7 @@ def test_a_slot_whose_time_is_over_is_not_used(
 
 
 def test_a_slot_after_the_end_of_the_invocation_is_not_waited_for_and_given_back(
-    pacing: Pacing, dynamodb: Counted, clock: Clock, deadline: Deadline
+    pacing: Limiters, dynamodb: Counted, clock: Clock, deadline: Deadline
 ) -> None:
     limiter = pacing.limiter(DESTINATION, {"v2-update": 50})
     for _ in range(25):
@@ -145,10 +147,10 @@ def test_a_slot_after_the_end_of_the_invocation_is_not_waited_for_and_given_back
 
 @pytest.mark.parametrize(("said", "expected"), [(30.0, 30.0), (None, 5.0), (86_400.0, 900.0), (-5.0, None)])
 def test_a_vendors_refusal_holds_up_every_execution(
-    pacing: Pacing, dynamodb: Counted, clock: Clock, deadline: Deadline, said: float | None, expected: float | None
+    pacing: Limiters, dynamodb: Counted, clock: Clock, deadline: Deadline, said: float | None, expected: float | None
 ) -> None:
     pacing.limiter(DESTINATION, {"v2-update": 50}).penalise("v2-update", said)
-    for execution in (pacing, Pacing(dynamodb, STATE, clock=clock, sleep=clock.sleep)):
+    for execution in (pacing, Limiters(dynamodb, STATE, clock=clock, sleep=clock.sleep)):
         limiter = execution.limiter(DESTINATION, {"v2-update": 50})
         if expected is None:
             limiter.acquire("v2-update", deadline)
@@ -159,7 +161,7 @@ def test_a_vendors_refusal_holds_up_every_execution(
 
 
 def test_a_refusal_of_an_api_without_published_limit_holds_up_this_execution(
-    pacing: Pacing, clock: Clock, deadline: Deadline
+    pacing: Limiters, clock: Clock, deadline: Deadline
 ) -> None:
     limiter = pacing.limiter(DESTINATION, {})
     limiter.penalise("v2-update", 10)
@@ -169,15 +171,15 @@ def test_a_refusal_of_an_api_without_published_limit_holds_up_this_execution(
     limiter.acquire("v2-update", deadline)
 
 
-def test_a_shorter_refusal_does_not_shorten_a_longer_one(pacing: Pacing, dynamodb: Counted, clock: Clock) -> None:
+def test_a_shorter_refusal_does_not_shorten_a_longer_one(pacing: Limiters, dynamodb: Counted, clock: Clock) -> None:
     pacing.penalise(DESTINATION, "v2-update", 60)
     pacing.penalise(DESTINATION, "v2-update", 1)
-    other = Pacing(dynamodb, STATE, clock=clock, sleep=clock.sleep)
+    other = Limiters(dynamodb, STATE, clock=clock, sleep=clock.sleep)
     assert other.reserve(DESTINATION, "v2-update", 50, 1).waits[0] == pytest.approx(60)
 
 
 def test_without_the_table_nothing_is_sent_and_a_refusal_is_still_remembered_here(
-    pacing: Pacing, dynamodb: Counted, deadline: Deadline
+    pacing: Limiters, dynamodb: Counted, deadline: Deadline
 ) -> None:
     limiter = pacing.limiter(DESTINATION, {"v2-update": 50})
     dynamodb.fail(None)
@@ -190,14 +192,14 @@ def test_without_the_table_nothing_is_sent_and_a_refusal_is_still_remembered_her
 
 
 def test_too_many_writers_at_once_defer_rather_than_guess(
-    pacing: Pacing, dynamodb: Counted, deadline: Deadline
+    pacing: Limiters, dynamodb: Counted, deadline: Deadline
 ) -> None:
     dynamodb.fail("TransactionConflictException")
     with pytest.raises(RateLimited):
         pacing.limiter(DESTINATION, {"v2-update": 50}).acquire("v2-update", deadline)
 
 
-def test_the_table_does_not_name_the_account(pacing: Pacing, dynamodb: Counted, deadline: Deadline) -> None:
+def test_the_table_does_not_name_the_account(pacing: Limiters, dynamodb: Counted, deadline: Deadline) -> None:
     pacing.limiter(DESTINATION, {"v2-update": 50}).acquire("v2-update", deadline)
     (item,) = dynamodb.client.scan(TableName=STATE)["Items"]
     assert "fake.till" not in str(item)

@@ -95,7 +95,7 @@ class Journal:
 
 
 @dataclass
-class Parking:
+class DeadLetterQueue:
     parked: list[tuple[dict[str, Any], str, str]] = field(default_factory=list)
     broken: Exception | None = None
 
@@ -113,7 +113,7 @@ class World:
     connections: Connections = field(default_factory=Connections)
     sqs: Queues = field(default_factory=Queues)
     journal: Journal = field(default_factory=Journal)
-    parking: Parking = field(default_factory=Parking)
+    parking: DeadLetterQueue = field(default_factory=DeadLetterQueue)
     now: float = NOW
     settings: Settings = field(
         default_factory=lambda: Settings.from_env(

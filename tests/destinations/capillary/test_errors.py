@@ -29,7 +29,7 @@ from loyalty_relay.model.errors import (
     UpstreamUnavailable,
     VendorRejected,
 )
-from tests.destinations.capillary.upstream import ANA, Told, answer, deadline, register, said, update
+from tests.destinations.capillary.upstream import ANA, Told, answer, deadline, register, reply, update
 
 STATUSES = (200, 400, 404, 500)
 
@@ -302,10 +302,10 @@ def test_an_html_page_with_a_lasting_status_is_a_permanent_error_with_its_words(
 )
 def test_no_json_at_all_can_crash_the_reading(body: Any, status: int) -> None:
     with suppress(RelayError):
-        assert read_v2(said(body, status), "createdId")["createdId"] is not None
+        assert read_v2(reply(body, status), "createdId")["createdId"] is not None
 
 
-# What is said about it
+# What is reply about it
 
 
 def test_a_vendors_text_is_repeated_without_what_was_sent_and_without_personal_data() -> None:

@@ -22,7 +22,7 @@ from loyalty_relay.model.errors import (
     VendorRejected,
 )
 from loyalty_relay.model.outcomes import Notice
-from tests.destinations.capillary.upstream import ANA, MOBILE, OAUTH, Told, answer, deadline, said, update
+from tests.destinations.capillary.upstream import ANA, MOBILE, OAUTH, Told, answer, deadline, reply, update
 
 DONE = {"success": "true", "code": "1000", "message": "Customer successfully updated"}
 
@@ -271,7 +271,7 @@ def test_no_item_at_all_can_crash_the_reading(item: Any, done: bool) -> None:
     if done and isinstance(item, dict):
         item = {**copy.deepcopy(item), "item_status": DONE}
     with suppress(RelayError):
-        assert isinstance(v1.read(said(envelope(item))).details["side_effects"], list)
+        assert isinstance(v1.read(reply(envelope(item))).details["side_effects"], list)
 
 
 # Who is addressed

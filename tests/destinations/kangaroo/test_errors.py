@@ -1,4 +1,4 @@
-"""Every error shape of the vendor becomes one complaint with code and field names, and gives nobody's data away."""
+"""Every error shape of the vendor becomes one vendor error with code and field names, and gives nobody's data away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_relay.destinations.kangaroo.errors import complaint, refuse
+from loyalty_relay.destinations.kangaroo.errors import refuse, vendor_error
 from loyalty_relay.destinations.kangaroo.redaction import excerpt, redact, texts_in
 from loyalty_relay.model.errors import (
     CredentialsRefused,
@@ -54,19 +54,19 @@ OAUTH = {"error": "invalid_grant", "error_description": "The refresh token is in
 def test_every_documented_shape_is_read(
     body: Any, status: int, shape: str, code: str, fields: list[str], words: str
 ) -> None:
-    said = complaint(answer(status, body))
+    refusal = vendor_error(answer(status, body))
 
-    assert said is not None
-    assert (said.shape, said.status, said.code, said.message) == (shape, status, code, words)
-    assert [problem.field for problem in said.problems] == fields
+    assert refusal is not None
+    assert (refusal.shape, refusal.status, refusal.code, refusal.message) == (shape, status, code, words)
+    assert [problem.field for problem in refusal.problems] == fields
 
 
 @pytest.mark.parametrize("body", [E1, {"errors": {"gender": ["The selected gender is invalid."]}}, E6, E7, OAUTH])
 def test_a_success_that_carries_an_error_is_an_error(body: Any) -> None:
-    said = complaint(answer(200, body))
+    refusal = vendor_error(answer(200, body))
 
-    assert said is not None
-    assert said.status >= 400
+    assert refusal is not None
+    assert refusal.status >= 400
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_success_that_carries_an_error_is_an_error(body: Any) -> None:
     ],
 )
 def test_a_success_is_no_complaint(body: Any) -> None:
-    assert complaint(answer(200, body)) is None
+    assert vendor_error(answer(200, body)) is None
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_a_success_is_no_complaint(body: Any) -> None:
 )
 def test_a_shape_never_seen_is_permanent_and_keeps_status_and_excerpt(raw: str, kind: str, words: str) -> None:
     refused = answer(418, text=raw, kind=kind)
-    said = complaint(refused)
+    refusal = vendor_error(refused)
 
-    assert said is not None
+    assert refusal is not None
     with pytest.raises(VendorRejected) as error:
-        refuse(refused, said)
+        refuse(refused, refusal)
     assert error.value.code == "418"
     assert "418" in str(error.value)
     assert words in str(error.value)
@@ -133,20 +133,20 @@ def test_a_shape_never_seen_is_permanent_and_keeps_status_and_excerpt(raw: str, 
 )
 def test_the_status_decides_about_the_error(body: Any, status: int, error: type[RelayError]) -> None:
     refused = answer(status, body)
-    said = complaint(refused)
+    refusal = vendor_error(refused)
 
-    assert said is not None
+    assert refusal is not None
     with pytest.raises(error):
-        refuse(refused, said)
+        refuse(refused, refusal)
 
 
 def test_a_rate_limit_says_when_it_ends() -> None:
     refused = answer(429, {"message": "Too Many Attempts."}, headers={"x-ratelimit-reset": "1790000042"}, now=1.79e9)
-    said = complaint(refused)
+    refusal = vendor_error(refused)
 
-    assert said is not None
+    assert refusal is not None
     with pytest.raises(RateLimited) as error:
-        refuse(refused, said)
+        refuse(refused, refusal)
     assert error.value.retry_after == 42
 
 
@@ -159,10 +159,10 @@ def test_only_a_404_that_is_about_the_customer_means_that_there_is_none() -> Non
         ({"oops": 1}, False),
     ]:
         refused = answer(404, body)
-        said = complaint(refused)
-        assert said is not None
+        refusal = vendor_error(refused)
+        assert refusal is not None
         with pytest.raises(CustomerNotFound if about_customer else VendorRejected):
-            refuse(refused, said, customer=True)
+            refuse(refused, refusal, customer=True)
 
 
 @pytest.mark.parametrize(
@@ -177,11 +177,11 @@ def test_only_a_404_that_is_about_the_customer_means_that_there_is_none() -> Non
     ],
 )
 def test_texts_lose_what_may_be_personal(text: str) -> None:
-    said = redact(text, ["Ana Gray"])
+    refusal = redact(text, ["Ana Gray"])
 
-    assert "…" in said
+    assert "…" in refusal
     for secret in ("ana.gray", "555", "Ana", "eyJ", "11eb"):
-        assert secret not in said
+        assert secret not in refusal
 
 
 def test_what_was_sent_is_not_repeated() -> None:
@@ -207,17 +207,17 @@ keys = st.sampled_from(["error", "errors", "message", "status_code", "status", "
 
 @given(body=st.dictionaries(keys, json_values, max_size=4) | json_values, status=st.integers(200, 599))
 def test_no_body_is_a_crash(body: Any, status: int) -> None:
-    said = complaint(answer(status, body))
+    refusal = vendor_error(answer(status, body))
 
-    assert (said is None) <= (200 <= status < 300)
-    if said is not None:
+    assert (refusal is None) <= (200 <= status < 300)
+    if refusal is not None:
         with pytest.raises(RelayError):
-            refuse(answer(status, body), said, customer=True)
+            refuse(answer(status, body), refusal, customer=True)
 
 
 @given(body=st.dictionaries(keys, st.sampled_from(["x@example.com wrote", ["x@example.com"], {"a": "x@example.com"}])))
 def test_no_complaint_holds_an_address(body: Any) -> None:
-    said = complaint(answer(422, body))
+    refusal = vendor_error(answer(422, body))
 
-    assert said is not None
-    assert "example.com" not in json.dumps([said.message, [p.to_dict() for p in said.problems]])
+    assert refusal is not None
+    assert "example.com" not in json.dumps([refusal.message, [p.to_dict() for p in refusal.problems]])

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import httpx
 
 from loyalty_relay.http.rate_limit import Limiter
-from loyalty_relay.http.transports import BROKEN, Limits, OneRepetition, Pacing, SizeLimit, TotalTime
+from loyalty_relay.http.transports import BROKEN, Limits, OneRepetition, RateLimit, SizeLimit, TotalTime
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import ConnectionFailed, UpstreamTimeout, UpstreamUnavailable
 
@@ -36,7 +36,7 @@ class Client(httpx.Client):
             # At INFO they write every URL, at DEBUG every header: customers' addresses and access tokens.
             logging.getLogger(library).setLevel(logging.WARNING)
         limits = limits or Limits()
-        paced = Pacing(TotalTime(SizeLimit(upstream), limits), limiter, limits, clock)
+        paced = RateLimit(TotalTime(SizeLimit(upstream), limits), limiter, limits, clock)
         super().__init__(transport=OneRepetition(paced), trust_env=False, follow_redirects=False)
         self.limiter = limiter
 

@@ -99,7 +99,7 @@ class TotalTime(httpx.BaseTransport):
 
 
 @dataclass(frozen=True)
-class Pacing(httpx.BaseTransport):
+class RateLimit(httpx.BaseTransport):
     """Take one turn of the request's API before it is sent, and report a 429 to the limiter."""
 
     inner: httpx.BaseTransport

@@ -252,8 +252,8 @@ class ConnectionInvalid(RelayError):
     def __init__(self, connection: str, problems: Sequence[FieldProblem]) -> None:
         self.connection = connection
         self.problems = tuple(problems)
-        said = "; ".join(f"{p.field}: {p.message}" for p in problems)
-        super().__init__(f"connection {connection!r} is not valid: {said}")
+        reported = "; ".join(f"{p.field}: {p.message}" for p in problems)
+        super().__init__(f"connection {connection!r} is not valid: {reported}")
 
 
 class UnknownConnection(RelayError):

@@ -20,7 +20,7 @@ KEPT = 13 * 86_400
 """Seconds a marker is kept: less than the 14 days for which the queue keeps its message."""
 
 
-class Parking:
+class DeadLetterQueue:
     """The dead-letter queue of one operation, and the markers of what is in it.
 
     Every method may raise StoreUnavailable: then the message may or may not be in the queue.

@@ -1,4 +1,4 @@
-"""Pacing: all executions together stay below a destination's published limits, and use them.
+"""Rate limiting: all executions together stay below a destination's published limits, and use them.
 
 One item per destination and API holds the slots of the last window (``slots``). A write that is conditional on its
 revision reserves the slots of a whole batch; the threads of the batch then share them without asking again.
@@ -47,7 +47,7 @@ class _Queue:
     """As last seen in the table."""
 
 
-class Pacing:
+class Limiters:
     """The limiters of all destinations, in the state table. ``clock``: epoch seconds."""
 
     def __init__(
@@ -221,7 +221,7 @@ class PacedLimiter:
     """Implements ``limits.Limiter`` for one destination."""
 
     def __init__(
-        self, pacing: Pacing, destination: str, limits: Mapping[str, float | Rate], batch: Callable[[], int]
+        self, pacing: Limiters, destination: str, limits: Mapping[str, float | Rate], batch: Callable[[], int]
     ) -> None:
         self._pacing = pacing
         self._destination = destination
@@ -229,9 +229,9 @@ class PacedLimiter:
         self._batch = batch
 
     def acquire(self, api: str, deadline: Deadline) -> None:
-        """See ``Pacing.acquire``. An API without a published limit waits only while the vendor refuses it."""
+        """See ``Limiters.acquire``. An API without a published limit waits only while the vendor refuses it."""
         self._pacing.acquire(self._destination, api, self._limits.get(api), self._batch(), deadline)
 
     def penalise(self, api: str, retry_after: float | None) -> None:
-        """See ``Pacing.penalise``."""
+        """See ``Limiters.penalise``."""
         self._pacing.penalise(self._destination, api, retry_after)

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from loyalty_relay.http.client import Client
     from loyalty_relay.pipeline.execute import Pipeline
     from loyalty_relay.reliability.circuit_breaker import Circuit
-    from loyalty_relay.reliability.dead_letters import Parking
+    from loyalty_relay.reliability.dead_letters import DeadLetterQueue
     from loyalty_relay.reliability.headroom import Headroom
     from loyalty_relay.reliability.idempotency import Idempotency
     from loyalty_relay.reliability.journal import Journal
-    from loyalty_relay.reliability.rate_limiter import Pacing
+    from loyalty_relay.reliability.rate_limiter import Limiters
     from loyalty_relay.stores.links import Links
 
 LEASE_SECONDS = 45.0
@@ -140,10 +140,10 @@ class Services:
         return Idempotency(self.dynamodb, self.settings.idempotency_table)
 
     @cached_property
-    def pacing(self) -> Pacing:
-        from loyalty_relay.reliability.rate_limiter import Pacing
+    def pacing(self) -> Limiters:
+        from loyalty_relay.reliability.rate_limiter import Limiters
 
-        return Pacing(self.dynamodb, self.settings.state_table, clock=self.clock, sleep=self.sleep)
+        return Limiters(self.dynamodb, self.settings.state_table, clock=self.clock, sleep=self.sleep)
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -166,10 +166,12 @@ class Services:
         return Circuit(self.dynamodb, self.settings.state_table, clock=self.clock)
 
     @cached_property
-    def parking(self) -> Parking:
-        from loyalty_relay.reliability.dead_letters import Parking
+    def parking(self) -> DeadLetterQueue:
+        from loyalty_relay.reliability.dead_letters import DeadLetterQueue
 
-        return Parking(self.sqs, self.settings.parked_queue, self.dynamodb, self.settings.state_table, clock=self.clock)
+        return DeadLetterQueue(
+            self.sqs, self.settings.parked_queue, self.dynamodb, self.settings.state_table, clock=self.clock
+        )
 
     @cached_property
     def tokens(self) -> TokenStore:

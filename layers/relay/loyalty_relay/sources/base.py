@@ -191,11 +191,11 @@ def not_later(change: Change, now: float, *, signed: bool) -> Change:
         unsigned = not signed and version.value == change.event.time
         return version.at_most(time if unsigned else latest, latest_event)
 
-    told: dict[str, Any] = {"event": event, "version": change.version and clamped(change.version)}
+    reported: dict[str, Any] = {"event": event, "version": change.version and clamped(change.version)}
     if isinstance(change, CustomerChanged):
-        told["versions"] = {name: clamped(version) for name, version in change.versions.items()}
-    same = all(getattr(change, name) == value for name, value in told.items())
-    return change if same else replace(change, **told)
+        reported["versions"] = {name: clamped(version) for name, version in change.versions.items()}
+    same = all(getattr(change, name) == value for name, value in reported.items())
+    return change if same else replace(change, **reported)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

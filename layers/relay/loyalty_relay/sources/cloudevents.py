@@ -34,7 +34,7 @@ from loyalty_relay.sources.base import (
     few,
     listed,
 )
-from loyalty_relay.sources.event_schema import Told, changes, store_of
+from loyalty_relay.sources.event_schema import Payload, changes, store_of
 from loyalty_relay.sources.parsing import body_digest, json_object, json_value, member, moment, text_id, text_or_none
 from loyalty_relay.sources.signatures import same
 
@@ -247,16 +247,16 @@ def _read(attributes: Mapping[str, Any], data: Any, source: Source) -> list[Chan
         raise Untranslatable("bad_time", "time is not RFC 3339")
     prefix = source.options.get("type_prefix") or ""
     origin, event_id, kind = (str(attributes[name]).strip() for name in ("source", "id", "type"))
-    told = Told(
+    payload = Payload(
         source=PLATFORM,
         type=kind.removeprefix(prefix),
         id=body_digest(origin, text_id(event_id), kind, json.dumps(data, sort_keys=True)),
         time=time or "",
         data=data if isinstance(data, dict) else {},
     )
-    if told.type == "ping":
-        return [NothingToDo(event=told.event(""), reason="ping")]
-    return changes(told)
+    if payload.type == "ping":
+        return [NothingToDo(event=payload.event(""), reason="ping")]
+    return changes(payload)
 
 
 def _one_of_many(entry: Any, position: int, digest: str, source: Source) -> list[Change]:

@@ -45,7 +45,7 @@ FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Payload:
     """An event of the schema, whatever envelope brought it. ``time``: ``instant`` text or empty."""
 
     source: str
@@ -71,19 +71,19 @@ class Told:
                 raise Untranslatable("bad_revision", str(error)) from None
         return self.as_of(entity.get("updated_at")) or self.as_of(self.time)
 
-    def as_of(self, told: Any) -> Version | None:
-        value = moment(told)
-        if told and value is None:
+    def as_of(self, payload: Any) -> Version | None:
+        value = moment(payload)
+        if payload and value is None:
             raise Untranslatable("bad_time", "a time is not RFC 3339")
         return Version(self.source, value, self.time, self.id) if value else None
 
 
-def changes(told: Told) -> list[Change]:
+def changes(payload: Payload) -> list[Change]:
     """What an event of the schema says. Raises Untranslatable when it does not keep to the schema."""
-    reader = _READERS.get(told.type)
+    reader = _READERS.get(payload.type)
     if reader is None:
-        return [NothingToDo(event=told.event(""), reason="topic_not_used")]
-    return [reader(told)]
+        return [NothingToDo(event=payload.event(""), reason="topic_not_used")]
+    return [reader(payload)]
 
 
 def store_of(data: Any) -> str | None:
@@ -98,9 +98,9 @@ def _object(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def _customer(told: Told) -> Change:
+def _customer(payload: Payload) -> Change:
     """created, updated: whatever is told of the customer."""
-    customer = _object(told.data, "customer")
+    customer = _object(payload.data, "customer")
     fields = take(customer, FIELDS)
     for name in ("custom_fields", "extended_fields"):
         given = customer.get(name)
@@ -109,34 +109,34 @@ def _customer(told: Told) -> Change:
         if not isinstance(given, dict):
             raise Untranslatable("bad_field", f"{name} is not an object")
         fields |= {f"{name}.{key}": value for key, value in given.items()}
-    consents, versions = _consents(told, customer.get("consents"))
-    return _changed(told, customer, fields | _tags(customer.get("tags")) | consents, versions)
+    consents, versions = _consents(payload, customer.get("consents"))
+    return _changed(payload, customer, fields | _tags(customer.get("tags")) | consents, versions)
 
 
-def _part(told: Told) -> Change:
+def _part(payload: Payload) -> Change:
     """consent, tags: only these; e-mail and phone tell who is meant, not what they have become."""
-    customer = _object(told.data, "customer")
-    if told.type == "customer.tags":
-        return _changed(told, customer, _tags(customer.get("tags")), {})
-    return _changed(told, customer, *_consents(told, customer.get("consents")))
+    customer = _object(payload.data, "customer")
+    if payload.type == "customer.tags":
+        return _changed(payload, customer, _tags(customer.get("tags")), {})
+    return _changed(payload, customer, *_consents(payload, customer.get("consents")))
 
 
 def _changed(
-    told: Told, customer: Mapping[str, Any], fields: Mapping[str, Any], versions: Mapping[str, Version]
+    payload: Payload, customer: Mapping[str, Any], fields: Mapping[str, Any], versions: Mapping[str, Version]
 ) -> Change:
     source_id = text_id(customer.get("id"))
-    created = told.type == "customer.created"
+    created = payload.type == "customer.created"
     if not fields and not created:
-        return NothingToDo(event=told.event(source_id), reason="nothing_told")
+        return NothingToDo(event=payload.event(source_id), reason="nothing_told")
     return CustomerChanged(
-        event=told.event(source_id),
+        event=payload.event(source_id),
         source_id=source_id,
         fields=fields,
         payload=customer,
-        version=told.version(customer),
+        version=payload.version(customer),
         versions=versions,
         created=created,
-        store=store_of(told.data),
+        store=store_of(payload.data),
         email=text_or_none(customer.get("email")),
         phone=text_or_none(customer.get("phone")),
     )
@@ -153,7 +153,7 @@ def _tags(given: Any) -> dict[str, bool]:
     return {f"tags.{name.strip()}": value for name, value in given.items() if name.strip()}
 
 
-def _consents(told: Told, given: Any) -> tuple[dict[str, bool], dict[str, Version]]:
+def _consents(payload: Payload, given: Any) -> tuple[dict[str, bool], dict[str, Version]]:
     if given is None:
         return {}, {}
     if not isinstance(given, dict):
@@ -169,60 +169,60 @@ def _consents(told: Told, given: Any) -> tuple[dict[str, bool], dict[str, Versio
             raise Untranslatable("bad_field", f"consents.{channel}.subscribed is neither true nor false")
         field = f"subscriptions.{channel}.bulk"
         fields[field] = opted
-        if version := told.as_of(member(consent, "updated_at")):
+        if version := payload.as_of(member(consent, "updated_at")):
             versions[field] = version
     return fields, versions
 
 
-def _retired(told: Told) -> Change:
-    customer = _object(told.data, "customer")
+def _retired(payload: Payload) -> Change:
+    customer = _object(payload.data, "customer")
     source_id = text_id(customer.get("id"))
     return CustomerRetired(
-        event=told.event(source_id),
+        event=payload.event(source_id),
         source_id=source_id,
-        reason="erased" if told.type == "customer.erased" else "deleted",
-        version=told.version(customer),
+        reason="erased" if payload.type == "customer.erased" else "deleted",
+        version=payload.version(customer),
         email=text_or_none(customer.get("email")),
         phone=text_or_none(customer.get("phone")),
-        store=store_of(told.data),
+        store=store_of(payload.data),
     )
 
 
-def _merged(told: Told) -> Change:
-    customer = _object(told.data, "customer")
+def _merged(payload: Payload) -> Change:
+    customer = _object(payload.data, "customer")
     source_id = text_id(customer.get("id"))
     survivor = text_id(customer.get("merged_into"))
     if survivor == source_id:
         raise Untranslatable("bad_merge", "a customer cannot be merged into itself")
     return CustomerRetired(
-        event=told.event(source_id),
+        event=payload.event(source_id),
         source_id=source_id,
         reason="merged",
         survivor=survivor,
-        version=told.version(customer),
-        store=store_of(told.data),
+        version=payload.version(customer),
+        store=store_of(payload.data),
     )
 
 
-def _store(told: Told) -> Change:
-    store = _object(told.data, "store")
+def _store(payload: Payload) -> Change:
+    store = _object(payload.data, "store")
     shop_id = text_id(store.get("id"))
-    if told.type == "store.closed":
-        return NothingToDo(event=told.event(shop_id), reason="location_closed")
-    if told.type == "store.erased":
-        return StoreErased(event=told.event(shop_id), shop_id=shop_id, version=told.version(store))
+    if payload.type == "store.closed":
+        return NothingToDo(event=payload.event(shop_id), reason="location_closed")
+    if payload.type == "store.erased":
+        return StoreErased(event=payload.event(shop_id), shop_id=shop_id, version=payload.version(store))
     return StoreChanged(
-        event=told.event(shop_id),
+        event=payload.event(shop_id),
         shop_id=shop_id,
-        account_id=text_or_none(store.get("account_id")) or store_of(told.data) or shop_id,
+        account_id=text_or_none(store.get("account_id")) or store_of(payload.data) or shop_id,
         name=text_or_none(store.get("name")),
         domain=text_or_none(store.get("domain")),
         payload=store,
-        version=told.version(store),
+        version=payload.version(store),
     )
 
 
-_READERS: dict[str, Callable[[Told], Change]] = {
+_READERS: dict[str, Callable[[Payload], Change]] = {
     "customer.created": _customer,
     "customer.updated": _customer,
     "customer.consent": _part,

@@ -83,7 +83,9 @@ class Lightspeed(SourceModule):
                 yield f"options.{name}", f"must be one of {', '.join(COVERS)}"
             elif name == "retailers" and (
                 not isinstance(value, dict)
-                or not all(prefix.casefold() in known and isinstance(told, str) for prefix, told in value.items())
+                or not all(
+                    prefix.casefold() in known and isinstance(reported, str) for prefix, reported in value.items()
+                )
             ):
                 yield f"options.{name}", "must be an object of domain prefix (one of stores) -> retailer id"
 
@@ -108,9 +110,9 @@ class Lightspeed(SourceModule):
         """The retailer, by the form's domain prefix, else by the payload's retailer id. Neither has to be there; where
         a connection has several retailers it cannot do without.
         """
-        told = text_or_none(_form(request).get("domain_prefix"))
-        if told is not None:
-            return told
+        reported = text_or_none(_form(request).get("domain_prefix"))
+        if reported is not None:
+            return reported
         retailer = _retailer_id(request)
         known = next((prefix for prefix, found in _retailers(source).items() if found == retailer), None)
         return known if known is not None or len(source.stores) == 1 else ""
@@ -136,10 +138,14 @@ class Lightspeed(SourceModule):
 def _signature(header: str) -> str | None:
     """The signature in ``signature=…,algorithm=HMAC-SHA256``; None when the header says anything else."""
     parts = [part.partition("=") for part in header.split(",")]
-    told = {name.strip().lower(): value.strip() for name, _, value in parts}
-    if len(parts) != 2 or told.keys() != {"signature", "algorithm"} or told["algorithm"].upper() != "HMAC-SHA256":
+    reported = {name.strip().lower(): value.strip() for name, _, value in parts}
+    if (
+        len(parts) != 2
+        or reported.keys() != {"signature", "algorithm"}
+        or reported["algorithm"].upper() != "HMAC-SHA256"
+    ):
         return None
-    return told["signature"] or None
+    return reported["signature"] or None
 
 
 def _form(request: Request) -> dict[str, str]:
@@ -160,8 +166,8 @@ def _retailer_id(request: Request) -> str | None:
 
 def _retailers(source: Source) -> dict[str, str]:
     """Domain prefix -> retailer id, as far as the connection says."""
-    told = source.options.get("retailers")
-    return {prefix.casefold(): retailer for prefix, retailer in told.items()} if isinstance(told, dict) else {}
+    reported = source.options.get("retailers")
+    return {prefix.casefold(): retailer for prefix, retailer in reported.items()} if isinstance(reported, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +187,9 @@ class _Delivery:
 
     def same_retailer(self, source: Source) -> None:
         """Raises NotAuthentic when the payload is of another retailer than the form says."""
-        told = text_or_none(self.body.get("retailer_id"))
+        reported = text_or_none(self.body.get("retailer_id"))
         expected = _retailers(source).get((self.store or "").casefold())
-        if told is not None and expected is not None and told != expected:
+        if reported is not None and expected is not None and reported != expected:
             raise NotAuthentic("the payload is of another retailer")
 
 
@@ -213,7 +219,7 @@ class _Customer:
 
     body: Mapping[str, Any]
 
-    def told(self, *names: str) -> tuple[bool, Any]:
+    def reported(self, *names: str) -> tuple[bool, Any]:
         """(whether it is told, value) of a member by any of its names; what is not empty before what is."""
         contact = self.body.get("contact")
         places = [self.body, contact] if isinstance(contact, dict) else [self.body]
@@ -222,22 +228,24 @@ class _Customer:
 
     def text(self, *names: str) -> str | None:
         """A member as text. Raises Untranslatable('bad_field') when it is none."""
-        value = self.told(*names)[1]
+        value = self.reported(*names)[1]
         if isinstance(value, bool | dict | list):
             raise Untranslatable("bad_field", f"{names[0]} is not a text")
         return text_or_none(value)
 
     def fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {ours: self.text(*names) for ours, names in _FIELDS.items() if self.told(*names)[0]}
-        if self.told("mobile", "phone")[0]:
+        fields: dict[str, Any] = {
+            ours: self.text(*names) for ours, names in _FIELDS.items() if self.reported(*names)[0]
+        }
+        if self.reported("mobile", "phone")[0]:
             fields["phone"] = self.text("mobile", "phone")
-        if any(self.told(*names)[0] for names in _ADDRESS):
+        if any(self.reported(*names)[0] for names in _ADDRESS):
             fields["address"] = address_line(*(self.text(*names) for names in _ADDRESS))
         if country := self.text("physical_country_id"):
             fields["country"] = country
-        if self.told("do_not_email")[1] in (True, 1, "1"):
+        if self.reported("do_not_email")[1] in (True, 1, "1"):
             fields["subscriptions.email.bulk"] = False
-        sms = self.told("enable_promotional_sms")[1]
+        sms = self.reported("enable_promotional_sms")[1]
         if isinstance(sms, bool):
             fields["subscriptions.sms.bulk"] = sms
         return fields

@@ -191,11 +191,11 @@ class _Delivery:
     can_fetch: bool
 
     def event(self, entity_id: str) -> Event:
-        told = self.body.get("event_id")
+        reported = self.body.get("event_id")
         return Event(
             source=PLATFORM,
             topic=self.topic,
-            id=body_digest(self.raw) if told is None else text_id(told),
+            id=body_digest(self.raw) if reported is None else text_id(reported),
             entity_id=entity_id,
             time=self.time,
         )

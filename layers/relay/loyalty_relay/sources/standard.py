@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import Change, NothingToDo, Request, SourceModule, Topic, Verdict
-from loyalty_relay.sources.event_schema import Told, changes, store_of
+from loyalty_relay.sources.event_schema import Payload, changes, store_of
 from loyalty_relay.sources.parsing import json_object, moment, text_id
 from loyalty_relay.sources.signatures import standard_webhooks_verdict
 
@@ -92,16 +92,16 @@ class StandardWebhooks(SourceModule):
         time = moment(body.get("timestamp"))
         if time is None and body.get("timestamp") is not None:
             raise Untranslatable("bad_time", "timestamp is not RFC 3339")
-        told = Told(
+        payload = Payload(
             source=self.platform,
             type=kind.strip(),
             id=text_id(request.header(f"{_family(request)}-id")),
             time=time or "",
             data=data if isinstance(data, dict) else {},
         )
-        if told.type == "ping":
-            return [NothingToDo(event=told.event(""), reason="ping")]
-        return changes(told)
+        if payload.type == "ping":
+            return [NothingToDo(event=payload.event(""), reason="ping")]
+        return changes(payload)
 
 
 def _family(request: Request) -> str:

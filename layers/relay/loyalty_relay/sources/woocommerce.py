@@ -219,8 +219,8 @@ def _wanted(role: Any, roles: Any) -> bool:
     """Whether people of this role are customers: those the connection lists, or else everybody but the staff. Who has
     no role is one.
     """
-    told = text_or_none(role)
-    return told is None or (told in roles if isinstance(roles, list) else told not in STAFF)
+    reported = text_or_none(role)
+    return reported is None or (reported in roles if isinstance(roles, list) else reported not in STAFF)
 
 
 def _error(delivery: _Delivery) -> Change:

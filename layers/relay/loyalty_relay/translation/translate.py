@@ -120,10 +120,10 @@ def _store(name: str | None) -> str | None:
     return name.casefold() if name else None
 
 
-def _defaults(told: Mapping[str, Any], vendor: Vendor) -> dict[str, Any]:
+def _defaults(reported: Mapping[str, Any], vendor: Vendor) -> dict[str, Any]:
     """What the source tells, in the form the fields want. A default that cannot take that form is left out."""
     fields: dict[str, Any] = {}
-    for name, value in told.items():
+    for name, value in reported.items():
         if name.startswith(("tags.", "subscriptions.")) and not vendor.takes(name):
             continue
         try:

@@ -108,7 +108,7 @@ class UserContext(Body):
     source_id: Text | None = None
 
 
-class Options(Body):
+class WriteOptions(Body):
     """Switches of the request. ``use_async``: loyalty work in the background, no side effects in the answer."""
 
     use_async: bool | None = None
@@ -136,7 +136,7 @@ class ProfileBody(Body):
     associated_with: Text | None = Field(None, description="Till code associated with the customer.")
     enrollments: list[EnrollmentBody] = Field(default_factory=list, max_length=20)
     referral_code: Text | None = None
-    options: Options = Field(default_factory=Options)
+    options: WriteOptions = Field(default_factory=WriteOptions)
     as_of: datetime | None = Field(None, description="When this is true; older than what was applied: stale.")
 
     def fields(self) -> dict[str, Any]:

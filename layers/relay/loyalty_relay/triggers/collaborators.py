@@ -25,7 +25,7 @@ class JournalWriter(Protocol):
 
 
 class RawParking(Protocol):
-    """What ingest needs of ``reliability.dead_letters.Parking``."""
+    """What ingest needs of ``reliability.dead_letters.DeadLetterQueue``."""
 
     def park_raw(
         self, body: dict[str, Any], connection: str, reason: str, delivery_id: str, fingerprint: str

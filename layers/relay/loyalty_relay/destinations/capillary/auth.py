@@ -14,7 +14,7 @@ import httpx
 
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.auth import TokenAuth
-from loyalty_relay.destinations.capillary.errors import REFUSED, Said, complaints, decided, unknown, unreadable
+from loyalty_relay.destinations.capillary.errors import REFUSED, Reply, decided, reported_errors, unknown, unreadable
 from loyalty_relay.destinations.capillary.responses import number
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import NotJson, build_request, json_of
@@ -80,7 +80,7 @@ class OAuth(TokenAuth):
     def refuses(self, response: httpx.Response) -> bool:
         """See ``TokenAuth.refuses``: what the request's own reader finds, since the API versions differ."""
         try:
-            response.request.extensions["read"](Said(response))
+            response.request.extensions["read"](Reply(response))
         except RelayError as error:
             return isinstance(error, CredentialsRefused) and error.code in REFUSED
         return False
@@ -95,16 +95,16 @@ class OAuth(TokenAuth):
             idempotent=True,
             effect=False,
         )
-        said = Said(self._client.fetch(request, deadline), (self._given["key"], self._given["secret"]))
-        body = json_of(said.answer)
+        reply = Reply(self._client.fetch(request, deadline), (self._given["key"], self._given["secret"]))
+        body = json_of(reply.answer)
         if isinstance(body, NotJson):
-            raise _refused(unreadable(said, body))
-        if found := complaints(body):
-            raise _refused(decided(found, said))
+            raise _refused(unreadable(reply, body))
+        if found := reported_errors(body):
+            raise _refused(decided(found, reply))
         data: Any = body.get("data") if isinstance(body, dict) else None
         token = data.get("accessToken") if isinstance(data, dict) else None
         if not isinstance(token, str) or not token:
-            raise _refused(unknown(said, {} if isinstance(data, dict) else body))
+            raise _refused(unknown(reply, {} if isinstance(data, dict) else body))
         lifetime = max(0.0, float(number(data.get("ttlSeconds")) or 0))
         return token, now + lifetime - min(EARLY_SECONDS, lifetime * EARLY_SHARE)
 

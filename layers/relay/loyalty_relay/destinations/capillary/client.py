@@ -18,7 +18,7 @@ from loyalty_relay.destinations.capillary import check as checks
 from loyalty_relay.destinations.capillary import identifiers, preflight, v1
 from loyalty_relay.destinations.capillary.auth import auth_of
 from loyalty_relay.destinations.capillary.config import VENDOR
-from loyalty_relay.destinations.capillary.errors import MergedAway, Said, read_v2
+from loyalty_relay.destinations.capillary.errors import MergedAway, Reply, read_v2
 from loyalty_relay.destinations.capillary.fields import CONTACT_CHANNELS
 from loyalty_relay.destinations.capillary.members import Members
 from loyalty_relay.destinations.capillary.options import Options
@@ -46,8 +46,8 @@ class _Progress:
     details: dict[str, Any] = field(default_factory=dict)
     requests: list[dict[str, str | None]] = field(default_factory=list)
 
-    def add_request(self, api: str, said: Said) -> None:
-        self.requests.append({"api": api, "request_id": said.request_id})
+    def add_request(self, api: str, reply: Reply) -> None:
+        self.requests.append({"api": api, "request_id": reply.request_id})
 
     def receipt(self) -> Receipt:
         details = {**self.details, "side_effects": self.side_effects, "requests": self.requests}
@@ -143,10 +143,10 @@ class CapillaryCrm:
             headers["WAIT_FOR_DOWNSTREAM"] = _flag(not options.use_async)
 
         request = build_request(api="v2-create", method="POST", url=self._v2, headers=headers, params=params, json=body)
-        answer, said = self._session.exchange(
-            request, lambda said: (read_v2(said, "createdId"), said), deadline, values=values
+        answer, reply = self._session.exchange(
+            request, lambda reply: (read_v2(reply, "createdId"), reply), deadline, values=values
         )
-        self._v2_answer("v2-create", answer, said, progress)
+        self._v2_answer("v2-create", answer, reply, progress)
         progress.created = not any(notice.code in COMBINED for notice in progress.notices)
         progress.sent = list(carried)
         rest = {name: value for name, value in fields.items() if value is not None and name not in carried}
@@ -251,13 +251,13 @@ class CapillaryCrm:
             idempotent=not command.credits.enrollments,
         )
 
-        answer, said = self._session.exchange(
+        answer, reply = self._session.exchange(
             request,
-            lambda said: (read_v2(said, "createdId", "success"), said),
+            lambda reply: (read_v2(reply, "createdId", "success"), reply),
             deadline,
             values=self._values(command.customer, fields),
         )
-        self._v2_answer("v2-update", answer, said, progress)
+        self._v2_answer("v2-update", answer, reply, progress)
         progress.sent += fields
 
     def _change_identifier(
@@ -265,18 +265,18 @@ class CapillaryCrm:
     ) -> None:
         """An update changes the channel only; the identifier follows where the connection says so."""
         if not self._destination.options.get("identifier_change"):
-            told = "the channel was updated; the member is still found by the old one"
-            progress.notices.append(Notice("identifier_not_updated", told, name))
+            summary = "the channel was updated; the member is still found by the old one"
+            progress.notices.append(Notice("identifier_not_updated", summary, name))
             return
         kind = CONTACT_CHANNELS[name]
         options = Options.of(self._destination, command.options)
         wanted = identifiers.Change(
             kind, self._writer.identifier_value(kind, value), progress.loyalty_id or "", options
         )
-        notice, said = identifiers.change(self._session, self._v2, wanted, name, deadline)
+        notice, reply = identifiers.change(self._session, self._v2, wanted, name, deadline)
         progress.notices.append(notice)
-        if said is not None:
-            progress.add_request("v2-identifier", said)
+        if reply is not None:
+            progress.add_request("v2-identifier", reply)
 
     def _update_v1(
         self,
@@ -301,14 +301,16 @@ class CapillaryCrm:
 
         values = (*self._values(command.customer, fields), *(who or {}).values())
         try:
-            item, said = self._session.exchange(request, lambda said: (v1.read(said), said), deadline, values=values)
+            item, reply = self._session.exchange(
+                request, lambda reply: (v1.read(reply), reply), deadline, values=values
+            )
         except v1.AllFailed:
             # An empty item can also be how V1.1 says that there is no such customer.
             ref = replace(command.customer, loyalty_id=progress.loyalty_id)
             if self.find(ref, deadline) is None:
                 raise CustomerNotFound("no member has these identifiers", code="500") from None
             raise
-        progress.add_request("v1-update", said)
+        progress.add_request("v1-update", reply)
         progress.loyalty_id = item.loyalty_id or progress.loyalty_id
         progress.notices += item.notices
         progress.sent += fields
@@ -316,9 +318,9 @@ class CapillaryCrm:
         progress.side_effects += typed.pop("side_effects")
         progress.details |= typed
 
-    def _v2_answer(self, api: str, answer: Mapping[str, Any], said: Said, progress: _Progress) -> None:
-        progress.add_request(api, said)
-        progress.notices += read_warnings(answer, said.values)
+    def _v2_answer(self, api: str, answer: Mapping[str, Any], reply: Reply, progress: _Progress) -> None:
+        progress.add_request(api, reply)
+        progress.notices += read_warnings(answer, reply.values)
         progress.side_effects += read_side_effects(answer)
         # ``createdId`` is also the id of who was updated (Capillary docs: Update customer details).
         progress.loyalty_id = member_id(answer.get("createdId")) or progress.loyalty_id

@@ -89,7 +89,7 @@ WRONG_PLACE: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Reply:
     """One answer and what is needed to speak about it: our own values, so that echoes of them can be taken out."""
 
     answer: httpx.Response
@@ -103,43 +103,43 @@ class Said:
         return redact(str(message or ""), self.values)
 
 
-def error_for(code: str, message: object, said: Said) -> RelayError:
+def error_for(code: str, message: object, reply: Reply) -> RelayError:
     """The typed error for one code, whichever API version and part of the body it came in."""
-    text = said.text(message)
-    told = f"{code} {text}".strip()
-    request_id = said.request_id
+    text = reply.text(message)
+    summary = f"{code} {text}".strip()
+    request_id = reply.request_id
     if code == "429":
-        return RateLimited(told, retry_after=retry_after(said.answer), code=code, request_id=request_id)
+        return RateLimited(summary, retry_after=retry_after(reply.answer), code=code, request_id=request_id)
     if code in PASSING:
         # A 521 says that nothing was done, because somebody else was doing something.
         kind = UpstreamTimeout if code == "504" else UpstreamUnavailable
         return kind(
-            told,
-            reached=reached(said.answer) and code not in ("521", "4001"),
-            retry_after=retry_after(said.answer),
+            summary,
+            reached=reached(reply.answer) and code not in ("521", "4001"),
+            retry_after=retry_after(reply.answer),
             code=code,
             request_id=request_id,
         )
     # 403 has two further meanings in V2: a missing mandatory field, which is the command's fault.
     if code in REFUSED or (code in DENIED and "mandatory" not in text.lower()):
-        return CredentialsRefused(told, code=code, request_id=request_id)
+        return CredentialsRefused(summary, code=code, request_id=request_id)
     if code in MISSING:
-        return CustomerNotFound(told, code=code, request_id=request_id)
+        return CustomerNotFound(summary, code=code, request_id=request_id)
     if code in EXISTS:
-        exists = CustomerExists(told, loyalty_id=told_id(message), code=code)
+        exists = CustomerExists(summary, loyalty_id=told_id(message), code=code)
         exists.request_id = request_id
         return exists
     if code in MERGED:
-        merged = MergedAway(told, code=code, request_id=request_id)
+        merged = MergedAway(summary, code=code, request_id=request_id)
         merged.survivor = told_id(message)
         return merged
     if code in ERASED:
-        return CustomerErased(told, code=code, request_id=request_id)
+        return CustomerErased(summary, code=code, request_id=request_id)
     if code in WRONG_FIELD:
         problem = FieldProblem(WRONG_FIELD[code], text or f"was refused with code {code}")
-        return InvalidCommand(told, code=code, request_id=request_id, problems=[problem])
+        return InvalidCommand(summary, code=code, request_id=request_id, problems=[problem])
     problems = [FieldProblem(WRONG_PLACE[code], text)] if code in WRONG_PLACE else []
-    return VendorRejected(told, code=code, request_id=request_id, problems=problems)
+    return VendorRejected(summary, code=code, request_id=request_id, problems=problems)
 
 
 def told_id(message: object) -> str | None:
@@ -148,9 +148,9 @@ def told_id(message: object) -> str | None:
     return found.group(1) if found and int(found.group(1)) > 0 else None
 
 
-def worst(problems: Iterable[tuple[str, object]], said: Said) -> RelayError:
+def worst(problems: Iterable[tuple[str, object]], reply: Reply) -> RelayError:
     """The error that decides over the request: credentials first, then what passes, then the first one."""
-    errors = [error_for(code, message, said) for code, message in problems]
+    errors = [error_for(code, message, reply) for code, message in problems]
     for kinds in (CredentialsRefused, (RateLimited, UpstreamUnavailable)):
         for error in errors:
             if isinstance(error, kinds):
@@ -158,7 +158,7 @@ def worst(problems: Iterable[tuple[str, object]], said: Said) -> RelayError:
     return errors[0]
 
 
-def complaints(body: Any) -> list[tuple[str, object]]:
+def reported_errors(body: Any) -> list[tuple[str, object]]:
     """Everything in a body that says that the request as a whole failed, as (code, message)."""
     if not isinstance(body, Mapping):
         return []
@@ -166,15 +166,15 @@ def complaints(body: Any) -> list[tuple[str, object]]:
     for name in ("errors", "error"):
         given = body.get(name)
         listed = given if isinstance(given, list) else [given]
-        found += [_complaint(item) for item in listed if item not in (None, "", {}, False)]
+        found += [_reported_error(item) for item in listed if item not in (None, "", {}, False)]
     if not found and body.get("errorCode") is not None:
         found.append((_code(body["errorCode"]), body.get("errorMessage")))
     if not found and body.get("success") is False:
-        found.append(_complaint(body))
+        found.append(_reported_error(body))
     return found
 
 
-def _complaint(item: Any) -> tuple[str, object]:
+def _reported_error(item: Any) -> tuple[str, object]:
     if not isinstance(item, Mapping):
         return "", item
     code = next((item[k] for k in ("code", "errorCode", "status_code") if item.get(k) is not None), "")
@@ -197,16 +197,16 @@ def refusal_status(body: Any) -> tuple[str, object] | None:
     return _code(status["code"]), status.get("message")
 
 
-def unreadable(said: Said, why: NotJson) -> RelayError:
+def unreadable(reply: Reply, why: NotJson) -> RelayError:
     """The error for a body that is no JSON: an intermediary spoke, or the answer broke off."""
-    answer = said.answer
-    told = re.search(rb"errorCode\s*=\s*(\d+)", answer.content[:2000])
-    if told:
-        return error_for(told.group(1).decode(), excerpt(None, answer.content, said.values), said)
+    answer = reply.answer
+    summary = re.search(rb"errorCode\s*=\s*(\d+)", answer.content[:2000])
+    if summary:
+        return error_for(summary.group(1).decode(), excerpt(None, answer.content, reply.values), reply)
     if str(answer.status_code) in REFUSED | DENIED:
-        return error_for(str(answer.status_code), why.why, said)
+        return error_for(str(answer.status_code), why.why, reply)
     try:
-        raise_for_transient(answer, request_id=said.request_id)
+        raise_for_transient(answer, request_id=reply.request_id)
     except (RateLimited, UpstreamUnavailable) as error:
         return error
     if answer.status_code < 400:
@@ -214,59 +214,59 @@ def unreadable(said: Said, why: NotJson) -> RelayError:
             f"the destination answered {answer.status_code} with {why.why}",
             reached=reached(answer),
             code=str(answer.status_code),
-            request_id=said.request_id,
+            request_id=reply.request_id,
         )
-    return unknown(said, None)
+    return unknown(reply, None)
 
 
-def unknown(said: Said, body: Any) -> RelayError:
+def unknown(reply: Reply, body: Any) -> RelayError:
     """The error for an answer of a shape never seen before: by its status where that speaks, else permanent."""
-    status = str(said.answer.status_code)
+    status = str(reply.answer.status_code)
     if status in REFUSED | DENIED:
-        return error_for(status, excerpt(body, said.answer.content, said.values), said)
+        return error_for(status, excerpt(body, reply.answer.content, reply.values), reply)
     try:
-        raise_for_transient(said.answer, request_id=said.request_id)
+        raise_for_transient(reply.answer, request_id=reply.request_id)
     except (RateLimited, UpstreamUnavailable) as error:
         return error
     return VendorRejected(
-        f"the destination answered {status} with {excerpt(body, said.answer.content, said.values)}",
+        f"the destination answered {status} with {excerpt(body, reply.answer.content, reply.values)}",
         code=status,
-        request_id=said.request_id,
+        request_id=reply.request_id,
     )
 
 
-def read_v2(said: Said, *needs: str) -> dict[str, Any]:
+def read_v2(reply: Reply, *needs: str) -> dict[str, Any]:
     """The body of a V2 success, which has one of the members ``needs``. Raises the typed error for anything else.
 
     Success and failure both occur under any HTTP status, so the status only decides where the body says neither.
     """
-    body = json_of(said.answer)
+    body = json_of(reply.answer)
     if isinstance(body, NotJson):
-        raise unreadable(said, body)
-    found = complaints(body)
+        raise unreadable(reply, body)
+    found = reported_errors(body)
     status = refusal_status(body)
     if not found and status is not None and status[0] not in ("200", "201"):
         found = [status]
     if found:
-        raise decided(found, said)
+        raise decided(found, reply)
     if isinstance(body, dict) and any(body.get(name) is not None for name in needs):
         return body
-    raise unknown(said, body)
+    raise unknown(reply, body)
 
 
-def decided(found: Iterable[tuple[str, object]], said: Said) -> RelayError:
+def decided(found: Iterable[tuple[str, object]], reply: Reply) -> RelayError:
     """The error that decides over the request; where the body names no code, the HTTP status does."""
-    error = worst(found, said)
-    return error if error.code else _by_status(said, error)
+    error = worst(found, reply)
+    return error if error.code else _by_status(reply, error)
 
 
-def _by_status(said: Said, error: RelayError) -> RelayError:
+def _by_status(reply: Reply, error: RelayError) -> RelayError:
     """An error without a code: the HTTP status says more than its text."""
-    status = said.answer.status_code
+    status = reply.answer.status_code
     if str(status) in REFUSED | DENIED:
-        return error_for(str(status), str(error), said)
+        return error_for(str(status), str(error), reply)
     try:
-        raise_for_transient(said.answer, request_id=said.request_id)
+        raise_for_transient(reply.answer, request_id=reply.request_id)
     except (RateLimited, UpstreamUnavailable) as passing:
         return passing
     error.code = str(status)

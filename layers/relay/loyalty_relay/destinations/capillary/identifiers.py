@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from loyalty_relay.destinations.capillary.errors import MergedAway, Said, read_v2
+from loyalty_relay.destinations.capillary.errors import MergedAway, Reply, read_v2
 from loyalty_relay.destinations.capillary.options import Options
 from loyalty_relay.destinations.capillary.responses import member_id
 from loyalty_relay.destinations.capillary.session import CapillarySession
@@ -41,7 +41,7 @@ def owner(
     )
     try:
         return session.exchange(
-            request, lambda said: member_id(read_v2(said, "entity")["entity"]), deadline, values=(value,)
+            request, lambda reply: member_id(read_v2(reply, "entity")["entity"]), deadline, values=(value,)
         )
     except CustomerNotFound:
         return None
@@ -49,7 +49,7 @@ def owner(
 
 def change(
     session: CapillarySession, customers: str, wanted: Change, field: str, deadline: Deadline
-) -> tuple[Notice, Said | None]:
+) -> tuple[Notice, Reply | None]:
     """Replace the identifier and say what came of it, with the answer where something was changed.
 
     A refusal by the vendor is a notice too, because the channel can still be updated.
@@ -77,23 +77,23 @@ def change(
         json=body,
     )
 
-    def read(said: Said) -> Said:
-        read_v2(said, "createdId", "success")
-        return said
+    def read(reply: Reply) -> Reply:
+        read_v2(reply, "createdId", "success")
+        return reply
 
     try:
-        said = session.exchange(request, read, deadline, values=(wanted.value, *current))
+        reply = session.exchange(request, read, deadline, values=(wanted.value, *current))
     except (VendorRejected, InvalidCommand) as refused:
-        told = f"the programme refused the change with code {refused.code}"
-        return Notice("identifier_not_updated", told, field), None
-    return Notice("identifier_changed", "the member is found by the new one now", field), said
+        summary = f"the programme refused the change with code {refused.code}"
+        return Notice("identifier_not_updated", summary, field), None
+    return Notice("identifier_changed", "the member is found by the new one now", field), reply
 
 
 def _current(session: CapillarySession, url: str, wanted: Change, deadline: Deadline) -> list[str]:
     """The member's identifiers of the kind in this source account."""
     options = wanted.options
     request = build_request(api="v2-read", method="GET", url=url, params=dict(options.place()))
-    body = session.exchange(request, lambda said: read_v2(said, "id"), deadline, values=(wanted.value,))
+    body = session.exchange(request, lambda reply: read_v2(reply, "id"), deadline, values=(wanted.value,))
     found = []
     profiles = body.get("profiles")
     for profile in profiles if isinstance(profiles, list) else ():

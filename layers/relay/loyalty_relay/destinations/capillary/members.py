@@ -64,7 +64,7 @@ class Members:
             api="v2-read", method="GET", url=f"{self._v2}/{path_segment(loyalty_id)}", params=dict(self._place)
         )
         try:
-            return self._session.exchange(request, lambda said: member_id(read_v2(said, "id")["id"]), deadline)
+            return self._session.exchange(request, lambda reply: member_id(read_v2(reply, "id")["id"]), deadline)
         except CustomerNotFound:
             return None
         except MergedAway as merged:

@@ -52,7 +52,7 @@ def run(
         url=f"{base}/v2/customers/lookup",
         params={**options.place(), "identifierName": "externalId", "identifierValue": NOBODY},
     )
-    error = _answer(lambda: session.exchange(lookup, lambda said: read_v2(said, "entity"), deadline))
+    error = _answer(lambda: session.exchange(lookup, lambda reply: read_v2(reply, "entity"), deadline))
     findings = [_host(error, destination)]
     if not findings[0].ok:
         return findings
@@ -94,8 +94,8 @@ def _answer(ask: Callable[[], Any]) -> RelayError | None:
 
 def _host(error: RelayError | None, destination: Destination) -> Finding:
     if isinstance(error, ConnectionFailed):
-        told = f"{destination.host} cannot be reached: is the region {destination.region} right?"
-        return _finding("host", False, told, OPERATOR)
+        summary = f"{destination.host} cannot be reached: is the region {destination.region} right?"
+        return _finding("host", False, summary, OPERATOR)
     if isinstance(error, TransientError):
         return _finding("host", False, f"{destination.host} does not serve now: {error}", VENDOR)
     return _finding("host", True, f"{destination.host} answers")
@@ -105,8 +105,8 @@ def _credentials(error: RelayError | None, destination: Destination) -> Finding:
     if not isinstance(error, CredentialsRefused):
         return _finding("credentials", True, "are accepted")
     if error.code in DENIED and error.code != "320001":
-        told = f"are known, but the access group may not read customers ({error})"
-        return _finding("credentials", False, told, ADMINISTRATOR)
+        summary = f"are known, but the access group may not read customers ({error})"
+        return _finding("credentials", False, summary, ADMINISTRATOR)
     what = "key and secret" if destination.credentials.get("type") == "oauth" else "till and password"
     return _finding("credentials", False, f"{what} are refused ({error})", OPERATOR)
 
@@ -129,7 +129,7 @@ def _write_v2(session: CapillarySession, base: str, options: Options, deadline: 
         json={"profiles": [{}]},
         idempotent=True,
     )
-    error = _answer(lambda: session.exchange(request, lambda said: read_v2(said, "createdId"), deadline))
+    error = _answer(lambda: session.exchange(request, lambda reply: read_v2(reply, "createdId"), deadline))
     return _write("write access, V2", error)
 
 
@@ -161,14 +161,14 @@ def _extended_fields(session: CapillarySession, base: str, deadline: Deadline, w
     name = "extended fields"
     request = build_request(api="v2-read", method="GET", url=f"{base}/v2/extendedFields")
     try:
-        body = session.exchange(request, lambda said: read_v2(said, "entity", "extendedFields", "data"), deadline)
+        body = session.exchange(request, lambda reply: read_v2(reply, "entity", "extendedFields", "data"), deadline)
     except RelayError as error:
         return _finding(name, None, f"the list could not be read: {error}", ADMINISTRATOR)
     enabled = enabled_fields(body)
     missing = sorted(set(wanted) - enabled)
     if missing:
-        told = f"not enabled for customers: {', '.join(missing)}; what is sent for them is dropped in silence"
-        return _finding(name, False, told, VENDOR)
+        summary = f"not enabled for customers: {', '.join(missing)}; what is sent for them is dropped in silence"
+        return _finding(name, False, summary, VENDOR)
     return _finding(name, True, f"enabled: {', '.join(sorted(enabled)) or 'none'}")
 
 

@@ -43,37 +43,37 @@ class Writer:
         ``None`` values have nothing to empty on a new member and are left out. Bulk consent travels as ``subscribed``
         of its channel, and only where it was said: silence is no consent. What a POST cannot carry is not in the names.
         """
-        said = {name: value for name, value in fields.items() if value is not None}
-        channels = self._channels(said)
-        identifiers = self._identifiers(customer, said)
-        consented = _consent(said, channels, identifiers)
+        reply = {name: value for name, value in fields.items() if value is not None}
+        channels = self._channels(reply)
+        identifiers = self._identifiers(customer, reply)
+        consented = _consent(reply, channels, identifiers)
         profile: dict[str, Any] = {
-            **_names(said),
+            **_names(reply),
             "identifiers": identifiers,
             "commChannels": channels,
-            "fields": _family(said, "custom_fields"),
+            "fields": _family(reply, "custom_fields"),
             "source": options.source,
         }
         if options.account_id:
             profile["accountId"] = options.account_id
         body: dict[str, Any] = {"profiles": [_filled(profile)]}
-        if "loyalty_type" in said:
-            body["loyaltyInfo"] = {"loyaltyType": said["loyalty_type"]}
-        if "associated_with" in said:
-            body["associatedWith"] = said["associated_with"]
-        if extended := _family(said, "extended_fields"):
+        if "loyalty_type" in reply:
+            body["loyaltyInfo"] = {"loyaltyType": reply["loyalty_type"]}
+        if "associated_with" in reply:
+            body["associatedWith"] = reply["associated_with"]
+        if extended := _family(reply, "extended_fields"):
             body["extendedFields"] = extended
         if credits.enrollments:
             body["loyaltyProgramEnrollments"] = _enrollments(credits)
         if credits.referral_code:
             body["referralCode"] = credits.referral_code
-        if "status_label" in said:
-            body["statusLabel"] = said["status_label"]
-        if "registered_on" in said:
-            body["createDate"] = v2_moment(said["registered_on"], self.region)
+        if "status_label" in reply:
+            body["statusLabel"] = reply["status_label"]
+        if "registered_on" in reply:
+            body["createDate"] = v2_moment(reply["registered_on"], self.region)
         carried = tuple(
             name
-            for name in said
+            for name in reply
             if name not in ("registered_till", "fraud_status")
             and (not name.startswith("subscriptions.") or name in consented)
         )

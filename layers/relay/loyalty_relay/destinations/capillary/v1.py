@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from loyalty_relay.destinations.capillary.errors import (
-    Said,
-    complaints,
+    Reply,
     decided,
     error_for,
     refusal_status,
+    reported_errors,
     unknown,
     unreadable,
 )
@@ -122,40 +122,40 @@ class Item:
         return any(notice.code == SURVIVOR for notice in self.notices)
 
 
-def read(said: Said) -> Item:
+def read(reply: Reply) -> Item:
     """The customer of a V1.1 answer. Raises the typed error for anything but a success of the item.
 
     Taken as they come: one item as object or in a list; numbers, booleans and codes as such or as texts; empty
     collections as ``[]``, ``{}``, ``{"field": []}`` or missing.
     """
-    body = json_of(said.answer)
+    body = json_of(reply.answer)
     if isinstance(body, NotJson):
-        raise unreadable(said, body)
+        raise unreadable(reply, body)
     item = _item(body)
     status = item.get("item_status") if item else None
     if isinstance(status, Mapping) and status:
         if _true(status.get("success")):
-            return Item(member_id(item.get("user_id")), _warnings(status, said), details(item))
+            return Item(member_id(item.get("user_id")), _warnings(status, reply), details(item))
         code = _text(status.get("code"))
         raise (
-            _all_failed(code, status.get("message"), said)
+            _all_failed(code, status.get("message"), reply)
             if code in REQUEST_CODES
-            else error_for(code, status.get("message"), said)
+            else error_for(code, status.get("message"), reply)
         )
-    if found := complaints(body):
-        raise decided(found, said)
-    told = refusal_status(body)
-    if told is None:
-        raise unknown(said, body)
-    code, message = told
-    raise _all_failed(code, message, said) if code in REQUEST_CODES else error_for(code, message, said)
+    if found := reported_errors(body):
+        raise decided(found, reply)
+    summary = refusal_status(body)
+    if summary is None:
+        raise unknown(reply, body)
+    code, message = summary
+    raise _all_failed(code, message, reply) if code in REQUEST_CODES else error_for(code, message, reply)
 
 
-def _all_failed(code: str, message: Any, said: Said) -> RelayError:
+def _all_failed(code: str, message: Any, reply: Reply) -> RelayError:
     """500 is what V1.1 says when every item failed, mostly for what was in them; an outage shows in the HTTP status."""
-    if said.answer.status_code >= 500:
-        return error_for(str(said.answer.status_code), message, said)
-    return AllFailed(f"{code} {said.text(message)}".strip(), code=code, request_id=said.request_id)
+    if reply.answer.status_code >= 500:
+        return error_for(str(reply.answer.status_code), message, reply)
+    return AllFailed(f"{code} {reply.text(message)}".strip(), code=code, request_id=reply.request_id)
 
 
 def _item(body: Any) -> dict[str, Any]:
@@ -171,16 +171,16 @@ def _listed(value: Any, name: str) -> list[dict[str, Any]]:
     return [dict(item) for item in items if isinstance(item, Mapping) and item]
 
 
-def _warnings(status: Mapping[str, Any], said: Said) -> tuple[Notice, ...]:
+def _warnings(status: Mapping[str, Any], reply: Reply) -> tuple[Notice, ...]:
     """Bare codes, whose texts are appended to the item's message; some replies have objects instead."""
     given = status.get("warnings")
     inner = given.get("warning") if isinstance(given, Mapping) else given
     notices = []
     for warning in inner if isinstance(inner, list) else [inner]:
         if isinstance(warning, Mapping):
-            notices.append(Notice(_text(warning.get("code")), said.text(warning.get("message"))))
+            notices.append(Notice(_text(warning.get("code")), reply.text(warning.get("message"))))
         elif warning not in (None, ""):
-            notices.append(Notice(_text(warning), said.text(status.get("message"))))
+            notices.append(Notice(_text(warning), reply.text(status.get("message"))))
     return tuple(notices)
 
 

@@ -15,7 +15,7 @@ import httpx
 
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.auth import TokenAuth
-from loyalty_relay.destinations.kangaroo.errors import complaint, credentials_refused, unreadable
+from loyalty_relay.destinations.kangaroo.errors import credentials_refused, unreadable, vendor_error
 from loyalty_relay.destinations.kangaroo.redaction import excerpt
 from loyalty_relay.destinations.tokens import Tokens, TokenSet
 from loyalty_relay.http.client import Client
@@ -69,8 +69,8 @@ class KangarooAuth(TokenAuth):
 
     def refuses(self, response: httpx.Response) -> bool:
         """See ``TokenAuth.refuses``."""
-        said = complaint(response)
-        return said is not None and said.status == 401
+        refused = vendor_error(response)
+        return refused is not None and refused.status == 401
 
     # -- grants ---------------------------------------------------------------------------------------------------
 
@@ -176,12 +176,14 @@ def parse_tokens(answer: httpx.Response, now: float, *, keep: str | None = None,
     """Return the tokens of a response, JSON or form. ``keep``: the refresh token to keep when none is sent. ``sent``:
     what must not appear in an error's text, credentials above all.
 
-    Raises CredentialsRefused for a refusal in any shape, RateLimited and UpstreamUnavailable for passing faults.
+    Raises CredentialsRefused for a refused in any shape, RateLimited and UpstreamUnavailable for passing faults.
     """
-    said = complaint(answer, sent)
-    if said is not None:
-        raise_for_transient(answer, code=said.code)
-        raise credentials_refused(f"the token endpoint answered {answer.status_code}: {said.message}", code=said.code)
+    refused = vendor_error(answer, sent)
+    if refused is not None:
+        raise_for_transient(answer, code=refused.code)
+        raise credentials_refused(
+            f"the token endpoint answered {answer.status_code}: {refused.message}", code=refused.code
+        )
     body = json_of(answer)
     if isinstance(body, NotJson) and "form-urlencoded" in answer.headers.get("content-type", ""):
         body = dict(parse_qsl(answer.content.decode("utf-8", "replace")))

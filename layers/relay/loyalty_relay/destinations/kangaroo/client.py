@@ -13,7 +13,7 @@ from loyalty_relay.destinations.base import Branch, Finding, Receipt, StoreLink
 from loyalty_relay.destinations.definitions import DefinitionCache
 from loyalty_relay.destinations.kangaroo.check import check, supports
 from loyalty_relay.destinations.kangaroo.config import VENDOR
-from loyalty_relay.destinations.kangaroo.errors import TAKEN, Complaint, credentials_refused, refuse
+from loyalty_relay.destinations.kangaroo.errors import TAKEN, VendorError, credentials_refused, refuse
 from loyalty_relay.destinations.kangaroo.fields import national_phone, our_name
 from loyalty_relay.destinations.kangaroo.preflight import probe
 from loyalty_relay.destinations.kangaroo.requests import Patch, Patcher, Registration, registration
@@ -115,9 +115,11 @@ class KangarooCrm:
         made = registration(command, fields, self._country)
         if made.problems:
             raise InvalidCommand("the customer cannot be registered", problems=made.problems)
-        answer, said = self._session.ask(self._session.request("api", "POST", "/customers", json=made.body), deadline)
-        if said is not None:
-            self._refuse_registration(answer, said, made, deadline)
+        answer, refused = self._session.ask(
+            self._session.request("api", "POST", "/customers", json=made.body), deadline
+        )
+        if refused is not None:
+            self._refuse_registration(answer, refused, made, deadline)
         found = customer_id(unwrapped(json_of(answer)))
         # The customer is there by now; an answer that does not tell the id is no reason to lose it.
         found = found or self.find(_contacts(made), deadline)
@@ -126,17 +128,17 @@ class KangarooCrm:
         return Receipt(loyalty_id=found, created=True, sent=tuple(made.sent))
 
     def _refuse_registration(
-        self, answer: httpx.Response, said: Complaint, made: Registration, deadline: Deadline
+        self, answer: httpx.Response, refused: VendorError, made: Registration, deadline: Deadline
     ) -> NoReturn:
-        about = said.about("email", "phone")
-        taken = any(TAKEN.search(p.message) for p in about) or (not said.problems and said.says(TAKEN))
-        if said.status in (400, 409, 422) and taken:
+        about = refused.about("email", "phone")
+        taken = any(TAKEN.search(p.message) for p in about) or (not refused.problems and refused.says(TAKEN))
+        if refused.status in (400, 409, 422) and taken:
             raise CustomerExists(
                 "the destination has a customer with this e-mail or phone",
                 loyalty_id=self._in_the_way(made, deadline),
-                code=said.code,
+                code=refused.code,
             )
-        refuse(answer, said, names=our_name)
+        refuse(answer, refused, names=our_name)
 
     def _in_the_way(self, made: Registration, deadline: Deadline) -> str | None:
         found = self.find(_contacts(made), deadline)
@@ -239,9 +241,9 @@ class KangarooCrm:
     def _send(self, loyalty_id: str, patch: Patch, deadline: Deadline) -> Listing:
         path = f"/customers/{path_segment(loyalty_id)}/{self._destination.options.get('crm_fields_path', 'crm-fields')}"
         request = self._session.request("api", "PATCH", path, json=patch.body, idempotent=True)
-        answer, said = self._session.ask(request, deadline)
-        if said is not None:
-            refuse(answer, said, customer=True, names=our_name)
+        answer, refused = self._session.ask(request, deadline)
+        if refused is not None:
+            refuse(answer, refused, customer=True, names=our_name)
         return self._keep(Listing.parse(listed(answer)))
 
     def _listing(self, loyalty_id: str, deadline: Deadline) -> Listing:

@@ -54,7 +54,7 @@ _NAMED_FIELD = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class VendorError:
     """One error. ``status`` is what the body says, else the HTTP status; ``shape`` a name of the table above, or
     ``unknown``; ``problems`` are under the vendor's field names.
     """
@@ -74,7 +74,7 @@ class Complaint:
         return tuple(problem for problem in self.problems if problem.field in names)
 
 
-def complaint(answer: httpx.Response, sent: Iterable[str] = ()) -> Complaint | None:
+def vendor_error(answer: httpx.Response, sent: Iterable[str] = ()) -> VendorError | None:
     """The error that an answer carries, None when it carries none. ``sent``: values that must not come back in a text.
 
     A 2xx with an error inside is an error; any other status is one whatever its body holds.
@@ -89,49 +89,49 @@ def complaint(answer: httpx.Response, sent: Iterable[str] = ()) -> Complaint | N
     if good:
         return None
     message = f"the destination answered {answer.status_code} in a form that is not known: {excerpt(answer, hide)}"
-    return Complaint("unknown", answer.status_code, message, str(answer.status_code))
+    return VendorError("unknown", answer.status_code, message, str(answer.status_code))
 
 
-def _read(body: Mapping[str, Any], status: int, hide: tuple[str, ...], good: bool) -> Complaint | None:
+def _read(body: Mapping[str, Any], status: int, hide: tuple[str, ...], good: bool) -> VendorError | None:
     error, errors = body.get("error"), body.get("errors")
     if isinstance(error, Mapping) and error:
-        said = _status(error.get("status_code"), status)
-        return Complaint("E1", said, _text(error, hide, said), _code(error, said))
+        refused = _status(error.get("status_code"), status)
+        return VendorError("E1", refused, _text(error, hide, refused), _code(error, refused))
     if isinstance(error, str) and error:
         if error in _OAUTH_CODES or "error_description" in body or "hint" in body:
-            return Complaint("oauth", _status(None, status), _oauth_text(body, hide), _code_word(error))
-        said = _status(body.get("status_code"), status)
-        return Complaint("E5", said, redact(error, hide), str(said))
+            return VendorError("oauth", _status(None, status), _oauth_text(body, hide), _code_word(error))
+        refused = _status(body.get("status_code"), status)
+        return VendorError("E5", refused, redact(error, hide), str(refused))
     if isinstance(errors, list) and errors:
         return _listed(errors, status, hide)
     if isinstance(errors, Mapping) and errors:
         return _mapped("E3", errors, _status(body.get("status_code"), status), hide)
     flat = _status(body.get("status_code"), 0)
     if flat >= 400 or (not good and "status_code" in body and isinstance(body.get("message"), str)):
-        said = flat if flat >= 400 else status
-        return Complaint("E7", said, _text(body, hide, said), str(said))
+        refused = flat if flat >= 400 else status
+        return VendorError("E7", refused, _text(body, hide, refused), str(refused))
     if good:
         return None
     if body and all(isinstance(v, list) and v and all(isinstance(t, str) for t in v) for v in body.values()):
         return _mapped("E2", body, status, hide)
     if isinstance(body.get("message"), str):
-        return Complaint("E4", status, _text(body, hide, status), str(status))
+        return VendorError("E4", status, _text(body, hide, status), str(status))
     return None
 
 
-def _mapped(shape: str, fields: Mapping[str, Any], status: int, hide: tuple[str, ...]) -> Complaint:
+def _mapped(shape: str, fields: Mapping[str, Any], status: int, hide: tuple[str, ...]) -> VendorError:
     problems: list[FieldProblem] = []
     for name, texts in fields.items():
         known = name if FIELD_NAME.fullmatch(name) else "(unnamed)"
         listed = texts if isinstance(texts, list) else [texts]
         problems.extend(FieldProblem(known, redact(str(text), hide)) for text in listed or [""])
     named = ", ".join(dict.fromkeys(problem.field for problem in problems))
-    return Complaint(shape, status, f"the destination rejects {named}", str(status), tuple(problems))
+    return VendorError(shape, status, f"the destination rejects {named}", str(status), tuple(problems))
 
 
-def _listed(errors: list[Any], status: int, hide: tuple[str, ...]) -> Complaint:
+def _listed(errors: list[Any], status: int, hide: tuple[str, ...]) -> VendorError:
     items = [item if isinstance(item, Mapping) else {"detail": item} for item in errors]
-    said = next((s for item in items if (s := _status(item.get("status"), 0))), _status(None, status))
+    refused = next((s for item in items if (s := _status(item.get("status"), 0))), _status(None, status))
     texts: list[str] = []
     problems: list[FieldProblem] = []
     for item in items:
@@ -140,7 +140,7 @@ def _listed(errors: list[Any], status: int, hide: tuple[str, ...]) -> Complaint:
         name = _pointed(item) or ((match := _NAMED_FIELD.match(text)) and match.group(1))
         if name:
             problems.append(FieldProblem(name, text))
-    return Complaint("E6", said, shortened("; ".join(dict.fromkeys(texts))), str(said), tuple(problems))
+    return VendorError("E6", refused, shortened("; ".join(dict.fromkeys(texts))), str(refused), tuple(problems))
 
 
 def _pointed(item: Mapping[str, Any]) -> str | None:
@@ -157,14 +157,14 @@ def _status(given: Any, otherwise: int) -> int:
     return 422 if 200 <= otherwise < 300 else otherwise
 
 
-def _text(said: Mapping[str, Any], hide: tuple[str, ...], status: int) -> str:
+def _text(refused: Mapping[str, Any], hide: tuple[str, ...], status: int) -> str:
     """Message and description, which swap their roles between resources."""
-    texts = [t for key in ("message", "description", "detail") if isinstance(t := said.get(key), str) and t.strip()]
+    texts = [t for key in ("message", "description", "detail") if isinstance(t := refused.get(key), str) and t.strip()]
     return shortened(": ".join(dict.fromkeys(redact(t, hide) for t in texts))) or f"the destination answered {status}"
 
 
-def _oauth_text(said: Mapping[str, Any], hide: tuple[str, ...]) -> str:
-    parts = [said.get("error_description") or said.get("message"), said.get("hint")]
+def _oauth_text(refused: Mapping[str, Any], hide: tuple[str, ...]) -> str:
+    parts = [refused.get("error_description") or refused.get("message"), refused.get("hint")]
     return shortened(": ".join(redact(part, hide) for part in parts if isinstance(part, str) and part)) or "refused"
 
 
@@ -199,24 +199,32 @@ def credentials_refused(message: str, *, code: str | None = None, reason: str | 
 
 
 def refuse(
-    answer: httpx.Response, said: Complaint, *, customer: bool = False, names: Callable[[str], str] | None = None
+    answer: httpx.Response, refused: VendorError, *, customer: bool = False, names: Callable[[str], str] | None = None
 ) -> NoReturn:
-    """Raise the error of a complaint. ``customer``: whether the path named a customer, so that 404 is about them.
+    """Raise the exception for a vendor error. ``customer``: whether the path named one, so that 404 is about them.
     ``names``: our name of a vendor's field, where the caller knows it by another.
 
     RateLimited and UpstreamUnavailable for what passes by itself, CredentialsRefused for 401 and for a 403 about the
     credentials, CustomerNotFound, InvalidCommand where fields are named, VendorRejected for the rest.
     """
-    raise_for_transient(answer, status=said.status, code=said.code)
-    if said.status == 401 or (said.status == 403 and (said.shape in ("oauth", "unknown") or said.says(_CREDENTIALS))):
-        raise credentials_refused(f"the destination answered {said.status}: {said.message}", code=said.code)
-    if customer and said.status == 404 and said.shape != "unknown" and said.message and not said.says(_ROUTE):
-        raise CustomerNotFound("the destination does not know this customer", code=said.code)
-    if said.problems:
-        problems = [FieldProblem(names(p.field) if names else p.field, p.message) for p in said.problems]
-        raise InvalidCommand(said.message, code=said.code, problems=problems)
-    hint = "; see the option crm_fields_path" if said.status == 405 else ""
-    raise VendorRejected(f"{said.message}{hint}", code=said.code)
+    raise_for_transient(answer, status=refused.status, code=refused.code)
+    if refused.status == 401 or (
+        refused.status == 403 and (refused.shape in ("oauth", "unknown") or refused.says(_CREDENTIALS))
+    ):
+        raise credentials_refused(f"the destination answered {refused.status}: {refused.message}", code=refused.code)
+    if (
+        customer
+        and refused.status == 404
+        and refused.shape != "unknown"
+        and refused.message
+        and not refused.says(_ROUTE)
+    ):
+        raise CustomerNotFound("the destination does not know this customer", code=refused.code)
+    if refused.problems:
+        problems = [FieldProblem(names(p.field) if names else p.field, p.message) for p in refused.problems]
+        raise InvalidCommand(refused.message, code=refused.code, problems=problems)
+    hint = "; see the option crm_fields_path" if refused.status == 405 else ""
+    raise VendorRejected(f"{refused.message}{hint}", code=refused.code)
 
 
 def unreadable(answer: httpx.Response, why: NotJson) -> UpstreamUnavailable:

@@ -42,11 +42,11 @@ def _credentials(session: KangarooSession, deadline: Deadline) -> Finding:
             if session.auth.type != "client_credentials":
                 raise
             # They are made for the integrations host, which says below whether it takes them.
-            said = (
+            refused = (
                 "client credentials link stores; to change customers too, give the connection credentials of type"
                 f" password or authorization_code ({error})"
             )
-            return Finding(name="credentials", ok=None, message=said, who=OPERATOR)
+            return Finding(name="credentials", ok=None, message=refused, who=OPERATOR)
         return Finding(name="credentials", ok=True, message="application key and token are accepted", who=OPERATOR)
 
     return _looked("credentials", OPERATOR, look)
@@ -57,22 +57,22 @@ def _crm_fields(session: KangarooSession, deadline: Deadline) -> Finding:
         ids = (customer_id(item) for item in session.page(session.request("api", "GET", "/customers"), deadline))
         first = next((found for found in ids if found), None)
         if first is None:
-            said = "cannot be seen before the business has its first customer"
-            return Finding(name="crm_fields", ok=None, message=said, who=BUSINESS)
+            refused = "cannot be seen before the business has its first customer"
+            return Finding(name="crm_fields", ok=None, message=refused, who=BUSINESS)
         fields = list(
             session.pages(session.request("api", "GET", f"/customers/{path_segment(first)}/crm-fields"), deadline)
         )
         if not fields:
-            said = "no CRM field is visible: the vendor's CSR has to grant the CRM module, then enable the fields"
-            return Finding(name="crm_fields", ok=False, message=said, who=VENDOR)
+            refused = "no CRM field is visible: the vendor's CSR has to grant the CRM module, then enable the fields"
+            return Finding(name="crm_fields", ok=False, message=refused, who=VENDOR)
         return Finding(name="crm_fields", ok=True, message=f"{len(fields)} CRM fields are visible", who=BUSINESS)
 
     try:
         return look()
     except RelayError as error:
         denied = isinstance(error, CredentialsRefused) or error.code == "403"
-        said = f"CRM fields may not be read ({error}); the vendor's CSR has to grant the CRM module"
-        return Finding(name="crm_fields", ok=False, message=said if denied else str(error), who=VENDOR)
+        refused = f"CRM fields may not be read ({error}); the vendor's CSR has to grant the CRM module"
+        return Finding(name="crm_fields", ok=False, message=refused if denied else str(error), who=VENDOR)
 
 
 def _tags(session: KangarooSession, deadline: Deadline) -> Finding:
@@ -92,5 +92,5 @@ def _stores(stores: StoreLinks, deadline: Deadline) -> list[Finding]:
     virtual = sum(branch.virtual for branch in branches)
     if virtual:
         return [host, Finding(name="virtual_branch", ok=True, message=f"virtual branches: {virtual}", who=BUSINESS)]
-    said = "no virtual branch: check 'Virtual Branch Group' on a branch in the business portal"
-    return [host, Finding(name="virtual_branch", ok=False, message=said, who=BUSINESS)]
+    refused = "no virtual branch: check 'Virtual Branch Group' on a branch in the business portal"
+    return [host, Finding(name="virtual_branch", ok=False, message=refused, who=BUSINESS)]

@@ -14,7 +14,7 @@ import httpx
 
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.kangaroo.auth import KangarooAuth
-from loyalty_relay.destinations.kangaroo.errors import Complaint, complaint, refuse, unreadable
+from loyalty_relay.destinations.kangaroo.errors import VendorError, refuse, unreadable, vendor_error
 from loyalty_relay.destinations.kangaroo.redaction import excerpt, texts_in
 from loyalty_relay.destinations.tokens import Tokens
 from loyalty_relay.http.client import Client
@@ -67,29 +67,29 @@ class KangarooSession:
         request.extensions["sent"] = (*texts_in(json), *texts_in(params))
         return request
 
-    def ask(self, request: httpx.Request, deadline: Deadline) -> tuple[httpx.Response, Complaint | None]:
-        """Send a request with a token and return the response with its complaint, which may be a final 401.
+    def ask(self, request: httpx.Request, deadline: Deadline) -> tuple[httpx.Response, VendorError | None]:
+        """Send a request with a token and return the response with its vendor error, which may be a final 401.
 
         Raises the errors of ``Client.fetch`` and of the token store.
         """
         response = self._client.fetch(request, deadline, self.auth)
-        return response, complaint(response, request.extensions["sent"])
+        return response, vendor_error(response, request.extensions["sent"])
 
     def read(self, request: httpx.Request, deadline: Deadline, *, customer: bool = False) -> Any:
         """Return the JSON of a success. ``customer``: the path names a customer, so that 404 is CustomerNotFound.
 
         Raises the errors of ``ask`` and ``refuse``, and UpstreamUnavailable for a success that cannot be read.
         """
-        answer, said = self.ask(request, deadline)
-        if said is not None:
-            refuse(answer, said, customer=customer)
+        answer, refused = self.ask(request, deadline)
+        if refused is not None:
+            refuse(answer, refused, customer=customer)
         return body_of(answer)
 
     def page(self, request: httpx.Request, deadline: Deadline) -> list[dict[str, Any]]:
         """Return the objects of the first page of a list."""
-        answer, said = self.ask(request, deadline)
-        if said is not None:
-            refuse(answer, said)
+        answer, refused = self.ask(request, deadline)
+        if refused is not None:
+            refuse(answer, refused)
         return listed(answer)
 
     def pages(
@@ -98,7 +98,7 @@ class KangarooSession:
         deadline: Deadline,
         *,
         customer: bool = False,
-        first: tuple[httpx.Response, Complaint | None] | None = None,
+        first: tuple[httpx.Response, VendorError | None] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Yield the items of all pages of a list, in both of the vendor's styles (Kangaroo API blueprint: Pagination).
         ``first``: the response with the first page where the caller has it already.
@@ -108,11 +108,11 @@ class KangarooSession:
         """
         for number in range(1, MAX_PAGES + 1):
             if first is not None and number == 1:
-                answer, said = first
+                answer, refused = first
             else:
-                answer, said = self.ask(_page(request, number) if number > 1 else request, deadline)
-            if said is not None:
-                refuse(answer, said, customer=customer)
+                answer, refused = self.ask(_page(request, number) if number > 1 else request, deadline)
+            if refused is not None:
+                refuse(answer, refused, customer=customer)
             items = listed(answer)
             yield from items
             if not items or not _goes_on(json_of(answer)):

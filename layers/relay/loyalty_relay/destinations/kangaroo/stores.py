@@ -13,7 +13,7 @@ import httpx
 
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.base import Branch, StoreLink
-from loyalty_relay.destinations.kangaroo.errors import TAKEN, Complaint, refuse
+from loyalty_relay.destinations.kangaroo.errors import TAKEN, VendorError, refuse
 from loyalty_relay.destinations.kangaroo.responses import truth, whole
 from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, KangarooSession, unwrapped
 from loyalty_relay.http.messages import json_of
@@ -59,19 +59,19 @@ class StoreLinks:
         if not self._options.get("can_list_integrations", True):
             raise AmbiguousOutcome(NO_LIST)
         request = self._session.request("integrations", "GET", "/api/v1/integrations", plain=True)
-        answer, said = self._session.ask(request, deadline)
-        if said is not None and said.status in (404, 405):
-            raise AmbiguousOutcome(NO_LIST, code=said.code)
-        return pick_integration(self._session.pages(request, deadline, first=(answer, said)), name)
+        answer, refused = self._session.ask(request, deadline)
+        if refused is not None and refused.status in (404, 405):
+            raise AmbiguousOutcome(NO_LIST, code=refused.code)
+        return pick_integration(self._session.pages(request, deadline, first=(answer, refused)), name)
 
     def create_integration(self, name: str, deadline: Deadline) -> int:
         """``POST /api/v1/integrations``. Raises AmbiguousOutcome when it was created, but under which id is unknown."""
         request = self._session.request(
             "integrations", "POST", "/api/v1/integrations", json=integration_body(name), plain=True
         )
-        answer, said = self._session.ask(request, deadline)
-        if said is not None:
-            refuse(answer, said)
+        answer, refused = self._session.ask(request, deadline)
+        if refused is not None:
+            refuse(answer, refused)
         number = parse_integration_id(unwrapped(json_of(answer)))
         if number is None:
             number = self.find_integration(name, deadline)
@@ -84,12 +84,12 @@ class StoreLinks:
         request = self._session.request(
             "integrations", "GET", f"/api/v1/integrations/{integration_id}/branch-links", plain=True
         )
-        answer, said = self._session.ask(request, deadline)
-        if said is not None and said.status == 404 and said.shape != "unknown":
+        answer, refused = self._session.ask(request, deadline)
+        if refused is not None and refused.status == 404 and refused.shape != "unknown":
             problem = FieldProblem("integration_id", "the destination has no such integration")
-            raise InvalidCommand("the destination has no such integration", code=said.code, problems=[problem])
+            raise InvalidCommand("the destination has no such integration", code=refused.code, problems=[problem])
         found = []
-        for item in self._session.pages(request, deadline, first=(answer, said)):
+        for item in self._session.pages(request, deadline, first=(answer, refused)):
             link = parse_link({"integration_id": integration_id, **item})
             if link is not None:
                 found.append(link)
@@ -106,11 +106,11 @@ class StoreLinks:
         if problems:
             raise InvalidCommand("the shop cannot be linked", problems=problems)
         body = link_body(command, branch_id, integration_id)
-        answer, said = self._session.ask(
+        answer, refused = self._session.ask(
             self._session.request("integrations", "POST", "/api/v1/branch-links", json=body), deadline
         )
-        if said is not None:
-            self._refuse_link(answer, said, command, integration_id, deadline)
+        if refused is not None:
+            self._refuse_link(answer, refused, command, integration_id, deadline)
         given = {"integration_id": integration_id, **unwrapped(json_of(answer))}
         link = parse_link(given, command, branch_id) or self._existing(command.shop_id, integration_id, deadline)
         if link is None:
@@ -118,11 +118,11 @@ class StoreLinks:
         return link
 
     def _refuse_link(
-        self, answer: httpx.Response, said: Complaint, command: LinkStore, integration_id: int, deadline: Deadline
+        self, answer: httpx.Response, refused: VendorError, command: LinkStore, integration_id: int, deadline: Deadline
     ) -> NoReturn:
-        about = said.about("shop_id")
-        taken = any(TAKEN.search(p.message) for p in about) or (not said.problems and said.says(TAKEN))
-        if said.status == 409 or (said.status in (400, 422) and taken):
+        about = refused.about("shop_id")
+        taken = any(TAKEN.search(p.message) for p in about) or (not refused.problems and refused.says(TAKEN))
+        if refused.status == 409 or (refused.status in (400, 422) and taken):
             try:
                 link = self._existing(command.shop_id, integration_id, deadline)
             except TransientError:
@@ -130,7 +130,7 @@ class StoreLinks:
             raise StoreConflict(
                 "the shop is linked already", existing=existing(link) if link else {"shop_id": command.shop_id}
             )
-        refuse(answer, said)
+        refuse(answer, refused)
 
     def _existing(self, shop_id: str, integration_id: int, deadline: Deadline) -> StoreLink | None:
         return next((link for link in self.links(integration_id, deadline) if link.shop_id == shop_id), None)

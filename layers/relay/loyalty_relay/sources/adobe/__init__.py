@@ -218,8 +218,8 @@ def _addressed(request: Request, source: Source) -> bool:
 
 
 def _for(client: str, event: Any) -> bool:
-    told = [event[name] for name in _RECIPIENT if name in event] if isinstance(event, dict) else []
-    return bool(told) and all(recipient == client for recipient in told)
+    reported = [event[name] for name in _RECIPIENT if name in event] if isinstance(event, dict) else []
+    return bool(reported) and all(recipient == client for recipient in reported)
 
 
 def _decoded(text: str | None) -> bytes | None:
@@ -260,12 +260,12 @@ def _event(event: Any, digest: str, source: Source) -> Change:
     if kind is None:
         raise Untranslatable("no_topic")
     provider = (text_or_none(event.get("source")) or "").removeprefix("urn:uuid:")
-    told = next((event[name] for name in ("eventid", "event_id", "id") if event.get(name)), None)
+    reported = next((event[name] for name in ("eventid", "event_id", "id") if event.get(name)), None)
     value, scope = member(event, "data", "value"), text_or_none(member(event, "data", "_metadata", "storeId"))
     delivery = Delivery(
         topic=_topic(kind.removeprefix(EVENT_PREFIX)),
         value=value if isinstance(value, dict) else {},
-        id=digest if told is None else text_id(told),
+        id=digest if reported is None else text_id(reported),
         time=moment(event.get("time")) or "",
         provider=provider,
         scope=scope if scope != ADMIN else None,

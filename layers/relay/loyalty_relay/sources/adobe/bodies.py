@@ -71,8 +71,8 @@ def _customer(delivery: Delivery) -> Change:
         return NothingToDo(event=event, reason="store_not_connected")
     fields = take(customer, _FIELDS)
     if "gender" in customer:
-        told = text_or_none(customer["gender"])
-        fields["gender"] = _GENDERS.get(told, told) if told else None
+        reported = text_or_none(customer["gender"])
+        fields["gender"] = _GENDERS.get(reported, reported) if reported else None
     if "addresses" in customer:
         fields |= _contact(_main_address(customer))
     opted = member(customer, "extension_attributes", "is_subscribed")

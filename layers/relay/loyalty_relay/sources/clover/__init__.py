@@ -153,16 +153,16 @@ class _Delivery:
     @classmethod
     def of(cls, merchant: str, update: Any) -> _Delivery:
         """Members that are missing or of the wrong type are empty texts."""
-        told: Mapping[str, Any] = update if isinstance(update, dict) else {}
-        key, done = text_or_none(told.get("objectId")) or "", text_or_none(told.get("type")) or ""
+        reported: Mapping[str, Any] = update if isinstance(update, dict) else {}
+        key, done = text_or_none(reported.get("objectId")) or "", text_or_none(reported.get("type")) or ""
         kind, _, object_id = key.partition(":")
         return cls(
             merchant=merchant,
             kind=kind,
             type=done,
             object_id=object_id,
-            time=epoch(told.get("ts"), unit=MILLISECOND) or "",
-            identity=body_digest(merchant, key, done, str(told.get("ts"))),
+            time=epoch(reported.get("ts"), unit=MILLISECOND) or "",
+            identity=body_digest(merchant, key, done, str(reported.get("ts"))),
         )
 
     @property

@@ -46,14 +46,14 @@ class Resource:
         return self.reader(thin, answer)
 
 
-def _version(thin: ThinChange, told: str | None) -> Version | None:
+def _version(thin: ThinChange, reported: str | None) -> Version | None:
     """As new as Clover's own API says; the time in the delivery, which nothing proves, only where it says nothing."""
-    return version_read(CLOCK, told or thin.event.time, thin)
+    return version_read(CLOCK, reported or thin.event.time, thin)
 
 
-def _elements(told: Any) -> list[Mapping[str, Any]] | None:
+def _elements(reported: Any) -> list[Mapping[str, Any]] | None:
     """An expanded list: Clover answers ``{"elements": [...]}``, where its reference shows a plain one."""
-    listed = told.get("elements") if isinstance(told, dict) else told
+    listed = reported.get("elements") if isinstance(reported, dict) else reported
     return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else None
 
 

@@ -45,9 +45,9 @@ class Delivery:
             time=self.time,
         )
 
-    def version(self, told: Any, event: Event) -> Version | None:
+    def version(self, reported: Any, event: Event) -> Version | None:
         """As of the time the body tells, or else of the event."""
-        value = moment(told) or self.time
+        value = moment(reported) or self.time
         return Version(CLOCK, value, self.time, event.id) if value else None
 
     def expect(self, expected: bool) -> None:
@@ -55,9 +55,9 @@ class Delivery:
         if not expected:
             raise Untranslatable("topic_mismatch", f"the body is not that of {self.topic}")
 
-    def same_shop(self, told: Any) -> None:
+    def same_shop(self, reported: Any) -> None:
         """Raises NotAuthentic when the signed body names another shop than the header."""
-        if not isinstance(told, str) or told.strip().casefold() != self.shop.casefold():
+        if not isinstance(reported, str) or reported.strip().casefold() != self.shop.casefold():
             raise NotAuthentic("the body is of another shop")
 
 
@@ -78,12 +78,12 @@ def address(data: Mapping[str, Any], name: str, postcode: str, country: str) -> 
     """The default address; a customer who is told to have none has no address and no postal code."""
     if name not in data:
         return {}
-    told = data[name]
-    if not isinstance(told, dict) or not told:
+    reported = data[name]
+    if not isinstance(reported, dict) or not reported:
         return {"address": None, "postal_code": None}
-    lines = (told.get("address1"), told.get("address2"), told.get("city"), told.get("province"))
-    fields: dict[str, Any] = {"address": address_line(*lines), "postal_code": text_or_none(told.get(postcode))}
-    if code := text_or_none(told.get(country)):
+    lines = (reported.get("address1"), reported.get("address2"), reported.get("city"), reported.get("province"))
+    fields: dict[str, Any] = {"address": address_line(*lines), "postal_code": text_or_none(reported.get(postcode))}
+    if code := text_or_none(reported.get(country)):
         fields["country"] = code.upper()
     return fields
 
@@ -100,11 +100,11 @@ def consent_of(consent: Any, state: str, time: str) -> tuple[bool | None, str | 
     ``not_subscribed`` without a time says that nobody was ever asked here, which is no reason to opt anybody out. Every
     state but ``subscribed`` (pending, unsubscribed, redacted, invalid, and what may come) means no.
     """
-    told = text_or_none(member(consent, state))
+    reported = text_or_none(member(consent, state))
     as_of = moment(member(consent, time))
-    if told is None or (told.lower() == "not_subscribed" and as_of is None):
+    if reported is None or (reported.lower() == "not_subscribed" and as_of is None):
         return None, None
-    return told.lower() == "subscribed", as_of
+    return reported.lower() == "subscribed", as_of
 
 
 def retired(delivery: Delivery, source_id: str) -> CustomerRetired:

@@ -24,12 +24,12 @@ _CHANGED = re.compile(r"customer\[id: '(gid://shopify/Customer/[^']{1,200})'\]")
 def _event(delivery: Delivery) -> Change:
     """Events: topic and action stand in the signed body too; the rest is the answer to the subscription's own query."""
     body = delivery.body
-    told = f"{body.get('topic')}/{body.get('action')}"
-    delivery.expect(told == delivery.topic)
+    reported = f"{body.get('topic')}/{body.get('action')}"
+    delivery.expect(reported == delivery.topic)
     customer = member(body, "data", "customer")
     customer = customer if isinstance(customer, dict) else {}
     source_id = _event_id(body, customer)
-    if told == "Customer/delete":
+    if reported == "Customer/delete":
         return retired(delivery, source_id)
     if not customer.keys() - {"id"}:
         raise Untranslatable("no_customer_in_query", "the subscription's query asks for no customer")
@@ -47,7 +47,7 @@ def _event(delivery: Delivery) -> Change:
         payload=customer,
         version=delivery.version(customer.get("updatedAt"), event),
         versions=versions,
-        created=told == "Customer/create",
+        created=reported == "Customer/create",
         store=delivery.shop,
     )
 
