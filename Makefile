@@ -131,6 +131,8 @@ observability: $(DEV) ## write infra/observability.json: alarms, dashboard, save
 .PHONY: docs
 docs: openapi ## everything under docs/ that is generated
 	@$(RELAY) catalogue --markdown > docs/catalogue.md
+	@$(PY) -m tests.contract.table
+	@$(PY) -m tests.threats
 
 .PHONY: requirements
 requirements: $(BUILD) ## compile requirements/*.in to pinned, hashed files (UPGRADE=--upgrade for newer versions)

@@ -244,6 +244,9 @@ def test_threads_that_miss_together_ask_once(stage: Stage) -> None:
     assert stage.secrets.calls == ["get_secret_value"]
 
 
+@pytest.mark.attack(
+    "senders", "a flood of wrong signatures or invented connections, to run up requests to Secrets Manager"
+)
 def test_invented_ids_neither_grow_the_memory_nor_push_connections_out(stage: Stage) -> None:
     stage.apply("shop", "one")
     stage.connections.get("shop")

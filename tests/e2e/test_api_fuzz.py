@@ -162,6 +162,12 @@ API = {operation.definition.raw["operationId"]: operation for operation in opera
 WEBHOOKS = {operation.definition.raw["operationId"]: operation for operation in operations("/webhooks")}
 
 
+@pytest.mark.attack(
+    "callers",
+    "anything else a route was not made for",
+    "random requests with a valid key find no 5xx and no answer that is not documented",
+    "G8",
+)
 @pytest.mark.parametrize("connection", [CAPILLARY, KANGAROO])
 @pytest.mark.parametrize("id", sorted(API))
 def test_every_answer_of_the_api_is_documented(relay: Relay, fuzzed: Fuzzed, id: str, connection: str) -> None:
@@ -203,6 +209,9 @@ SIGNED = {
 }
 
 
+@pytest.mark.attack(
+    "senders", "deep JSON, numbers of a hundred thousand digits, halves of letters, from somebody who can sign"
+)
 @pytest.mark.parametrize("body", SIGNED.values(), ids=SIGNED.keys())
 def test_whatever_is_rightly_signed_is_taken(relay: Relay, fuzzed: Fuzzed, body: bytes) -> None:
     url = f"{relay.state.api}/webhooks/{STANDARD}"

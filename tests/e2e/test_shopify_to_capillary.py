@@ -80,6 +80,9 @@ def test_nothing_unsigned_has_an_effect(relay: Relay, customer: dict[str, Any], 
     assert [r for r in relay.upstream(customer["email"]) if f"marker{customer['email']}" not in json.dumps(r)] == []
 
 
+@pytest.mark.attack(
+    "senders", "another shop of the same app, with the right secret", "the store must be one of the connection's", "G4"
+)
 def test_another_shop_with_the_right_secret_is_refused_alike(relay: Relay, customer: dict[str, Any]) -> None:
     connection = relay.connect("other-shop")
     answered = relay.deliver(

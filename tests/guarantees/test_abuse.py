@@ -63,6 +63,18 @@ def effects(world: World) -> list[str]:
 # -- refusals look alike --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(
+    "senders",
+    "a delivery without proof, with a wrong or garbled one, or for a connection without secrets",
+    "one verdict before anything is read; a missing secret or header is a refusal",
+    "G4",
+)
+@pytest.mark.attack(
+    "senders",
+    "finding out which connections exist",
+    "unknown, wrong, malformed: the same status, headers and body, and no effect",
+    "G4",
+)
 @pytest.mark.parametrize("platform", platforms())
 def test_every_refusal_of_a_delivery_looks_the_same_and_does_nothing(platform: str, world: World) -> None:
     data = world.connect(platform)
@@ -98,6 +110,12 @@ def test_every_refusal_of_a_delivery_looks_the_same_and_does_nothing(platform: s
     assert effects(world) == []
 
 
+@pytest.mark.attack(
+    "senders",
+    "paths, wildcards or look-alikes as a connection's id",
+    "an id is a pattern of letters, digits and hyphens before it becomes part of a secret's name",
+    "G4",
+)
 @pytest.mark.parametrize("trick", [*TRICKS, "nobody"])
 def test_an_id_that_is_none_is_never_made_into_a_secrets_name(trick: str, world: World) -> None:
     data = world.connect()
@@ -118,6 +136,9 @@ def test_an_id_that_is_none_is_never_made_into_a_secrets_name(trick: str, world:
     assert data
 
 
+@pytest.mark.attack(
+    "callers", "finding out which connections exist", "an unknown connection and a wrong key are the same answer", "G4"
+)
 def test_an_unknown_connection_and_a_wrong_key_look_the_same_to_a_caller(world: World) -> None:
     world.connect()
     connections = world.functions["register"].connections
@@ -138,6 +159,12 @@ def test_an_unknown_connection_and_a_wrong_key_look_the_same_to_a_caller(world: 
     assert answer("shop", API_KEY)["isAuthorized"] is True
 
 
+@pytest.mark.attack(
+    "senders",
+    "guessing a signature by the time a comparison takes",
+    "`hmac.compare_digest` over every live secret, whichever matches",
+    "G4",
+)
 def test_no_comparison_of_a_proof_ends_at_the_first_difference() -> None:
     """``==`` on secrets tells by its time how much was right; everything goes through ``hmac.compare_digest``."""
     secret = re.compile(r"secret|signature|expected|\bmac\b|digest|token|proof|sha256|given", re.IGNORECASE)
@@ -167,6 +194,7 @@ def test_no_comparison_of_a_proof_ends_at_the_first_difference() -> None:
     assert found == []
 
 
+@pytest.mark.attack("senders", "guessing a signature by the time a comparison takes")
 @pytest.mark.parametrize("platform", platforms())
 def test_every_verifier_compares_in_constant_time(platform: str) -> None:
     """Its module uses one of the comparisons of ``signatures``, or RSA."""
@@ -211,6 +239,12 @@ class Listening:
         return httpx.Response(200, json={"access_token": "fake", "token_type": "Bearer", "data": []})
 
 
+@pytest.mark.attack(
+    "callers",
+    "a customer's id that is a path, a query or a fragment",
+    "one escaped segment; `.` and `..` are refused",
+    "G10",
+)
 @pytest.mark.parametrize("trick", PATH_TRICKS)
 def test_an_id_in_a_path_stays_one_segment_at_the_vendor(
     trick: str, world: World, monkeypatch: pytest.MonkeyPatch
@@ -230,6 +264,7 @@ def test_an_id_in_a_path_stays_one_segment_at_the_vendor(
     assert all(name.lower() != "x-evil" for request in vendor.asked for name in request.headers)
 
 
+@pytest.mark.attack("callers", "a customer's id that is a path, a query or a fragment")
 @pytest.mark.parametrize("trick", ["", ".", ".."])
 def test_an_id_that_a_url_would_resolve_away_is_refused_unsent(
     trick: str, world: World, monkeypatch: pytest.MonkeyPatch
@@ -241,6 +276,9 @@ def test_an_id_that_a_url_would_resolve_away_is_refused_unsent(
     assert vendor.asked == []
 
 
+@pytest.mark.attack(
+    "callers", "a shop's id that reaches into another connection", "links are kept under the connection's id", "G4"
+)
 @pytest.mark.parametrize("trick", [*PATH_TRICKS, "..", "shop-2#1"])
 def test_a_shops_id_finds_only_its_own_connections_link(trick: str, world: World) -> None:
     world.connect("standard", "kangaroo")
@@ -254,6 +292,7 @@ def test_a_shops_id_finds_only_its_own_connections_link(trick: str, world: World
     assert made != 201 or link["shop_id"] == trick.strip()
 
 
+@pytest.mark.attack("vendors", "an id in an event that is a path at the platform", "one escaped segment", "G10")
 def test_an_id_in_an_event_stays_one_segment_at_the_platform(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.connect("clover", "kangaroo")
     platform = Listening(world, monkeypatch)
@@ -269,6 +308,12 @@ def test_an_id_in_an_event_stays_one_segment_at_the_platform(world: World, monke
 # -- headers --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(
+    "callers",
+    "headers of the vendor's request, by line breaks in options",
+    "printable ASCII only, checked for commands and again where requests are made",
+    "G10",
+)
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "\x00", "Zoë", "\u2028"])
 @pytest.mark.parametrize("name", ["type", "id", "source", "source_id"])
 def test_a_user_context_cannot_start_a_header_of_its_own(name: str, value: str, world: World) -> None:
@@ -279,6 +324,7 @@ def test_a_user_context_cannot_start_a_header_of_its_own(name: str, value: str, 
     assert world.upstream() == []
 
 
+@pytest.mark.attack("configuration", "a line break in an attribution code", "refused before anything is sent", "G10")
 def test_an_attribution_code_cannot_start_a_header_of_its_own(world: World) -> None:
     oauth = {"type": "oauth", "key": "fake-client-key", "secret": "fake-client-secret"}
     world.connect(destination={"credentials": {**oauth, "attribution_code": "till\r\nX-Evil: 1"}})
@@ -288,6 +334,7 @@ def test_an_attribution_code_cannot_start_a_header_of_its_own(world: World) -> N
     assert world.upstream(writes=True) == []
 
 
+@pytest.mark.attack("senders", "forged log lines", "lines are JSON, keys come from a list, texts are cut", "G7")
 def test_a_log_line_stays_one_line_whatever_a_header_holds(world: World, written: Written) -> None:
     world.connect()
     sample = load("shopify", "customers-create")
@@ -322,6 +369,12 @@ WRONG_JSON = {
 }
 
 
+@pytest.mark.attack(
+    "callers",
+    "huge, deep, endless or malformed bodies; NaN and infinities",
+    "256 KB; 400 or 422 before anything is asked of a vendor",
+    "G10",
+)
 @pytest.mark.parametrize("prefer", ["", "respond-async"], ids=["waiting", "async"])
 @pytest.mark.parametrize("raw", WRONG_JSON.values(), ids=WRONG_JSON.keys())
 def test_a_hostile_body_is_a_callers_mistake_and_goes_nowhere(raw: str, prefer: str, world: World) -> None:
@@ -333,6 +386,7 @@ def test_a_hostile_body_is_a_callers_mistake_and_goes_nowhere(raw: str, prefer: 
     assert world.stack.messages("register") == []
 
 
+@pytest.mark.attack("callers", "huge, deep, endless or malformed bodies; NaN and infinities")
 def test_a_body_above_the_limit_is_413_before_it_is_read(world: World) -> None:
     world.connect()
     raw = customer('"first_name": "' + "a" * MAX_BODY + '"')
@@ -340,6 +394,9 @@ def test_a_body_above_the_limit_is_413_before_it_is_read(world: World) -> None:
     assert world.upstream() == []
 
 
+@pytest.mark.attack(
+    "senders", "huge bodies", "2 MB, looked at before the signature; the gateway's own limits before that", "G8"
+)
 def test_a_delivery_above_the_limit_is_413_before_its_signature_is_looked_at(world: World) -> None:
     world.connect()
     asked = Asked(world)
@@ -348,6 +405,12 @@ def test_a_delivery_above_the_limit_is_413_before_its_signature_is_looked_at(wor
     assert asked.requests == []
 
 
+@pytest.mark.attack(
+    "senders",
+    "deep JSON, numbers of a hundred thousand digits, halves of letters, from somebody who can sign",
+    "bounded depth and digits; parked as it came",
+    "G1",
+)
 @pytest.mark.parametrize(
     "body",
     [b"[" * 200_000, b'{"id":' * 100_000, b'{"id": ' + b"9" * 100_000 + b"}"],
@@ -399,6 +462,12 @@ def refused_fields(data: dict[str, Any]) -> set[str]:
     return {problem.field for problem in check_connection(connection)}
 
 
+@pytest.mark.attack(
+    "configuration",
+    "a destination, a second host or a token URL that points inside the network or to a stranger",
+    "a vendor's own https host, or one that the stack's SandboxHosts names; token URLs follow from the host",
+    "G7",
+)
 @pytest.mark.parametrize("host", EVIL_HOSTS)
 def test_a_destination_is_a_vendors_own_host_or_none(host: str) -> None:
     for vendor, name in (("capillary", "host"), ("kangaroo", "host"), ("kangaroo", "integrations_host")):
@@ -408,6 +477,12 @@ def test_a_destination_is_a_vendors_own_host_or_none(host: str) -> None:
         assert refused_fields(data) == {f"destination.{name}"}
 
 
+@pytest.mark.attack(
+    "configuration",
+    "the same for a platform's read API, also when the secret was written by another tool",
+    "below the platform's own domains, asked again before each request",
+    "G7",
+)
 @pytest.mark.parametrize("platform", platforms())
 def test_a_platforms_api_is_read_from_its_own_host_or_not_at_all(platform: str) -> None:
     for host in EVIL_HOSTS:
@@ -416,6 +491,9 @@ def test_a_platforms_api_is_read_from_its_own_host_or_not_at_all(platform: str) 
         assert "source.api_host" in refused_fields(data), host
 
 
+@pytest.mark.attack(
+    "configuration", "the same for a platform's read API, also when the secret was written by another tool"
+)
 def test_hydrate_checks_the_host_again_before_it_asks(world: World) -> None:
     """A secret can be written by other tools than ours."""
     data = world.connect("bigcommerce", "kangaroo")
@@ -428,6 +506,7 @@ def test_hydrate_checks_the_host_again_before_it_asks(world: World) -> None:
     assert world.upstream() == []
 
 
+@pytest.mark.attack("vendors", "a redirect to somewhere else", "never followed", "G7")
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_vendors_redirect_is_not_followed(status: int, world: World) -> None:
     world.connect()
@@ -439,6 +518,9 @@ def test_a_vendors_redirect_is_not_followed(status: int, world: World) -> None:
     assert "applied" not in world.outcomes()
 
 
+@pytest.mark.attack(
+    "vendors", "a next page on another host", "the next page is asked for by number at the same address", "G7"
+)
 def test_the_next_page_is_asked_of_the_same_host(world: World) -> None:
     world.connect("shopify", "kangaroo")
     page = {"data": [], "links": {"next": "http://169.254.169.254/latest/meta-data?page=2"}}
@@ -449,6 +531,7 @@ def test_the_next_page_is_asked_of_the_same_host(world: World) -> None:
     assert {request.headers["host"] for request in world.upstream()} == {world.vendors.url.removeprefix("http://")}
 
 
+@pytest.mark.attack("senders", "a handshake that names a URL to be called", "it is never called", "G4")
 def test_a_callback_that_a_handshake_names_is_not_called(world: World) -> None:
     world.connect("cloudevents")
     headers = {
@@ -461,6 +544,7 @@ def test_a_callback_that_a_handshake_names_is_not_called(world: World) -> None:
     assert world.vendors.sandbox.recorder.requests == []
 
 
+@pytest.mark.attack("vendors", "a proxy in the environment", "the environment is not read", "G7")
 def test_a_proxy_in_the_environment_is_not_used(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

@@ -111,6 +111,12 @@ def test_behind_a_gateways_time_out_the_vendor_may_still_be_at_work(world: World
     assert len(world.members()) == 1
 
 
+@pytest.mark.attack(
+    "callers",
+    "the same points twice, by asking again",
+    "Idempotency-Key; a credit whose end is not known is not repeated",
+    "G2",
+)
 def test_points_whose_credit_is_uncertain_are_not_credited_again(world: World) -> None:
     world.connect()
     world.fault(lost(REGISTER))

@@ -83,6 +83,7 @@ BRIEF = Limits(connect=0.5, read=0.4, total=0.8, least=0.1, margin=0.0)
 """The same limits, small enough to be waited for."""
 
 
+@pytest.mark.attack("vendors", "an answer that drips", "a total time below the invocation's, kept by the sockets", "G8")
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [

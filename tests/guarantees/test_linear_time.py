@@ -86,12 +86,14 @@ def seconds(work: Callable[[int], object], size: int) -> float:
     return time.thread_time() - start
 
 
+@pytest.mark.attack("senders", "texts that make a regular expression, a normalisation or a digest take quadratic time")
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_long_text_is_read_in_linear_time(reader: str, text: str) -> None:
     assert_linear(lambda size: READERS[reader](TEXTS[text](size)))
 
 
+@pytest.mark.attack("senders", "texts that make a regular expression, a normalisation or a digest take quadratic time")
 @pytest.mark.parametrize("platform", platforms())
 def test_a_delivery_with_a_long_text_anywhere_is_read_in_linear_time(platform: str) -> None:
     module = source_module(platform)
@@ -135,6 +137,7 @@ def replaced(value: Any, path: tuple[Any, ...], text: str) -> Any:
     return copy
 
 
+@pytest.mark.attack("senders", "texts that make a regular expression, a normalisation or a digest take quadratic time")
 @pytest.mark.parametrize(
     ("platform", "entry"), [("adobe", '{"type":1}'), ("cloudevents", "{}"), ("clover", '{"objectId":"C:1"}')]
 )

@@ -92,6 +92,12 @@ CAPILLARY_FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.attack(
+    "vendors",
+    "error texts that repeat customers or credentials",
+    "taken out where they are read, and once more before they are kept",
+    "G7",
+)
 @pytest.mark.parametrize("fault", CAPILLARY_FAULTS.values(), ids=CAPILLARY_FAULTS.keys())
 def test_what_capillary_repeats_in_an_error_goes_nowhere(
     fault: dict[str, Any], world: World, written: Written, asked: Asked
@@ -122,6 +128,7 @@ KANGAROO_FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.attack("vendors", "error texts that repeat customers or credentials")
 @pytest.mark.parametrize("methods", [("GET",), ("POST", "PATCH")], ids=["looking up", "writing"])
 @pytest.mark.parametrize("fault", KANGAROO_FAULTS.values(), ids=KANGAROO_FAULTS.keys())
 def test_what_kangaroo_repeats_in_an_error_goes_nowhere(
@@ -141,6 +148,7 @@ def test_what_kangaroo_repeats_in_an_error_goes_nowhere(
     assert found + leaks([("answer", json.dumps(answered))], Marker(), []) == []
 
 
+@pytest.mark.attack("vendors", "error texts that repeat customers or credentials")
 def test_a_token_endpoint_that_repeats_credentials_is_not_quoted(world: World, written: Written, asked: Asked) -> None:
     document = world.connect("shopify", "kangaroo")
     said = "fake-password fake-password-client-secret fake-application-key demo@example.com"
@@ -219,6 +227,7 @@ def buggy(*args: Any, **more: Any) -> Any:
     raise Bug(f"{ECHO} fake-shopify-client-secret {args!r} {more!r}")
 
 
+@pytest.mark.attack("senders", "requests that crash a verifier")
 @pytest.mark.parametrize("where", ["verify", "handshake", "store", "read", "accepted"])
 def test_a_bug_in_a_platforms_module_is_logged_by_its_place_only(
     where: str, world: World, written: Written, asked: Asked, monkeypatch: pytest.MonkeyPatch
@@ -265,6 +274,7 @@ def test_a_bug_in_the_authorizer_reaches_the_runtimes_log_without_its_text(
     assert leaks([("log", text)], Marker(), [API_KEY, "fake-shopify-client-secret"]) == []
 
 
+@pytest.mark.attack("configuration", "a broken secret whose text ends in a log", "never quoted", "G7")
 @pytest.mark.parametrize(
     "text",
     [

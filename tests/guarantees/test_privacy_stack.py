@@ -156,6 +156,12 @@ def test_the_access_log_holds_no_path_header_or_query() -> None:
         assert word.lower() not in form.replace("authorizer_status", "").lower(), word
 
 
+@pytest.mark.attack(
+    "configuration",
+    "a library that logs URLs and headers",
+    "libraries write warnings only, and no function raises the root logger's level",
+    "G7",
+)
 def test_no_function_lets_libraries_write_more_than_warnings() -> None:
     """Lambda's JSON log format sets the root logger's level, and libraries then write URLs and headers."""
     resources = read_template(TEMPLATE.read_text())["Resources"]

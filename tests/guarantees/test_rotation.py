@@ -120,6 +120,12 @@ def test_a_replaced_webhook_secret_serves_for_24_hours_more(world: World) -> Non
     assert traffic.statuses[-2:] == [200, 200]
 
 
+@pytest.mark.attack(
+    "senders",
+    "a flood of wrong signatures or invented connections, to run up requests to Secrets Manager",
+    "one refetch a minute and connection, refusals remembered for a minute, bounded memory; the gateway's throttle",
+    "G8",
+)
 def test_a_flood_of_wrong_signatures_asks_for_the_secret_once_a_minute(world: World) -> None:
     world.connect()
     asked = Asked(world)
@@ -222,6 +228,12 @@ def test_a_platforms_token_that_changed_at_both_ends_parks_nothing(platform: str
 # -- API keys -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack(
+    "callers",
+    "a wrong, missing, foreign or revoked key",
+    "a key belongs to a connection, only its hash is kept, the secret is read for every request",
+    "G4",
+)
 def test_two_api_keys_live_side_by_side_and_a_revoked_one_ends_at_once(world: World) -> None:
     document = world.connect()
     first, second = "fake-first-key", "fake-second-key"

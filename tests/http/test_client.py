@@ -126,6 +126,7 @@ def test_a_form_call_is_url_encoded_and_its_own_accept_wins_in_any_spelling() ->
     assert request.headers.get_list("accept") == ["application/vnd.shop+json"]
 
 
+@pytest.mark.attack("callers", "headers of the vendor's request, by line breaks in options")
 @pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\x00b", "Zoë", "a\x7f"])
 def test_a_header_value_that_could_start_another_header_is_refused_unsent(value: str) -> None:
     with pytest.raises(InvalidCommand) as caught:
@@ -338,6 +339,9 @@ def test_an_answer_that_cannot_be_unpacked_is_unavailable() -> None:
     assert caught.value.reached is True
 
 
+@pytest.mark.attack(
+    "vendors", "an answer without end, or one that unpacks into one", "5 MB, unpacked no further than that", "G8"
+)
 def test_an_answer_without_end_is_cut_off() -> None:
     def endless() -> Iterator[bytes]:
         while True:

@@ -64,6 +64,7 @@ def test_events_in_every_order_end_in_the_same_customer(relay: Relay, order: tup
     assert member.fields == {"first_name": "C", "last_name": "Y"}
 
 
+@pytest.mark.attack("senders", "a replay of a captured delivery")
 def test_a_stale_event_calls_nobody(relay: Relay) -> None:
     relay.run(customer({"first_name": "New"}, "2"))
     relay.crm.calls.clear()

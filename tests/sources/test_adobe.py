@@ -253,6 +253,12 @@ def test_a_key_that_does_not_exist_proves_nothing_and_is_asked_for_again_later()
     assert published.asked == [URL, URL]
 
 
+@pytest.mark.attack(
+    "senders",
+    "a path in a header that names a key to be fetched (Adobe)",
+    "the host is fixed, the path must look like a key's to the letter, ten fetches a minute",
+    "G4",
+)
 @pytest.mark.parametrize(
     "path",
     [
@@ -287,6 +293,7 @@ def test_nothing_is_fetched_for_what_is_not_addressed_to_us() -> None:
     assert published.asked == []
 
 
+@pytest.mark.attack("senders", "a path in a header that names a key to be fetched (Adobe)")
 def test_strangers_cannot_make_us_fetch_without_end() -> None:
     published = Published()
     keys = PublicKeys(published)

@@ -32,6 +32,13 @@ def test_a_time_that_is_past_is_left_as_it_is(signed: bool) -> None:
     assert not_later(change, NOW, signed=signed) is change
 
 
+@pytest.mark.attack(
+    "senders",
+    "a version from the future, which would make every true one stale",
+    "times are clamped to the arrival and five minutes, with a line in the log; times that no "
+    "signature covers to the arrival",
+    "G3",
+)
 def test_a_clock_a_little_ahead_is_believed_and_the_future_is_not() -> None:
     ahead = changed(LATEST, LATEST)
     assert not_later(ahead, NOW, signed=True) is ahead

@@ -341,6 +341,9 @@ HARMLESS = {"app/scopes_update", "locations/delete", "locations/deactivate"}
 """Topics that have no effect whatever the body."""
 
 
+@pytest.mark.attack(
+    "senders", "a replay under another topic", "unsigned headers are held against the signed body", "G4"
+)
 @pytest.mark.parametrize("name", [t.fixture for t in SHOPIFY.topics if not t.fixture.startswith("events-")])
 def test_a_signed_body_cannot_be_replayed_under_another_topic(name: str) -> None:
     sample = fixture(name)

@@ -73,6 +73,13 @@ def test_a_signature_is_malformed_or_wrong() -> None:
     assert [verdict for verdict in Verdict if verdict] == [Verdict.AUTHENTIC]
 
 
+@pytest.mark.attack(
+    "senders",
+    "a replay of a captured delivery",
+    "the signed time's window; where no time is signed, the body's digest is its identity for 30 "
+    "days, and the guard after that",
+    "G4",
+)
 def test_a_window_is_open_on_both_sides() -> None:
     assert within(100, 400, 300)
     assert within(700, 400, 300)

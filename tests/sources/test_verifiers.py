@@ -33,6 +33,12 @@ def deliveries(platform: str) -> list[Topic]:
     return [topic for topic in source_module(platform).topics if topic.becomes != "handshake"]
 
 
+@pytest.mark.attack(
+    "senders",
+    "requests that crash a verifier",
+    "verifiers take any bytes and never raise; a bug of ours is a 503 and a line without its text",
+    "G4",
+)
 @pytest.mark.parametrize("platform", platforms())
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())

@@ -142,6 +142,7 @@ def test_every_documented_route_leads_to_its_function(template: Json) -> None:
     assert routes == ROUTES
 
 
+@pytest.mark.attack("configuration", "a route without its authorizer", "only webhooks are open", "G4")
 def test_only_webhooks_are_open_and_everything_else_requires_an_api_key(local: Json) -> None:
     routes = of_type(local, "AWS::ApiGatewayV2::Route")
 
@@ -250,6 +251,11 @@ OF_NO_RESOURCE = ["cloudwatch:DescribeAlarms"]
 """Lists that AWS's own policies allow on every resource, because a list belongs to none."""
 
 
+@pytest.mark.attack(
+    "configuration",
+    "a function that may do more than it needs",
+    "one role per function, naming its resources",
+)
 def test_no_policy_allows_every_resource_or_every_action(template: Json) -> None:
     for statement in statements(template):
         assert "*" not in "".join(listed(statement["Action"]))

@@ -556,6 +556,7 @@ def test_a_till_is_heard_and_a_late_copy_is_not(world: World) -> None:
 # -- times ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("senders", "a version from the future, which would make every true one stale")
 def test_a_version_from_the_future_is_clamped_with_a_warning(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     warned: list[str] = []
     monkeypatch.setattr(logs, "warning", lambda event, **keys: warned.append(event))
@@ -570,6 +571,7 @@ def test_a_version_from_the_future_is_clamped_with_a_warning(world: World, monke
     assert warned == ["version from the future"]
 
 
+@pytest.mark.attack("senders", "a version from the future, which would make every true one stale")
 def test_an_unsigned_time_in_the_future_is_the_time_of_arrival(world: World) -> None:
     sample = load("shopify", "customers-delete").with_headers(X_Shopify_Triggered_At="9999-01-01T00:00:00Z")
     assert world.post(sample)["statusCode"] == 200
