@@ -173,12 +173,12 @@ def test_no_comparison_of_a_proof_ends_at_the_first_difference() -> None:
         "name == 'signature_covers'",
         "source.options.get('signature_covers') == 'payload'",
         "'access_token' in request.query",
-        "told['algorithm'].upper() != 'HMAC-SHA256'",
+        "reported['algorithm'].upper() != 'HMAC-SHA256'",
         "len(given) in lengths",
         "len(signature) != key.size",
         "name != TOKEN",
-        "told != expected",
-        "told.keys() != {'signature', 'algorithm'}",
+        "reported != expected",
+        "reported.keys() != {'signature', 'algorithm'}",
     }
     found = []
     files = [*sorted((LAYER / "sources").rglob("*.py")), LAYER / "triggers" / "authorizer.py"]
