@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.support.stack import Stack, stack_in_process
+from tests.support.stack import Stack, aws_client, stack_in_process
 from tests.support.tables import Clock, Counted, make_tables
 
 
@@ -35,15 +34,11 @@ def aws_services(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def dynamodb(aws_services: None) -> Counted:
-    import botocore.session
-
-    client: Any = botocore.session.get_session().create_client("dynamodb", region_name="eu-west-1")
+    client = aws_client("dynamodb", "eu-west-1")
     make_tables(client)
     return Counted(client)
 
 
 @pytest.fixture
 def secrets(aws_services: None) -> Counted:
-    import botocore.session
-
-    return Counted(botocore.session.get_session().create_client("secretsmanager", region_name="eu-west-1"))
+    return Counted(aws_client("secretsmanager", "eu-west-1"))

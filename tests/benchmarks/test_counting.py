@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 import pytest
 
 from benchmarks.counting import Meter, Requests, Units, item_size
 from benchmarks.deliveries import delivery, later, new_customer
-from tests.support.stack import REGION, Stack
+from tests.support.stack import Stack, aws_client
 
 TABLES: dict[str, Any] = {
     "plain": {"KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}]},
@@ -34,7 +33,7 @@ TABLES: dict[str, Any] = {
 @pytest.fixture
 def looking(stack: Stack) -> Any:
     """An unmetered client, of the in-process services that hold two small tables."""
-    client = _client()
+    client = aws_client("dynamodb")
     for name in TABLES:
         client.create_table(
             TableName=name,
@@ -52,11 +51,7 @@ def meter(looking: Any) -> Meter:
 
 @pytest.fixture
 def metered(meter: Meter) -> Any:
-    return meter.watch(_client())
-
-
-def _client() -> Any:
-    return boto3.client("dynamodb", region_name=REGION, aws_access_key_id="fake", aws_secret_access_key="fake")
+    return meter.watch(aws_client("dynamodb"))
 
 
 def _item(pk: str, **members: str) -> dict[str, Any]:
@@ -65,7 +60,7 @@ def _item(pk: str, **members: str) -> dict[str, Any]:
 
 def test_every_request_of_a_watched_client_is_counted_once(stack: Stack, looking: Any) -> None:
     requests = Requests()
-    watched = requests.watch(_client())
+    watched = requests.watch(aws_client("dynamodb"))
     watched.put_item(TableName="plain", Item=_item("a"))
     watched.get_item(TableName="plain", Key=_item("a"))
     watched.get_item(TableName="plain", Key=_item("b"))
@@ -76,7 +71,7 @@ def test_every_request_of_a_watched_client_is_counted_once(stack: Stack, looking
 
 def test_a_request_that_botocore_repeats_counts_again(stack: Stack, looking: Any) -> None:
     requests = Requests()
-    watched = requests.watch(_client())
+    watched = requests.watch(aws_client("dynamodb"))
     lost = iter([True, False])
 
     def lose_once(request: Any, **_: Any) -> None:

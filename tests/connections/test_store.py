@@ -12,6 +12,7 @@ from loyalty_relay.model.errors import ConnectionInvalid, StoreUnavailable, Unkn
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.storage import aws
 from loyalty_relay.storage.digests import digest_key
+from tests.support.stack import aws_client
 from tests.support.tables import Clock, Counted
 
 DOCUMENT: dict[str, Any] = {
@@ -52,13 +53,11 @@ class Stage:
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    import botocore.session
     from moto import mock_aws
 
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
-        client = botocore.session.get_session().create_client("secretsmanager", region_name="eu-west-1")
-        yield Stage(Counted(client))
+        yield Stage(Counted(aws_client("secretsmanager")))
 
 
 def test_a_connection_is_read_once_in_five_minutes(stage: Stage) -> None:

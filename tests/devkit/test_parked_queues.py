@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
 from moto import mock_aws
 
 from devkit.cli.output import CommandError
 from devkit.cli.parked_queues import ParkedQueues, chosen
 from loyalty_relay.model.commands import CustomerRef, Envelope, Event, RegisterCustomer
+from tests.support.stack import aws_client
 
 ENVELOPE = Envelope(
     delivery_id="0199-delivery",
@@ -28,7 +28,7 @@ class Queues:
     """Real queues of moto's SQS: one operation's queue, its dead-letter queue, and that of ingest."""
 
     def __init__(self) -> None:
-        self.sqs: Any = boto3.client("sqs", region_name="us-east-1")
+        self.sqs = aws_client("sqs")
         self.register = self.sqs.create_queue(QueueName="register")["QueueUrl"]
         self.parked = self.sqs.create_queue(QueueName="register-parked")["QueueUrl"]
         self.ingest = self.sqs.create_queue(QueueName="ingest-parked")["QueueUrl"]

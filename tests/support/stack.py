@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boto3
+import botocore.session
 from moto import mock_aws
 
 from devkit.localstack.template import read
@@ -161,6 +161,17 @@ class OneAtATime:
         return call
 
 
+@cache
+def _session() -> Any:
+    # It keeps the parsed models of the services, which take most of the time that a client takes.
+    return botocore.session.get_session()
+
+
+def aws_client(service: str, region: str = REGION) -> Any:
+    """Return a new client whose requests moto answers inside ``mock_aws``."""
+    return _session().create_client(service, region_name=region, aws_access_key_id="fake", aws_secret_access_key="fake")
+
+
 _numbers = itertools.count()
 
 
@@ -175,12 +186,7 @@ def stack_in_process() -> Iterator[Stack]:
     """A fresh stack in moto; AWS is neither reached nor configured."""
     with mock_aws():
         aws.forget()
-        clients = {
-            name: OneAtATime(
-                boto3.client(name, region_name=REGION, aws_access_key_id="fake", aws_secret_access_key="fake")
-            )
-            for name in ("dynamodb", "sqs", "secretsmanager")
-        }
+        clients = {name: OneAtATime(aws_client(name)) for name in ("dynamodb", "sqs", "secretsmanager")}
         environment = {"RELAY_SANDBOX_HOSTS": "127.0.0.1:9", **create_resources(clients, str(next(_numbers)))}
         yield Stack(Clock(), environment, clients)
 
