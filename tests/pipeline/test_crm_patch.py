@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from loyalty_relay.model.commands import CustomerRef, Identifier, PatchCrmFields
-from loyalty_relay.model.errors import CustomerNotFound, UnsupportedByDestination
+from loyalty_relay.model.errors import CustomerNotFound, InvalidCommand, UnsupportedByDestination
 from loyalty_relay.model.outcomes import Result
 from tests.pipeline.conftest import Relay, customer, version
 from tests.support.crm import Member
@@ -86,3 +86,55 @@ def test_a_destination_that_is_patched_takes_no_update_not_even_an_empty_one(rel
     relay.crm.operations = frozenset({"register", "crm-patch"})
     with pytest.raises(UnsupportedByDestination):
         relay.run(customer({}, None, source_id=None), source="api")
+
+
+def test_a_field_that_the_vendor_refuses_of_a_webhook_does_not_hold_back_the_rest(relay: Relay) -> None:
+    relay.crm.refused = frozenset({"first_name"})
+    outcome = relay.run(patch({"first_name": "x" * 300, "subscriptions.email.bulk": False}))
+    assert (outcome.result, outcome.created, outcome.fields) == (Result.APPLIED, True, ("subscriptions.email.bulk",))
+    assert [(n.code, n.field) for n in outcome.notices] == [("value_refused", "first_name")]
+    assert relay.crm.members["1000"].fields == {"subscriptions.email.bulk": False}
+
+
+def test_a_refused_field_is_not_remembered_as_sent(relay: Relay) -> None:
+    relay.crm.refused = frozenset({"first_name"})
+    relay.run(patch({"first_name": "Ana", "notes": "x"}, "1"))
+    relay.crm.refused = frozenset()
+    assert relay.run(patch({"first_name": "Ana"}, "2")).fields == ("first_name",)
+
+
+def test_a_customer_is_registered_also_where_every_field_is_refused(relay: Relay) -> None:
+    relay.crm.refused = frozenset({"first_name"})
+    outcome = relay.run(patch({"first_name": "Ana"}))
+    assert (outcome.result, outcome.created, outcome.loyalty_id) == (Result.APPLIED, True, "1000")
+
+
+def test_a_caller_is_told_of_a_refused_field(relay: Relay) -> None:
+    relay.crm.refused = frozenset({"first_name"})
+    with pytest.raises(InvalidCommand):
+        relay.run(patch({"first_name": "Ana", "notes": "x"}, None), source="api")
+
+
+def test_an_address_that_the_vendor_refuses_is_not_sent_as_an_identifier_either(relay: Relay) -> None:
+    relay.crm.refused = frozenset({"email"})
+    mobile = CustomerRef(identifiers=(Identifier("email", "ana@example.com"), Identifier("mobile", "+447700900123")))
+    outcome = relay.run(patch({"email": "ana@example.com", "notes": "x"}, customer=mobile))
+    assert (outcome.result, outcome.created) == (Result.APPLIED, True)
+    assert relay.crm.members["1000"].identifiers == {"mobile": "+447700900123"}
+
+
+def test_an_event_that_nothing_but_the_refused_address_names_is_parked(relay: Relay) -> None:
+    relay.crm.refused = frozenset({"email"})
+    only = CustomerRef(identifiers=(Identifier("email", "ana@example.com"),))
+    with pytest.raises(InvalidCommand):
+        relay.run(patch({"email": "ana@example.com", "notes": "x"}, customer=only))
+    assert relay.crm.members == {}
+
+
+def test_a_field_that_the_vendor_shows_with_another_value_counts_as_unknown(relay: Relay) -> None:
+    relay.crm.misread = frozenset({"first_name"})
+    assert relay.run(patch({"first_name": "Ana"}, "2")).result is Result.APPLIED
+    assert relay.run(patch({"first_name": "Eva"}, "1")).result is Result.STALE, "its version is known all the same"
+    relay.crm.misread = frozenset()
+    assert relay.run(patch({"first_name": "Ana"}, "3")).result is Result.APPLIED
+    assert relay.run(patch({"first_name": "Ana"}, "4")).result is Result.UNCHANGED

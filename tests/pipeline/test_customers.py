@@ -393,3 +393,15 @@ def test_a_connection_that_registers_nobody_ignores_who_is_not_a_member(relay: R
     outcome = relay.run(customer(if_missing="error"))
     assert (outcome.result, outcome.reason) == (Result.IGNORED, "not_a_member")
     assert relay.crm.members == {}
+
+
+@pytest.mark.parametrize("kind", [RegisterCustomer, UpdateCustomer])
+def test_a_field_that_the_vendor_refuses_of_a_webhook_does_not_hold_back_the_rest(
+    relay: Relay, kind: type[RegisterCustomer] | type[UpdateCustomer]
+) -> None:
+    relay.crm.refused = frozenset({"custom_fields.size"})
+    fields = {"custom_fields.size": "x", "subscriptions.email.bulk": False}
+    outcome = relay.run(customer(fields, kind=kind, credits=POINTS))
+    assert (outcome.result, outcome.fields) == (Result.APPLIED, ("subscriptions.email.bulk",))
+    (member,) = relay.crm.members.values()
+    assert (member.fields, member.credits) == ({"subscriptions.email.bulk": False}, [POINTS])

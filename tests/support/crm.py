@@ -9,7 +9,14 @@ from typing import Any
 from loyalty_relay.destinations.base import Branch, Receipt, StoreLink
 from loyalty_relay.model.commands import Credits, CustomerCommand, CustomerRef, LinkStore
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import AmbiguousOutcome, CustomerExists, CustomerNotFound, FieldProblem, StoreConflict
+from loyalty_relay.model.errors import (
+    AmbiguousOutcome,
+    CustomerExists,
+    CustomerNotFound,
+    FieldProblem,
+    InvalidCommand,
+    StoreConflict,
+)
 
 
 def branch(id: str, name: str, *, virtual: bool = True) -> Branch:
@@ -42,6 +49,10 @@ class FakeCrm:
     after: list[BaseException | None] = field(default_factory=list)
     problems: list[FieldProblem] = field(default_factory=list)
     unsupported: frozenset[str] = frozenset({"address"})
+    refused: frozenset[str] = frozenset()
+    """Fields that the vendor refuses, by the rules of its own."""
+    misread: frozenset[str] = frozenset()
+    """Fields that the vendor takes and shows with another value."""
     branch_list: list[Branch] = field(
         default_factory=lambda: [branch("b1", "Online"), branch("b0", "Town", virtual=False)]
     )
@@ -75,6 +86,7 @@ class FakeCrm:
     def register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
         self.calls.append(("register", dict(fields), command.credits))
         self._fault(self.before)
+        self._refuse(fields)
         owner = self._owner(command.customer)
         if owner is not None:
             raise CustomerExists("exists", loyalty_id=owner, code="8006")
@@ -93,6 +105,7 @@ class FakeCrm:
     ) -> Receipt:
         self.calls.append(("update", loyalty_id, dict(fields), command.credits, changed))
         self._fault(self.before)
+        self._refuse(fields)
         target = self._owner(command.customer) if loyalty_id is None else self.merged.get(loyalty_id, loyalty_id)
         if target not in self.members:
             raise CustomerNotFound("not found", code="8015")
@@ -123,6 +136,7 @@ class FakeCrm:
         self._fault(self.before)
         if loyalty_id not in self.members:
             raise CustomerNotFound("not found", code="404")
+        self._refuse(fields)
         member = self.members[loyalty_id]
         if replace_tags is not None:
             member.tags = set(replace_tags)
@@ -142,7 +156,17 @@ class FakeCrm:
         if self.during is not None:
             self.during()
         self._fault(self.after)
-        return Receipt(loyalty_id=member.id, created=created, sent=tuple(fields), request_id="req-1")
+        return Receipt(
+            loyalty_id=member.id,
+            created=created,
+            sent=tuple(name for name in fields if name not in self.misread),
+            unconfirmed=tuple(name for name in fields if name in self.misread),
+            request_id="req-1",
+        )
+
+    def _refuse(self, fields: Mapping[str, Any]) -> None:
+        if problems := [FieldProblem(name, "is refused") for name in fields if name in self.refused]:
+            raise InvalidCommand("the destination rejects fields", problems=problems)
 
     @staticmethod
     def _fault(faults: list[BaseException | None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from copy import copy
 from dataclasses import replace
 from types import TracebackType
@@ -45,6 +45,9 @@ class Hold:
     changed: frozenset[str]
     """Fields of which another value is known to have been sent before."""
 
+    registered = False
+    """Whether the customer was registered under this hold."""
+
     def __init__(self, records: Records, connection: str, command: CustomerCommand, key: str) -> None:
         _check(command)
         self.connection = connection
@@ -52,6 +55,7 @@ class Hold:
         self._records = records
         self._command = command
         self._digests = {name: records.digests.field(connection, name, value) for name, value in command.fields.items()}
+        self._unconfirmed: frozenset[str] = frozenset()
         self._origin: Hold | None = None
         """The hold that a command with credits began with, where the vendor named another member; see ``meet``."""
         self._begin(command.customer, credits=bool(command.credits))
@@ -220,15 +224,31 @@ class Hold:
         if names:
             self._record = self._record.forgetting(*names)
 
+    def leave_out(self, names: Iterable[str]) -> None:
+        """Leave these fields out of what is sent and committed."""
+        gone = frozenset(names)
+        self.fields = {name: value for name, value in self.fields.items() if name not in gone}
+        self.changed -= gone
+        self._digests = {name: digest for name, digest in self._digests.items() if name not in gone}
+        left = {name: value for name, value in self._command.fields.items() if name not in gone}
+        self._command = replace(self._command, fields=left)
+
     # -- how it ends --------------------------------------------------------------------------------------------------
 
     def commit(
-        self, *, loyalty_id: str | None, sent: Collection[str], entry: JournalEntry | None, credits: bool = False
+        self,
+        *,
+        loyalty_id: str | None,
+        sent: Collection[str],
+        entry: JournalEntry | None,
+        unconfirmed: Collection[str] = (),
+        credits: bool = False,
     ) -> None:
         """Write what was sent, end the lease and journal it: one transaction, conditional on the lease.
 
-        ``sent``: names of the fields that the vendor accepted. Unchanged fields advance their version as well; stale
-        ones and those that were not sent do not. ``credits``: whether the request carried credits; see ``meet``.
+        ``sent``: names of the fields that the vendor accepted. ``unconfirmed``: of those that were sent and whose value
+        at the vendor is not known. Unchanged fields advance their version as well; stale ones and those that were not
+        sent do not. ``credits``: whether the request carried credits; see ``meet``.
 
         Raises LeaseLost when another execution took over, LeaseBusy when the loyalty id belongs to a record that
         another execution works on, StoreUnavailable; all report ``reached`` when something was sent. In each case the
@@ -239,6 +259,8 @@ class Hold:
                 self._records.journal.write(self._journalled(entry))
             return
         self._ended = True
+        self._unconfirmed = frozenset(unconfirmed)
+        sent = (*sent, *unconfirmed)
         try:
             if self.by_identifier and self.loyalty_id is not None and loyalty_id is not None:
                 self.meet(loyalty_id, credits=credits)
@@ -318,6 +340,7 @@ class Hold:
                 if name in ALIAS_FIELDS:
                     value = self._command.fields[name]
                     aliases[name] = aliases_of(self._records.digests, self.connection, name, value)
+        register = register.forgetting(self._unconfirmed)
         record = replace(record, register=register, aliases=aliases, loyalty_id=loyalty_id or record.loyalty_id)
         return record.settled(self.key, credits=self._credits and not self.credited)
 

@@ -81,7 +81,12 @@ class Receipt:
     loyalty_id: str
     created: bool = False
     sent: tuple[str, ...] = ()
-    """Names of the fields that the request carried."""
+    """Names of the fields that the request carried and the vendor took."""
+    unconfirmed: tuple[str, ...] = ()
+    """Names of the fields that the request carried and whose value at the vendor is not known, because the response
+    shows another one or reports that this part was not done. The ledger then knows nothing of them, so the next event
+    that carries them sends them again.
+    """
     notices: tuple[Notice, ...] = ()
     request_id: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)

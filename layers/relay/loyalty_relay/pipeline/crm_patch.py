@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from loyalty_relay.customers.hold import Hold
 from loyalty_relay.customers.ledger import CustomerLedger
-from loyalty_relay.destinations.base import CrmFieldsCrm
+from loyalty_relay.destinations.base import CrmFieldsCrm, Receipt
 from loyalty_relay.model.commands import PatchCrmFields
 from loyalty_relay.model.errors import CustomerExists, CustomerNotFound, UnsupportedByDestination
 from loyalty_relay.model.outcomes import Outcome
@@ -33,42 +33,43 @@ def _send(command: PatchCrmFields, hold: Hold, context: Context, crm: CrmFieldsC
                 raise
     elif not customer.identifiers:
         return Sent()
-    loyalty_id, created = _found_or_registered(command, hold, context, crm)
+    loyalty_id = _found_or_registered(command, hold, context, crm)
     if loyalty_id == known:
         raise CustomerNotFound(
             "the vendor finds this customer by e-mail or phone, but has no customer of that id; look there"
         )
-    return _patch(command, hold, loyalty_id, context, crm, created=created)
+    return _patch(command, hold, loyalty_id, context, crm)
 
 
-def _found_or_registered(command: PatchCrmFields, hold: Hold, context: Context, crm: CrmFieldsCrm) -> tuple[str, bool]:
-    """Return the customer who has the identifiers, and whether they were registered just now."""
+def _found_or_registered(command: PatchCrmFields, hold: Hold, context: Context, crm: CrmFieldsCrm) -> str:
+    """Return the customer who has the identifiers."""
     deadline = context.deadline
     who = replace(command.customer, loyalty_id=None)
     found = crm.find(who, deadline)
     if found is not None:
-        return found, False
+        return found
     if command.if_missing == "error":
         raise CustomerNotFound("no customer has this e-mail or phone")
     try:
-        return crm.register(command, hold.fields, deadline).loyalty_id, True
+        registered = crm.register(command, hold.fields, deadline).loyalty_id
     except CustomerExists as exists:
         loyalty_id = exists.loyalty_id or crm.find(who, deadline)
         if loyalty_id is None:
             raise
-        return loyalty_id, False
+        return loyalty_id
+    hold.registered = True
+    return registered
 
 
-def _patch(
-    command: PatchCrmFields, hold: Hold, loyalty_id: str, context: Context, crm: CrmFieldsCrm, *, created: bool = False
-) -> Sent:
+def _patch(command: PatchCrmFields, hold: Hold, loyalty_id: str, context: Context, crm: CrmFieldsCrm) -> Sent:
     command = at_member(command, hold, loyalty_id)
     if not hold.fields and command.replace_tags is None:
-        return Sent(loyalty_id=loyalty_id)
+        registered = Receipt(loyalty_id=loyalty_id, created=True) if hold.registered else None
+        return Sent(receipt=registered, loyalty_id=loyalty_id)
     if command.replace_tags is not None:
         # The whole set is replaced: what was last sent of single tags does not hold any more.
         hold.forget("tags.")
     receipt = crm.patch_crm_fields(
         loyalty_id, command, hold.fields, command.replace_tags, context.deadline, strict=context.from_api
     )
-    return Sent(receipt=replace(receipt, created=created), credits=bool(command.credits))
+    return Sent(receipt=replace(receipt, created=hold.registered), credits=bool(command.credits))

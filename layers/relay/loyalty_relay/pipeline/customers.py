@@ -14,12 +14,13 @@ them; an update that a register turned into never has them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from loyalty_relay.customers.hold import Hold
 from loyalty_relay.customers.ledger import CustomerLedger
+from loyalty_relay.customers.record import ALIAS_FIELDS
 from loyalty_relay.destinations.base import Crm, Receipt
 from loyalty_relay.model.commands import (
     Credits,
@@ -100,7 +101,7 @@ def carry_out(
             stale = bool(hold.stale) and not hold.unchanged
             return skip(Result.STALE, "older") if stale else skip(Result.UNCHANGED)
         try:
-            sent = send(command, hold, context, crm)
+            sent = _without_refused(command, hold, context, crm, send)
         except CustomerNotFound:
             registers = getattr(command, "if_missing", "register") == "register"
             if context.from_api or hold.loyalty_id is not None or registers:
@@ -112,7 +113,7 @@ def carry_out(
         known = sent.loyalty_id or hold.loyalty_id
         if receipt is None and known is None and _may_be_named_later(command, context):
             raise CustomerUnknown("no event has named this customer's e-mail or phone yet")
-        if receipt is None or not (receipt.sent or receipt.created or sent.credits):
+        if receipt is None or not (receipt.sent or receipt.unconfirmed or receipt.created or sent.credits):
             notices += receipt.notices if receipt else ()
             return skip(Result.UNCHANGED, loyalty_id=known) if known else skip(Result.IGNORED, "no_identifier")
         outcome = Outcome(
@@ -125,8 +126,58 @@ def carry_out(
             details=receipt.details,
         )
         entry = context.entry(outcome, customer=hold.customer)
-        hold.commit(loyalty_id=receipt.loyalty_id, sent=receipt.sent, entry=entry, credits=sent.credits)
+        hold.commit(
+            loyalty_id=receipt.loyalty_id,
+            sent=receipt.sent,
+            unconfirmed=receipt.unconfirmed,
+            entry=entry,
+            credits=sent.credits,
+        )
         return outcome
+
+
+def _without_refused(
+    command: C, hold: Hold, context: Context, crm: Any, send: Callable[[C, Hold, Context, Any], Sent]
+) -> Sent:
+    """Send a command. Where the vendor refuses fields of a webhook, leave them out with a notice and send the rest: a
+    shop's customer cannot correct a value, and a refused request had no effect.
+    """
+    left_out: tuple[Notice, ...] = ()
+    while True:
+        try:
+            sent = send(command, hold, context, crm)
+        except InvalidCommand as refused:
+            wrong = _refused_fields(command, refused)
+            if context.from_api or not wrong:
+                raise
+            command = _without(command, wrong.keys())
+            hold.leave_out(wrong)
+            left_out += tuple(Notice("value_refused", text, name) for name, text in wrong.items())
+        else:
+            return replace(sent, notices=(*left_out, *sent.notices))
+
+
+def _refused_fields(command: CustomerCommand, refused: InvalidCommand) -> dict[str, str]:
+    """Return the fields that a refusal is about, with the reasons; nothing where the command cannot be sent without
+    them, or where it may have credited something already.
+    """
+    wrong = {problem.field: problem.message for problem in refused.problems}
+    if "tags" in wrong:
+        # The vendor's field holds all tags, and the refusal does not name one of them.
+        text = wrong.pop("tags")
+        wrong |= {name: text for name in command.fields if name.startswith("tags.")}
+    credited = bool(command.credits) and refused.reached
+    customer = _without(command, wrong.keys()).customer
+    named = customer.identifiers or customer.source_id or customer.loyalty_id
+    return wrong if named and not credited and wrong.keys() <= command.fields.keys() else {}
+
+
+def _without(command: C, names: Collection[str]) -> C:
+    """Return the command without these fields, and without the identifiers that are their values."""
+    kinds = {ALIAS_FIELDS.get(name) for name in names}
+    identifiers = tuple(i for i in command.customer.identifiers if i.type not in kinds)
+    fields = {name: value for name, value in command.fields.items() if name not in names}
+    return replace(command, fields=fields, customer=replace(command.customer, identifiers=identifiers))
 
 
 def at_member(command: C, hold: Hold, loyalty_id: str) -> C:
