@@ -120,7 +120,6 @@ def _handled_rows() -> list[Row]:
         return lambda world: [[b["id"], b["name"], b["virtual"]] for b in branches(world, answer)["branches"]]
 
     both = [[TOWN["id"], "Town", False], [BRANCH, "Online", True]]
-    numeric = "a branch whose id is a number is left out of the list"
     rows += [
         row("GET branches: response", "virtual_branch_flag", flags({"data": [TOWN, VIRTUAL]}), both),
         row("GET branches: response", "a bare list", flags([TOWN, VIRTUAL]), both),
@@ -130,9 +129,7 @@ def _handled_rows() -> list[Row]:
             flags([{**VIRTUAL, "virtual_branch_flag": "1"}]),
             both[1:],
         ),
-        row(
-            "GET branches: response", "a numeric id", flags([{**VIRTUAL, "id": 20}]), [["20", "Online", True]], numeric
-        ),
+        row("GET branches: response", "a numeric id", flags([{**VIRTUAL, "id": 20}]), [["20", "Online", True]]),
         row(
             "POST integrations: response",
             "integration_id",
@@ -193,67 +190,167 @@ def _handled_rows() -> list[Row]:
         row("rules", "account_id is required", refused({"account_id": ["is required."]}), invalid("account_id")),
     ]
 
-    def whole(listing: Reply, answer: Any = ANSWER) -> Callable[[World], Any]:
+    def whole(listing: Reply, answer: Reply = LINKED) -> Callable[[World], Any]:
         """Link through the pipeline, with an integration that the connection names."""
 
         def do(world: World) -> Any:
-            world.stub.script(
-                {BRANCHES: Reply({"data": [VIRTUAL]}), LINKS: listing, LINK: Reply(answer)},
-            )
-            relay = world.kangaroo(options={"integration_id": 20})
-            relay.applied()
-            result = relay.run("link_store", COMMAND)
+            result = run(world, {LINKS: listing, LINK: answer}, integration_id=20)
             return [result.get("result", result["kind"]), LINK in world.stub.lines()]
 
         return do
 
-    html = Reply("<html><body>Not Found</body></html>", 404, kind="text/html")
-    denied = Reply({"message": "This action is unauthorized."}, 403)
-    seed_only = "the undocumented list of links has to answer before a shop is linked"
+    html = "<html><body>Not Found</body></html>"
+    section = "only the seed's routes"
+    missing = {
+        "404 in HTML": Reply(html, 404, kind="text/html"),
+        "404": Reply({"message": "Not Found"}, 404),
+        "405": Reply({"message": "No"}, 405),
+        "405 in HTML": Reply(html, 405, kind="text/html"),
+        "403": Reply({"message": "This action is unauthorized."}, 403),
+        "403 about the scope": Reply({"message": "Invalid scope(s) provided."}, 403),
+        "a page in HTTP 200": Reply(html, kind="text/html"),
+        "a redirect": Reply("", 302, headers={"Location": "https://elsewhere.example.com/login"}),
+    }
+    rows.append(row(section, "the list of links is empty", whole(Reply({"data": []})), ["applied", True]))
+    for name, reply in missing.items():
+        rows.append(row(section, f"no list of links: {name}", whole(reply), ["applied", True]))
+        rows.append(row(section, f"no list of integrations: {name}", _from_nothing(reply), ["applied", 20]))
     rows += [
-        row("only the seed's routes", "the list of links is empty", whole(Reply({"data": []})), ["applied", True]),
-        row("only the seed's routes", "no list of links: 404 in HTML", whole(html), ["applied", True], seed_only),
         row(
-            "only the seed's routes",
-            "no list of links: 404",
-            whole(Reply({"message": "Not Found"}, 404)),
-            ["applied", True],
-            seed_only,
+            section,
+            "no list, and the shop is linked already",
+            whole(Reply({}, 404), Reply({"shop_id": ["The shop id has already been taken."]}, 422)),
+            ["permanent", True],
         ),
         row(
-            "only the seed's routes",
-            "no list of links: 405",
-            whole(Reply({"message": "No"}, 405)),
-            ["applied", True],
-            seed_only,
+            section,
+            "a list that refuses the credentials",
+            whole(Reply({"error": "Unauthorized"}, 401)),
+            ["credentials", False],
         ),
-        row("only the seed's routes", "no list of links: 403", whole(denied), ["applied", True], seed_only),
-    ]
-
-    rows.append(
         row(
             "POST branch-links: response",
             "enabled false is not plain applied",
-            _plainly_applied,
-            False,
-            "a link that the vendor answers as not enabled counts as applied without a notice",
-        )
-    )
+            _disabled,
+            ["applied", ["link_disabled"]],
+        ),
+        row("POST branch-links: response", "another shop than was asked for", _another, ["applied", ["link_differs"]]),
+    ]
+    for value in (0, -1, 5.0, "0", True):
+        rows.append(row("POST branch-links: response", f"id {value!r} is no id", _link_id(value), "permanent"))
+        rows.append(row("POST integrations: response", f"id {value!r} is no id", _integration_id(value), "permanent"))
+    branch = "GET branches: response"
+    for wrong in (0, -1, 5.0, "-1", None):
+        rows.append(row(branch, f"id {wrong!r} is no id", flags([{**VIRTUAL, "id": wrong}]), []))
+    rows += [
+        row("selected by the caller", "branch_id", _selected("branch_id", OTHER["id"]), [OTHER["id"], 20]),
+        row("selected by the caller", "integration_id", _selected("integration_id", 21), [BRANCH, 21]),
+        row("selected by the caller", "integration_name", _named, [{"name": "Tills", "type": 1}, 20]),
+        row("rules", "the integration can only be linked to a virtual branch", _not_virtual, ["branch_id"]),
+        row("rules", "one integration, several virtual branches", _two_branches, [[BRANCH, 20], [OTHER["id"], 20]]),
+        row("rules", "the same shop on a second branch", _second_branch, ["applied", "store_conflict"]),
+        row("rules", "the id of the link is stored", _stored, ["unchanged", 1, []]),
+        row("prerequisites", "no virtual branch", _no_virtual, "no_virtual_branch"),
+    ]
     return rows
 
 
-def _plainly_applied(world: World) -> bool:
-    world.stub.script(
-        {
-            BRANCHES: Reply({"data": [VIRTUAL]}),
-            LINKS: Reply({"data": []}),
-            LINK: Reply({**ANSWER, "enabled": False}),
-        }
-    )
+LINKED = Reply(ANSWER)
+OTHER = {"id": "11eaa5c938ec36cc9df9b42e99312ad0", "name": "Outlet", "virtual_branch_flag": True}
+
+
+def run(world: World, script: Mapping[str, Any], command: Mapping[str, Any] = COMMAND, **options: Any) -> Any:
+    """Link a shop through the pipeline."""
+    relay = world.kangaroo(options=options)
+    relay.applied()
+    world.stub.script({BRANCHES: Reply({"data": [VIRTUAL]}), **script})
+    return relay.run("link_store", command)
+
+
+def _from_nothing(reply: Reply) -> Callable[[World], Any]:
+    """Link where no integration is known and the vendor answers both lists in one way."""
+
+    def do(world: World) -> Any:
+        script = {CREATE: Reply({"integration_id": 20}), LINKS: reply, LINK: Reply(ANSWER)}
+        result = run(world, {**script, CREATE.replace("POST", "GET"): reply})
+        return [result.get("result", result["kind"]), dig(world.stub.last(LINK).body, "integration_id")]
+
+    return do
+
+
+def _disabled(world: World) -> Any:
+    answer = Reply({**ANSWER, "enabled": False})
+    return pick_all(run(world, {LINKS: Reply({"data": []}), LINK: answer}, integration_id=20), "result", "codes")
+
+
+def _another(world: World) -> Any:
+    answer = Reply({**ANSWER, "shop_id": "9999"})
+    return pick_all(run(world, {LINKS: Reply({"data": []}), LINK: answer}, integration_id=20), "result", "codes")
+
+
+def pick_all(result: Mapping[str, Any], *names: str) -> list[Any]:
+    return [dig(result, name) for name in names]
+
+
+def _link_id(value: Any) -> Callable[[World], Any]:
+    return lambda world: link(world, {**ANSWER, "id": value}, more={LINKS: Reply({"data": []})})["kind"]
+
+
+def _integration_id(value: Any) -> Callable[[World], Any]:
+    listed = {CREATE.replace("POST", "GET"): Reply({"data": []})}
+    return lambda world: create(world, {"id": value}, more=listed)["kind"]
+
+
+def _selected(name: str, value: Any) -> Callable[[World], Any]:
+    def do(world: World) -> Any:
+        script = {BRANCHES: Reply({"data": [VIRTUAL, OTHER]}), "*": Reply({"data": []}), LINK: Reply(ANSWER)}
+        run(world, script, {"branch_id": BRANCH, "integration_id": 20, **COMMAND, name: value})
+        return pick_all(world.stub.last(LINK).body, "branch_id", "integration_id")
+
+    return do
+
+
+def _named(world: World) -> Any:
+    script = {"*": Reply({"data": []}), CREATE: Reply({"id": 20}), LINK: Reply(ANSWER)}
+    run(world, script, {**COMMAND, "integration_name": "Tills"})
+    return [world.stub.last(CREATE).body, dig(world.stub.last(LINK).body, "integration_id")]
+
+
+def _not_virtual(world: World) -> Any:
+    return run(world, {BRANCHES: Reply({"data": [VIRTUAL, TOWN]})}, {**COMMAND, "branch_id": TOWN["id"]})["fields"]
+
+
+def _two_shops(world: World, second: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Link the sample's shop to one branch, then another command; what was sent, and what came of it."""
     relay = world.kangaroo(options={"integration_id": 20})
     relay.applied()
-    result = relay.run("link_store", COMMAND)
-    return bool(result.get("result") == "applied" and not result["notices"])
+    world.stub.script({BRANCHES: Reply({"data": [VIRTUAL, OTHER]}), LINKS: Reply({}, 404), LINK: Reply(ANSWER)})
+    results = [relay.run("link_store", each) for each in ({**COMMAND, "branch_id": BRANCH}, second)]
+    sent = [request.body for request in world.stub.requests if request.line == LINK]
+    return sent, [result.get("result", result.get("reason")) for result in results]
+
+
+def _two_branches(world: World) -> Any:
+    sent, _ = _two_shops(world, {**COMMAND, "shop_id": "1235", "branch_id": OTHER["id"]})
+    return [pick_all(body, "branch_id", "integration_id") for body in sent]
+
+
+def _second_branch(world: World) -> Any:
+    return _two_shops(world, {**COMMAND, "branch_id": OTHER["id"]})[1]
+
+
+def _stored(world: World) -> Any:
+    relay = world.kangaroo(options={"integration_id": 20})
+    relay.applied()
+    world.stub.script({BRANCHES: Reply({"data": [VIRTUAL]}), LINKS: Reply({"data": []}), LINK: Reply(ANSWER)})
+    relay.run("link_store", COMMAND)
+    world.stub.requests.clear()
+    again = relay.run("link_store", COMMAND)
+    return [again["result"], dig(again, "ids.branch_link_id"), world.stub.lines()]
+
+
+def _no_virtual(world: World) -> Any:
+    return run(world, {BRANCHES: Reply({"data": [TOWN]})})["code"]
 
 
 ROWS = [*_sent_rows(), *_handled_rows()]

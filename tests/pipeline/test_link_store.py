@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from loyalty_relay.destinations.base import StoreLink
 from loyalty_relay.model.commands import LinkStore
 from loyalty_relay.model.errors import (
     AmbiguousOutcome,
@@ -123,13 +125,97 @@ def test_a_link_the_relay_did_not_know_of_is_found_at_the_vendor(relay: Relay) -
 
 
 def test_a_disabled_link_is_a_conflict_that_says_so(relay: Relay) -> None:
-    from dataclasses import replace
-
     relay.run(shop())
     relay.services.links.remove("shop-1", "s1")
     relay.crm.store_links[0] = replace(relay.crm.store_links[0], enabled=False)
     with pytest.raises(StoreConflict, match="disabled"):
         relay.run(shop())
+
+
+def test_a_link_that_was_made_disabled_is_a_notice_until_it_is_enabled_at_the_vendor(relay: Relay) -> None:
+    relay.crm.disabled_shops = frozenset({"s1"})
+    outcome = relay.run(shop())
+    assert (outcome.result, [n.code for n in outcome.notices]) == (Result.APPLIED, ["link_disabled"])
+    with pytest.raises(StoreConflict, match="disabled"):
+        relay.run(shop())
+    relay.crm.store_links[0] = replace(relay.crm.store_links[0], enabled=True)
+    assert relay.run(shop()).result is Result.UNCHANGED
+    relay.crm.calls.clear()
+    assert (relay.run(shop()).result, relay.crm.calls) == (Result.UNCHANGED, [])
+
+
+def test_a_disabled_link_stays_a_conflict_where_links_cannot_be_listed(relay: Relay) -> None:
+    relay.crm.disabled_shops = frozenset({"s1"})
+    relay.run(shop())
+    relay.crm.lists_links = False
+    with pytest.raises(StoreConflict, match="disabled"):
+        relay.run(shop())
+
+
+def test_linking_needs_no_list_of_links(relay: Relay) -> None:
+    relay.crm.lists_links = False
+    assert relay.run(shop(integration_id=20)).result is Result.APPLIED
+    assert relay.run(shop(integration_id=20)).result is Result.UNCHANGED
+
+
+def test_without_a_list_a_link_whose_answer_was_lost_is_ambiguous(relay: Relay) -> None:
+    relay.crm.lists_links = False
+    relay.crm.after = [UpstreamUnavailable(reached=True)]
+    envelope = relay.envelope(shop(integration_id=20))
+    with pytest.raises(UpstreamUnavailable):
+        relay.run(envelope)
+    with pytest.raises(AmbiguousOutcome, match="earlier attempt"):
+        relay.run(envelope)
+    assert len(relay.crm.store_links) == 1
+
+
+def test_without_a_list_a_link_that_was_never_made_is_made_later(relay: Relay) -> None:
+    relay.crm.lists_links = False
+    relay.crm.before = [UpstreamUnavailable(reached=True)]
+    envelope = relay.envelope(shop(integration_id=20))
+    with pytest.raises(UpstreamUnavailable):
+        relay.run(envelope)
+    assert relay.run(envelope).result is Result.APPLIED
+
+
+def test_without_a_list_a_shop_that_somebody_else_linked_is_a_conflict(relay: Relay) -> None:
+    relay.crm.lists_links = False
+    relay.crm.store_links.append(
+        StoreLink(branch_link_id=9, shop_id="s1", account_id="", branch_id="b9", integration_id=20)
+    )
+    for _ in range(2):
+        with pytest.raises(StoreConflict, match="taken"):
+            relay.run(shop(integration_id=20))
+
+
+def test_an_integration_that_was_created_under_an_unknown_id_is_not_created_again(relay: Relay) -> None:
+    relay.crm.lists_integrations = False
+    created_without_id = AmbiguousOutcome("the response has no id")
+    created_without_id.reached = True
+    relay.crm.after = [created_without_id]
+    envelope = relay.envelope(shop())
+    for _ in range(2):
+        with pytest.raises(AmbiguousOutcome):
+            relay.run(envelope)
+    assert len(relay.crm.integrations) == 1
+
+
+def test_the_integration_is_chosen_by_name_or_by_id(relay: Relay) -> None:
+    relay.run(shop("s1"))
+    relay.run(shop("s2", integration_name="Tills"))
+    relay.run(shop("s3", integration_name="Tills"))
+    assert relay.crm.integrations == {20: "Loyalty Relay", 21: "Tills"}
+    assert [link.integration_id for link in relay.crm.store_links] == [20, 21, 21]
+    with pytest.raises(StoreConflict, match="another integration"):
+        relay.run(shop("s1", integration_id=21))
+
+
+def test_a_response_that_shows_another_link_is_a_notice_and_the_shop_is_found_again(relay: Relay) -> None:
+    made = relay.crm.create_link
+    relay.crm.create_link = lambda *a: replace(made(*a), shop_id="s9", branch_id="b9")  # type: ignore[method-assign]
+    outcome = relay.run(shop())
+    assert [n.code for n in outcome.notices] == ["link_differs"]
+    assert [link.shop_id for link in relay.services.links.list("shop-1")] == ["s1"]
 
 
 def test_no_virtual_branch_is_an_error_that_says_what_to_check(relay: Relay) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from loyalty_relay.destinations.base import StoreLink
@@ -39,36 +41,63 @@ def test_two_callers_never_hold_one_shop(links: Links, stack: Stack) -> None:
     links.take_shop("c1", "s1")
 
 
-def test_a_lease_that_was_overtaken_writes_nothing(links: Links, stack: Stack) -> None:
-    late = links.take_shop("c1", "s1")
+def test_a_result_is_recorded_also_after_the_lease_was_lost(links: Links, stack: Stack) -> None:
+    late, late_integration = links.take_shop("c1", "s1"), links.take_integration("c1", "Relay")
     stack.clock.now += 46
     links.take_shop("c1", "s1")
-    with pytest.raises(LeaseLost):
-        links.save_link(late, LINK)
+    links.take_integration("c1", "Relay")
+    links.save_link(late, LINK)
+    links.save_integration(late_integration, 20)
     links.release(late)
+    assert links.get("c1", "s1") == LINK
     with pytest.raises(LeaseBusy):
         links.take_shop("c1", "s1")
 
 
+def test_a_late_result_replaces_no_other_and_revives_nothing(links: Links, stack: Stack) -> None:
+    late, later = links.take_shop("c1", "s1"), links.take_shop("c1", "s2")
+    stack.clock.now += 46
+    links.save_link(links.take_shop("c1", "s1"), replace(LINK, branch_link_id=18))
+    with pytest.raises(LeaseLost):
+        links.save_link(late, LINK)
+    links.remove("c1", "s2")
+    with pytest.raises(LeaseLost):
+        links.save_link(later, LINK)
+    assert [link.branch_link_id for link in links.list("c1")] == [18]
+
+
+def test_nothing_is_intended_without_the_lease(links: Links, stack: Stack) -> None:
+    late = links.take_shop("c1", "s1")
+    stack.clock.now += 46
+    links.take_shop("c1", "s1")
+    with pytest.raises(LeaseLost):
+        links.intend(late)
+
+
+def test_integrations_of_two_names_are_two(links: Links) -> None:
+    links.save_integration(links.take_integration("c1", "Relay"), 20)
+    assert links.take_integration("c1", "Tills").integration_id is None
+
+
 def test_an_integration_is_remembered(links: Links) -> None:
-    lease = links.take_integration("c1")
+    lease = links.take_integration("c1", "Relay")
     assert (lease.integration_id, lease.interrupted) == (None, False)
     links.intend(lease)
     links.save_integration(lease, 20)
     links.release(lease)
-    again = links.take_integration("c1")
+    again = links.take_integration("c1", "Relay")
     assert (again.integration_id, again.interrupted) == (20, False)
 
 
 def test_the_intent_to_create_an_integration_survives_its_holder(links: Links) -> None:
-    lease = links.take_integration("c1")
+    lease = links.take_integration("c1", "Relay")
     links.intend(lease)
     links.release(lease)
-    again = links.take_integration("c1")
+    again = links.take_integration("c1", "Relay")
     assert again.interrupted
     links.withdraw(again)
     links.release(again)
-    assert not links.take_integration("c1").interrupted
+    assert not links.take_integration("c1", "Relay").interrupted
 
 
 def test_a_removed_link_is_gone(links: Links) -> None:

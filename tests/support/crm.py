@@ -59,6 +59,8 @@ class FakeCrm:
     integrations: dict[int, str] = field(default_factory=dict)
     store_links: list[StoreLink] = field(default_factory=list)
     lists_integrations: bool = True
+    lists_links: bool = True
+    disabled_shops: frozenset[str] = frozenset()
     during: Callable[[], None] | None = None
 
     def check(self, command: CustomerCommand) -> list[FieldProblem]:
@@ -196,6 +198,8 @@ class FakeCrm:
 
     def links(self, integration_id: int, deadline: Deadline) -> list[StoreLink]:
         self.calls.append(("links",))
+        if not self.lists_links:
+            raise AmbiguousOutcome("no list route")
         return [link for link in self.store_links if link.integration_id == integration_id]
 
     def create_link(self, command: LinkStore, branch_id: str, integration_id: int, deadline: Deadline) -> StoreLink:
@@ -211,6 +215,7 @@ class FakeCrm:
             integration_id=integration_id,
             store_name=command.store_name,
             store_domain=command.store_domain,
+            enabled=command.shop_id not in self.disabled_shops,
         )
         self.store_links.append(link)
         self._fault(self.after)

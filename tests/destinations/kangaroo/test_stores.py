@@ -8,7 +8,16 @@ import httpx
 import pytest
 
 from loyalty_relay.model.commands import LinkStore
-from loyalty_relay.model.errors import AmbiguousOutcome, InvalidCommand, StoreConflict, VendorRejected
+from loyalty_relay.model.errors import (
+    AmbiguousOutcome,
+    CredentialsRefused,
+    InvalidCommand,
+    RateLimited,
+    RelayError,
+    StoreConflict,
+    UpstreamUnavailable,
+    VendorRejected,
+)
 from tests.destinations.kangaroo.support import Call, Script, answer, crm, deadline, destination
 
 LIST = "GET /api/v1/integrations"
@@ -41,18 +50,55 @@ def test_all_pages_of_branches_are_read() -> None:
         ([{"id": 22, "name": "Acme"}, {"id": 21, "name": "Acme"}], 21),
         ([{"id": 20, "name": "Acme", "active": False}, {"id": 21, "name": "Acme", "active": True}], 21),
         ([{"integration_id": "23", "name": "Acme"}], 23),
+        ([{"id": 0, "name": "Acme"}, {"id": -1, "name": "Acme"}, {"id": 5.0, "name": "Acme"}], None),
     ],
 )
 def test_an_integration_is_found_by_its_name(listed: list[dict[str, Any]], found: int | None) -> None:
     assert crm(Script({LIST: answer(200, {"data": listed})})).find_integration("Acme", deadline()) == found
 
 
-@pytest.mark.parametrize("status", [404, 405])
-def test_where_the_vendor_has_no_list_the_outcome_is_ambiguous(status: int) -> None:
-    vendor = Script({LIST: answer(status, {"message": "no such route"})})
+PAGE = "<html><body>Not Found</body></html>"
+NO_LISTS = [
+    answer(404, {"message": "no such route"}),
+    answer(404, text=PAGE, kind="text/html"),
+    answer(405, {"message": "The GET method is not supported for this route."}),
+    answer(405, text=PAGE, kind="text/html"),
+    answer(403, {"message": "This action is unauthorized."}),
+    answer(403, {"message": "Invalid scope(s) provided."}),
+    answer(403, text=PAGE, kind="text/html"),
+    answer(301, text="", headers={"location": "https://elsewhere.example.com/"}),
+    answer(200, text=PAGE, kind="text/html"),
+    answer(204, text=""),
+    answer(200, {"data": None}),
+    answer(200, {"message": "see the portal"}),
+]
+
+
+@pytest.mark.parametrize("reply", NO_LISTS)
+def test_where_the_vendor_has_no_list_the_outcome_is_ambiguous(reply: httpx.Response) -> None:
+    vendor = Script({LIST: reply, LINKS: reply})
 
     with pytest.raises(AmbiguousOutcome, match="integration's id"):
         crm(vendor).find_integration("Acme", deadline())
+    with pytest.raises(AmbiguousOutcome, match="does not list"):
+        crm(vendor).links(20, deadline())
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (answer(401, {"error": "Unauthorized"}), CredentialsRefused),
+        (answer(429, {"message": "Too Many Attempts."}), RateLimited),
+        (answer(503, text=PAGE, kind="text/html"), UpstreamUnavailable),
+    ],
+)
+def test_a_list_that_fails_for_now_is_no_missing_list(reply: httpx.Response, error: type[RelayError]) -> None:
+    vendor = Script({LIST: reply, LINKS: reply})
+
+    with pytest.raises(error):
+        crm(vendor).find_integration("Acme", deadline())
+    with pytest.raises(error):
+        crm(vendor).links(20, deadline())
 
 
 def test_a_connection_may_say_that_there_is_no_list() -> None:
@@ -87,13 +133,6 @@ def test_an_integration_that_cannot_be_found_after_its_creation_is_not_created_a
     assert vendor.paths().count(CREATE) == 1
 
 
-def test_links_of_an_unknown_integration() -> None:
-    with pytest.raises(InvalidCommand) as error:
-        crm(Script()).links(20, deadline())
-
-    assert [p.field for p in error.value.problems] == ["integration_id"]
-
-
 def test_all_pages_of_links_are_read_and_the_first_one_once() -> None:
     def pages(call: Call) -> httpx.Response:
         page = int(call.params.get("page", 1))
@@ -117,7 +156,7 @@ def test_a_shop_that_is_linked_already_is_a_conflict_that_names_the_link() -> No
     assert error.value.existing["branch_id"] == BRANCH
 
 
-@pytest.mark.parametrize("links", [answer(200, {"data": []}), answer(503, {"message": "busy"})])
+@pytest.mark.parametrize("links", [answer(200, {"data": []}), answer(503, {"message": "busy"}), *NO_LISTS])
 def test_the_conflict_stands_when_the_link_cannot_be_read(links: httpx.Response) -> None:
     conflict = answer(409, {"status_code": 409, "message": "Conflict", "description": "linked"})
     vendor = Script({LINK: conflict, LINKS: links})
@@ -155,6 +194,58 @@ def test_required_members_are_checked_before_anything_is_asked() -> None:
 
     assert [p.field for p in error.value.problems] == ["account_id", "shop_id"]
     assert vendor.asked == []
+
+
+NO_IDS = [
+    {},
+    {"id": 0},
+    {"id": -1},
+    {"id": "0"},
+    {"id": 5.0},
+    {"id": True},
+    {"id": 10**18},
+    {"id": "abc"},
+    {"id": None},
+]
+
+
+@pytest.mark.parametrize("body", NO_IDS)
+def test_what_is_no_id_is_not_taken_as_one(body: dict[str, Any]) -> None:
+    vendor = Script({CREATE: answer(201, body), LINK: answer(201, {**EXISTING, "id": None, **body})})
+
+    with pytest.raises(AmbiguousOutcome) as integration:
+        crm(vendor).create_integration("Acme", deadline())
+    with pytest.raises(AmbiguousOutcome) as link:
+        crm(vendor).create_link(COMMAND, BRANCH, 20, deadline())
+
+    assert integration.value.reached, "it was created"
+    assert link.value.reached, "it was linked"
+
+
+@pytest.mark.parametrize(
+    ("id", "taken"),
+    [
+        (20, "20"),
+        ("20", "20"),
+        (BRANCH, BRANCH),
+        (BRANCH.upper(), BRANCH.upper()),
+        ("11000000000000000000000000000000", "11000000000000000000000000000000"),
+        (0, None),
+        (-1, None),
+        (5.0, None),
+        ("0", None),
+        ("-1", None),
+        ("5.0", None),
+        (" ", None),
+        (True, None),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_ids_of_branches(id: Any, taken: str | None) -> None:
+    vendor = Script({"GET /api/v1/branches": answer(200, {"data": [{"id": id, "virtual_branch_flag": True}]})})
+
+    assert [branch.id for branch in crm(vendor).branches(deadline())] == ([taken] if taken else [])
 
 
 @pytest.mark.parametrize("reply", [answer(201, text=""), answer(200, {"enabled": True})])

@@ -36,7 +36,8 @@ parked messages. Messages never carry personal data: they reach logs and journal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -65,6 +66,16 @@ class RelayError(Exception):
         """The vendor's id of the request, for their support."""
         self.reached = False
         """True when the command, or a part of it, may have taken effect at the vendor all the same."""
+
+
+@contextmanager
+def after_effect() -> Iterator[None]:
+    """For what follows a write that succeeded: whatever is raised, the command has had an effect."""
+    try:
+        yield
+    except RelayError as error:
+        error.reached = True
+        raise
 
 
 class TransientError(RelayError):

@@ -8,12 +8,16 @@ Every step is checkpointed, and looked up at the vendor before it is repeated:
     4. lease on (connection, integration): saved ──► by name at the vendor ──► create, save
     5. the vendor's links of that integration: this shop's ──► save it; another branch's ──► conflict
     6. create the link, save it
+
+Where the vendor does not list integrations or links, the steps that look there are left out: the vendor refuses a
+second link of a shop, and an attempt that was cut off in step 4 or 6 is ambiguous.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from loyalty_relay.destinations.base import Branch, StoreLink, StoreLinkCrm
 from loyalty_relay.model.commands import LinkStore
@@ -23,11 +27,11 @@ from loyalty_relay.model.errors import (
     InvalidCommand,
     RelayError,
     StoreConflict,
-    TransientError,
     UnsupportedByDestination,
     UpstreamTimeout,
+    after_effect,
 )
-from loyalty_relay.model.outcomes import Outcome, Result
+from loyalty_relay.model.outcomes import Notice, Outcome, Result
 from loyalty_relay.pipeline.context import Context
 from loyalty_relay.stores.links import Checkpoint, Links
 
@@ -53,25 +57,60 @@ class _Linking:
         self.crm = crm
         self.links = links
         self.connection = context.connection.id
+        self.notices: list[Notice] = []
 
     def run(self) -> Outcome:
         known = self.links.get(self.connection, self.command.shop_id)
-        if known is not None:
+        if known is not None and (known.enabled or self._elsewhere(known)):
             return self._settled(known)
         lease = self.links.take_shop(self.connection, self.command.shop_id)
         with self._held(lease):
             branch = self._branch()
-            integration_id, is_new = self._integration()
-            link = None if is_new else self._existing(integration_id)
+            integration_id, is_new = (known.integration_id, False) if known else self._integration()
+            link = None if is_new else self._existing(integration_id, known)
             created = link is None
             if link is None:
-                link = self.crm.create_link(self.command, branch.id, integration_id, self.context.deadline)
+                link = self._linked(lease, branch, integration_id)
             elif link.branch_id.casefold() != branch.id.casefold():
                 raise _conflict("the shop is linked to another branch", link)
             elif not link.enabled:
                 raise _conflict("the shop's link is disabled; enable it at the vendor", link)
-            self.links.save_link(lease, link)
+            else:
+                self.links.save_link(lease, link)
         return self._done(Result.APPLIED if created else Result.UNCHANGED, link)
+
+    def _linked(self, lease: Checkpoint, branch: Branch, integration_id: int) -> StoreLink:
+        """Create the link and save it."""
+        try:
+            with self._intended(lease):
+                link = self.crm.create_link(self.command, branch.id, integration_id, self.context.deadline)
+        except StoreConflict as conflict:
+            if lease.interrupted and "branch_link_id" not in conflict.existing:
+                raise AmbiguousOutcome(
+                    "the shop is linked already, perhaps by an earlier attempt, and the destination does not list its"
+                    " links; compare the link at the vendor"
+                ) from None
+            raise
+        asked = replace(
+            link, shop_id=self.command.shop_id, account_id=self.command.account_id, integration_id=integration_id
+        )
+        if asked != link or link.branch_id.casefold() != branch.id.casefold():
+            self.notices.append(Notice("link_differs", "the response shows another link than was asked for"))
+        with after_effect():
+            self.links.save_link(lease, asked)
+        return asked
+
+    @contextmanager
+    def _intended(self, lease: Checkpoint) -> Iterator[None]:
+        """Keep an intent stored as long as it is unknown whether the block created something."""
+        self.links.intend(lease)
+        try:
+            yield
+        except RelayError as error:
+            # An earlier attempt's intent stays: this attempt proves nothing about that one.
+            if not error.reached and not lease.interrupted:
+                self.links.withdraw(lease)
+            raise
 
     @contextmanager
     def _held(self, lease: Checkpoint) -> Iterator[None]:
@@ -90,17 +129,23 @@ class _Linking:
 
     def _settled(self, link: StoreLink) -> Outcome:
         """Return the outcome for a shop that has a link: the same is no work, another branch is a conflict."""
-        wanted = self.command.branch_id
-        if wanted is not None and wanted.casefold() != link.branch_id.casefold():
-            raise _conflict("the shop is linked to another branch", link)
-        if not link.enabled:
-            raise _conflict("the shop's link is disabled; enable it at the vendor", link)
+        if self._elsewhere(link):
+            raise _conflict("the shop is linked to another branch or through another integration", link)
         return self._done(Result.UNCHANGED, link)
 
+    def _elsewhere(self, link: StoreLink) -> bool:
+        branch, integration = self.command.branch_id, self.command.integration_id
+        return (branch is not None and branch.casefold() != link.branch_id.casefold()) or (
+            integration is not None and integration != link.integration_id
+        )
+
     def _done(self, result: Result, link: StoreLink) -> Outcome:
+        if not link.enabled:
+            self.notices.append(Notice("link_disabled", "the link is there and disabled; enable it at the vendor"))
         outcome = Outcome(
             result=result,
             created=result is Result.APPLIED,
+            notices=tuple(self.notices),
             ids={
                 "branch_link_id": link.branch_link_id,
                 "integration_id": link.integration_id,
@@ -140,15 +185,20 @@ class _Linking:
         given = self.command.integration_id or options.get("integration_id")
         if given is not None:
             return int(given), False
-        lease = self.links.take_integration(self.connection)
+        name = self.command.integration_name or str(options.get("integration_name") or "Loyalty Relay")
+        lease = self.links.take_integration(self.connection, name)
         with self._held(lease):
             if lease.integration_id is not None:
                 return lease.integration_id, False
-            name = self.command.integration_name or str(options.get("integration_name") or "Loyalty Relay")
             found = self._find_integration(name, interrupted=lease.interrupted)
-            integration_id = found if found is not None else self._create_integration(lease, name)
-            self.links.save_integration(lease, integration_id)
-            return integration_id, found is None
+            if found is not None:
+                self.links.save_integration(lease, found)
+                return found, False
+            with self._intended(lease):
+                created = self.crm.create_integration(name, self.context.deadline)
+            with after_effect():
+                self.links.save_integration(lease, created)
+            return created, True
 
     def _find_integration(self, name: str, *, interrupted: bool) -> int | None:
         try:
@@ -158,21 +208,13 @@ class _Linking:
                 raise
             return None  # No list route, and no attempt before this one: there can be none of ours.
 
-    def _create_integration(self, lease: Checkpoint, name: str) -> int:
-        """Create it, with the intent stored as long as it is unknown whether it exists."""
-        self.links.intend(lease)
+    def _existing(self, integration_id: int, known: StoreLink | None) -> StoreLink | None:
+        """Return the shop's link as the vendor lists it; ``known`` where the vendor has no list."""
         try:
-            return self.crm.create_integration(name, self.context.deadline)
-        except RelayError as error:
-            if not (isinstance(error, TransientError) and error.reached):
-                self.links.withdraw(lease)
-            raise
-
-    def _existing(self, integration_id: int) -> StoreLink | None:
-        for link in self.crm.links(integration_id, self.context.deadline):
-            if link.shop_id == self.command.shop_id:
-                return link
-        return None
+            links = self.crm.links(integration_id, self.context.deadline)
+        except AmbiguousOutcome:
+            return known
+        return next((link for link in links if link.shop_id == self.command.shop_id), None)
 
 
 def _choose(branches: list[Branch]) -> str:

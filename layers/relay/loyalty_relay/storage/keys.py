@@ -39,9 +39,9 @@ def store_link(connection: str, shop_id: str) -> str:
     return f"L#{connection}#{shop_id}"
 
 
-def integration(connection: str) -> str:
-    """Return the key of a connection's integration at the vendor."""
-    return f"I#{connection}"
+def integration(connection: str, name: str) -> str:
+    """Return the key of a connection's integration of this name at the vendor."""
+    return f"I#{connection}#{name}"
 
 
 def circuit(destination: str) -> str:

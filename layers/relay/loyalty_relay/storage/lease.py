@@ -80,15 +80,21 @@ class Leases:
         lease: Lease,
         expression: str,
         *,
+        or_without: str = "",
         names: Mapping[str, str] | None = None,
         values: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write to the item under the lease. Raises LeaseLost, or StoreUnavailable."""
+        """Write to the item under the lease. Raises LeaseLost, or StoreUnavailable.
+
+        ``or_without``: an attribute that nobody may have written so far; then it is written without the lease too,
+        because what it records is a fact whoever holds the lease now.
+        """
+        fact = f" OR (attribute_exists(pk) AND attribute_not_exists({or_without}))" if or_without else ""
         try:
             self.table.update(
                 {"pk": lease.pk},
                 expression,
-                condition="lease_token = :token",
+                condition="lease_token = :token" + fact,
                 names=names,
                 values={**(values or {}), ":token": lease.token},
             )

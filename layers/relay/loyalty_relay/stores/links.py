@@ -2,7 +2,8 @@
 
 One item per (connection, shop) and one per (connection, integration). Each has a lease, so that two executions never
 create the same thing side by side, and holds what has been achieved, so that the next execution after a crash
-continues there. The intent to create an integration is recorded first, because not every vendor can look it up.
+continues there. The intent to create something is recorded first, because not every vendor can look it up. A result is
+recorded also by an execution that has lost its lease meanwhile: where it cannot be looked up, it would be lost.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Checkpoint:
     integration_id: int | None = None
     """The integration that was created; None for a shop's item."""
     interrupted: bool = False
-    """An earlier execution was about to create an integration and did not record the result."""
+    """An earlier execution was about to create the integration or the link and did not record the result."""
 
 
 class Links:
@@ -66,9 +67,9 @@ class Links:
             pk, sets="#store = :store", names={"#store": "store"}, values={":store": keys.links_of(connection)}
         )
 
-    def take_integration(self, connection: str) -> Checkpoint:
-        """Take the lease of a connection's integration. Raises LeaseBusy."""
-        return self._take(keys.integration(connection))
+    def take_integration(self, connection: str, name: str) -> Checkpoint:
+        """Take the lease of a connection's integration of this name. Raises LeaseBusy."""
+        return self._take(keys.integration(connection, name))
 
     def _take(self, pk: str, **more: Any) -> Checkpoint:
         try:
@@ -80,7 +81,7 @@ class Links:
         return Checkpoint(lease, int(made) if made is not None else None, bool(before.get("intended")))
 
     def intend(self, checkpoint: Checkpoint) -> None:
-        """Record that an integration is about to be created. Raises LeaseLost, as do the other writes."""
+        """Record that something is about to be created. Raises LeaseLost, as do the other writes."""
         self._leases.change(checkpoint.lease, "SET intended = :true", values={":true": True})
 
     def withdraw(self, checkpoint: Checkpoint) -> None:
@@ -90,13 +91,18 @@ class Links:
     def save_integration(self, checkpoint: Checkpoint, integration_id: int) -> None:
         """Store the integration's id."""
         self._leases.change(
-            checkpoint.lease, "SET integration_id = :id REMOVE intended", values={":id": integration_id}
+            checkpoint.lease,
+            "SET integration_id = :id REMOVE intended",
+            or_without="integration_id",
+            values={":id": integration_id},
         )
 
     def save_link(self, checkpoint: Checkpoint, link: StoreLink) -> None:
         """Store the link of the shop."""
         members = {name: value for name, value in asdict(link).items() if value is not None}
-        self._leases.change(checkpoint.lease, "SET link = :link", values={":link": members})
+        self._leases.change(
+            checkpoint.lease, "SET link = :link REMOVE intended", or_without="link", values={":link": members}
+        )
 
     def release(self, checkpoint: Checkpoint) -> None:
         """End the lease; without effect when another execution has taken it over."""

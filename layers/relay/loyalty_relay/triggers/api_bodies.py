@@ -301,6 +301,13 @@ class StoreLinkBody(Body):
     store_domain: Text | None = Field(None, description="Required for e-commerce platforms.")
     branch_id: Text | None = Field(None, description="Needed where the business has several virtual branches.")
     integration_id: int | None = Field(None, ge=1)
+    integration_name: Text | None = Field(None, description="The integration of this name; it is created if missing.")
+
+    @model_validator(mode="after")
+    def _one_integration(self) -> StoreLinkBody:
+        if self.integration_id is not None and self.integration_name is not None:
+            raise ValueError("give integration_id or integration_name, not both")
+        return self
 
     def to_command(self) -> LinkStore:
         return LinkStore(**self.model_dump())

@@ -37,6 +37,7 @@ from loyalty_relay.model.errors import (
     InvalidCommand,
     UnsupportedByDestination,
     UpstreamUnavailable,
+    after_effect,
 )
 from loyalty_relay.model.outcomes import Notice
 from loyalty_relay.model.phones import to_e164
@@ -121,10 +122,10 @@ class KangarooCrm:
         if refused is not None:
             self._refuse_registration(answer, refused, made, deadline)
         found = customer_id(unwrapped(json_of(answer)))
-        # The customer is there by now; an answer that does not tell the id is no reason to lose it.
-        found = found or self.find(_contacts(made), deadline)
-        if found is None:
-            raise UpstreamUnavailable("the destination did not tell the new customer's id", reached=True)
+        with after_effect():
+            found = found or self.find(_contacts(made), deadline)
+            if found is None:
+                raise UpstreamUnavailable("the customer was registered, but the response has no id")
         return Receipt(loyalty_id=found, created=True, sent=tuple(made.sent))
 
     def _refuse_registration(

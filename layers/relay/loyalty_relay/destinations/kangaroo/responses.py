@@ -68,7 +68,7 @@ class Tag:
         if not isinstance(name, str) or not name:
             return None
         return cls(
-            id=whole(item.get("id")),
+            id=number_id(item.get("id")),
             name=name,
             abbreviation=str(item.get("abbreviation") or ""),
             color=str(item.get("color") or ""),
@@ -152,6 +152,19 @@ def whole(value: Any) -> int | None:
     return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value) else None
 
 
+def number_id(value: Any) -> int | None:
+    """Return the id of a tag, an integration or a link, which may come as text. 0, -1 and 5.0 are no ids."""
+    number = whole(value)
+    return number if number is not None and 0 < number < 10**18 else None
+
+
+def text_id(value: Any) -> str | None:
+    """Return the id of a customer or a branch, which may come as a number. 0, "-1" and 5.0 are no ids."""
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    numeric = re.fullmatch(r"-?[0-9.]+", text) is not None
+    return None if not text or (numeric and not text.strip("0").isdecimal()) else text
+
+
 def _value(of: CrmField, value: Any) -> Any:
     if of.name == "tags":
         return [name for each in value if (name := _tag_name(each))] if isinstance(value, list) else []
@@ -183,9 +196,8 @@ def _options(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def customer_id(item: Mapping[str, Any]) -> str | None:
-    """The id of a customer object; ids are hexadecimal texts in either case."""
-    value = item.get("id")
-    return value if isinstance(value, str) and value else None
+    """Return the id of a customer object; ids are hexadecimal texts in either case."""
+    return text_id(item.get("id"))
 
 
 def match_email(items: Iterable[Mapping[str, Any]], email: str) -> str | None:

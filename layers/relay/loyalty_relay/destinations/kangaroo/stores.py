@@ -14,9 +14,9 @@ import httpx
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.base import Branch, StoreLink
 from loyalty_relay.destinations.kangaroo.errors import TAKEN, VendorError, refuse
-from loyalty_relay.destinations.kangaroo.responses import truth, whole
+from loyalty_relay.destinations.kangaroo.responses import number_id, text_id, truth
 from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, KangarooSession, unwrapped
-from loyalty_relay.http.messages import json_of
+from loyalty_relay.http.messages import NotJson, json_of, raise_for_transient
 from loyalty_relay.model.commands import LinkStore
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
@@ -25,6 +25,8 @@ from loyalty_relay.model.errors import (
     InvalidCommand,
     StoreConflict,
     TransientError,
+    VendorRejected,
+    after_effect,
 )
 
 INTEGRATION_TYPE = 1
@@ -34,35 +36,35 @@ NO_LIST = "the destination does not list its integrations; give the integration'
 
 
 class StoreLinks:
-    """``crm.StoreLinkCrm`` for one destination."""
+    """``base.StoreLinkCrm`` for one destination.
+
+    Only the routes of the wiki page have to exist: branches, creating an integration, creating a link. The lists of
+    integrations and links are used where the vendor has them.
+    """
 
     def __init__(self, destination: Destination, session: KangarooSession) -> None:
         self._options = destination.options
         self._session = session
 
     def branches(self, deadline: Deadline) -> list[Branch]:
-        """All branches, all pages (``GET /api/v1/branches``)."""
+        """Return all branches, all pages (``GET /api/v1/branches``)."""
         request = self._session.request(
             "integrations", "GET", "/api/v1/branches", params={"per_page": PAGE_SIZE}, plain=True
         )
         return [branch for item in self._session.pages(request, deadline) if (branch := parse_branch(item)) is not None]
 
     def find_integration(self, name: str, deadline: Deadline) -> int | None:
-        """The integration of this name, or the configured one.
+        """Return the integration of this name, or the configured one.
 
-        The list route is not documented. Raises AmbiguousOutcome where the connection says that there is none
-        (``can_list_integrations``) and where the vendor answers 404 or 405.
+        Raises AmbiguousOutcome where the vendor has no list of them, or the connection says so
+        (``can_list_integrations``).
         """
         configured = self._options.get("integration_id")
         if configured is not None:
             return int(configured)
         if not self._options.get("can_list_integrations", True):
             raise AmbiguousOutcome(NO_LIST)
-        request = self._session.request("integrations", "GET", "/api/v1/integrations", plain=True)
-        answer, refused = self._session.ask(request, deadline)
-        if refused is not None and refused.status in (404, 405):
-            raise AmbiguousOutcome(NO_LIST, code=refused.code)
-        return pick_integration(self._session.pages(request, deadline, first=(answer, refused)), name)
+        return pick_integration(self._undocumented("/api/v1/integrations", NO_LIST, deadline), name)
 
     def create_integration(self, name: str, deadline: Deadline) -> int:
         """``POST /api/v1/integrations``. Raises AmbiguousOutcome when it was created, but under which id is unknown."""
@@ -73,27 +75,35 @@ class StoreLinks:
         if refused is not None:
             refuse(answer, refused)
         number = parse_integration_id(unwrapped(json_of(answer)))
-        if number is None:
-            number = self.find_integration(name, deadline)
-        if number is None:
-            raise AmbiguousOutcome("the integration was created, but the destination did not tell its id")
+        with after_effect():
+            number = number or self.find_integration(name, deadline)
+            if number is None:
+                raise AmbiguousOutcome("the integration was created, but the response has no id")
         return number
 
     def links(self, integration_id: int, deadline: Deadline) -> list[StoreLink]:
-        """All branch links of an integration. Raises InvalidCommand for an integration that does not exist."""
-        request = self._session.request(
-            "integrations", "GET", f"/api/v1/integrations/{integration_id}/branch-links", plain=True
-        )
+        """Return all branch links of an integration. Raises AmbiguousOutcome where the vendor has no list of them."""
+        path = f"/api/v1/integrations/{integration_id}/branch-links"
+        items = self._undocumented(path, "the destination does not list the integration's links", deadline)
+        return [link for item in items if (link := parse_link(item, integration_id)) is not None]
+
+    def _undocumented(self, path: str, absent: str, deadline: Deadline) -> list[dict[str, Any]]:
+        """Return the items of a list that is no part of the wiki page.
+
+        Raises AmbiguousOutcome with the text ``absent`` when the route is refused or returns no list: a missing route
+        and one that the business may not read (403) look alike, and neither is about the credentials.
+        """
+        request = self._session.request("integrations", "GET", path, plain=True)
         answer, refused = self._session.ask(request, deadline)
-        if refused is not None and refused.status == 404 and refused.shape != "unknown":
-            problem = FieldProblem("integration_id", "the destination has no such integration")
-            raise InvalidCommand("the destination has no such integration", code=refused.code, problems=[problem])
-        found = []
-        for item in self._session.pages(request, deadline, first=(answer, refused)):
-            link = parse_link({"integration_id": integration_id, **item})
-            if link is not None:
-                found.append(link)
-        return found
+        if refused is not None and refused.status != 401:
+            raise_for_transient(answer, status=refused.status, code=refused.code)
+            raise AmbiguousOutcome(absent, code=refused.code)
+        if refused is None and isinstance(json_of(answer), NotJson):
+            raise AmbiguousOutcome(absent)
+        try:
+            return list(self._session.pages(request, deadline, first=(answer, refused)))
+        except VendorRejected:
+            raise AmbiguousOutcome(absent) from None
 
     def create_link(self, command: LinkStore, branch_id: str, integration_id: int, deadline: Deadline) -> StoreLink:
         """Link a shop (``POST /api/v1/branch-links``).
@@ -111,10 +121,11 @@ class StoreLinks:
         )
         if refused is not None:
             self._refuse_link(answer, refused, command, integration_id, deadline)
-        given = {"integration_id": integration_id, **unwrapped(json_of(answer))}
-        link = parse_link(given, command, branch_id) or self._existing(command.shop_id, integration_id, deadline)
-        if link is None:
-            raise AmbiguousOutcome("the shop was linked, but the destination did not tell the link's id")
+        link = parse_link(unwrapped(json_of(answer)), integration_id, command, branch_id)
+        with after_effect():
+            link = link or self._existing(command.shop_id, integration_id, deadline)
+            if link is None:
+                raise AmbiguousOutcome("the shop was linked, but the response has no id of the link")
         return link
 
     def _refuse_link(
@@ -133,7 +144,10 @@ class StoreLinks:
         refuse(answer, refused)
 
     def _existing(self, shop_id: str, integration_id: int, deadline: Deadline) -> StoreLink | None:
-        return next((link for link in self.links(integration_id, deadline) if link.shop_id == shop_id), None)
+        try:
+            return next((link for link in self.links(integration_id, deadline) if link.shop_id == shop_id), None)
+        except AmbiguousOutcome:
+            return None
 
 
 def integration_body(name: str) -> dict[str, Any]:
@@ -168,19 +182,18 @@ def absolute(domain: str) -> str:
 
 
 def parse_branch(item: Mapping[str, Any]) -> Branch | None:
-    """None for an item without an id."""
-    value, name = item.get("id"), item.get("name")
-    if not isinstance(value, str) or not value:
+    """Return a branch; None for an item without an id."""
+    found, name = text_id(item.get("id")), item.get("name")
+    if found is None:
         return None
     return Branch(
-        id=value, name=name if isinstance(name, str) and name else None, virtual=truth(item.get("virtual_branch_flag"))
+        id=found, name=name if isinstance(name, str) and name else None, virtual=truth(item.get("virtual_branch_flag"))
     )
 
 
 def parse_integration_id(item: Mapping[str, Any]) -> int | None:
-    """The wiki calls it ``integration_id`` in its prose; the object's own ``id`` is the same number."""
-    found = whole(item.get("integration_id"))
-    return whole(item.get("id")) if found is None else found
+    """Return an integration's id. The wiki's prose calls it ``integration_id``; the object's own ``id`` is the same."""
+    return number_id(item.get("integration_id")) or number_id(item.get("id"))
 
 
 def pick_integration(items: Iterable[Mapping[str, Any]], name: str) -> int | None:
@@ -193,9 +206,11 @@ def pick_integration(items: Iterable[Mapping[str, Any]], name: str) -> int | Non
     return min(found)[1] if found else None
 
 
-def parse_link(item: Mapping[str, Any], asked: LinkStore | None = None, branch_id: str = "") -> StoreLink | None:
-    """A branch link, None without its id. What an answer does not repeat is what was asked for."""
-    number = whole(item.get("id"))
+def parse_link(
+    item: Mapping[str, Any], integration_id: int, asked: LinkStore | None = None, branch_id: str = ""
+) -> StoreLink | None:
+    """Return a branch link, None without its id. What an answer does not repeat is what was asked for."""
+    number = number_id(item.get("id"))
     if number is None:
         return None
 
@@ -207,8 +222,8 @@ def parse_link(item: Mapping[str, Any], asked: LinkStore | None = None, branch_i
         branch_link_id=number,
         shop_id=text("shop_id", asked.shop_id if asked else None) or "",
         account_id=text("account_id", asked.account_id if asked else None) or "",
-        branch_id=text("branch_id", branch_id) or "",
-        integration_id=whole(item.get("integration_id")) or 0,
+        branch_id=text_id(item.get("branch_id")) or branch_id,
+        integration_id=number_id(item.get("integration_id")) or integration_id,
         store_name=text("store_name", None),
         store_domain=text("store_domain", None),
         enabled=truth(item.get("enabled", True)),
