@@ -170,3 +170,25 @@ def test_who_was_deleted_before_the_reading_is_an_outcome(reading: World) -> Non
     reading.control.put("/_sandbox/settings/bigcommerce", json={"entities": {CUSTOMER: None}}).raise_for_status()
     reading.settle()
     assert [(e.result.value, e.reason) for e in reading.journal()] == [("ignored", "gone")]
+
+
+@pytest.mark.attack(
+    "configuration", "one wrong or revoked credential, to stop everything that shares its account or connection"
+)
+def test_a_stores_dead_token_stops_only_what_is_read_with_it(world: World) -> None:
+    document = world.connect("clover", "kangaroo")
+    good = document["source"]["api_credentials"]["access_token"]
+    stores = {"DEMOMERCHANT1": good, "DEMOMERCHANT2": "fake-dead-token"}
+    document["source"] |= {
+        "stores": list(stores),
+        "api_credentials": {f"access_token.{store}": token for store, token in stores.items()},
+    }
+    world.stack.put_connection("shop", document)
+    update = load("clover", "customer-create").json()["merchants"]["DEMOMERCHANT1"]
+    for store in ("DEMOMERCHANT2", "DEMOMERCHANT1", "DEMOMERCHANT2"):
+        event = load("clover", "customer-create").changed(merchants={store: update})
+        assert world.deliver(event.signed())["statusCode"] == 200
+        world.settle()
+    reasons = [entry.reason for entry in world.journal() if entry.operation == "hydrate"]
+    assert sorted(reasons) == ["circuit_open", "credentials"]
+    assert [r.status for r in world.upstream(vendor="clover")] == [401, 200]

@@ -8,19 +8,26 @@ from typing import Any
 import pytest
 
 from loyalty_relay.connections.model import Connection
+from loyalty_relay.connections.store import REFETCH_SECONDS
 from loyalty_relay.model.commands import CustomerRef, Envelope, Hydrate, RetireCustomer
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import CircuitOpen, CredentialsRefused, InvalidCommand, UpstreamUnavailable
+from loyalty_relay.model.errors import (
+    CircuitOpen,
+    CredentialsBlocked,
+    CredentialsRefused,
+    InvalidCommand,
+    UpstreamUnavailable,
+)
 from loyalty_relay.model.outcomes import Result
-from loyalty_relay.reliability.circuit_breaker import CREDENTIALS_OPEN
+from loyalty_relay.reliability.circuit_breaker import CREDENTIALS_OPEN, THRESHOLD
 from tests.pipeline.conftest import CONNECTION, Relay, customer, version
 
 
-def rotate(relay: Relay) -> None:
+def rotate(relay: Relay, id: str = "shop-1") -> None:
     """Give the connection another password."""
     document: dict[str, Any] = copy.deepcopy(CONNECTION)
     document["destination"]["credentials"]["password"] = "fake-new-password"
-    relay.stack.put_connection("shop-1", document)
+    relay.stack.put_connection(id, document)
 
 
 def connection(relay: Relay) -> Connection:
@@ -28,7 +35,7 @@ def connection(relay: Relay) -> Connection:
 
 
 def open_circuits(relay: Relay) -> int:
-    return len(relay.services.circuit.states([connection(relay).destination.key]))
+    return sum(item["pk"]["S"].startswith("B#") for item in relay.stack.items("state"))
 
 
 def refuse(relay: Relay) -> None:
@@ -49,7 +56,8 @@ def test_a_command_whose_credentials_were_rotated_is_carried_out_under_the_new_o
     rotate(relay)
     relay.crm.before = [CredentialsRefused()]
     assert relay.run(customer()).result is Result.APPLIED
-    assert (keys(relay), open_circuits(relay)) == (["COMPLETED"], 0)
+    assert keys(relay) == ["COMPLETED"]
+    assert open_circuits(relay) == 1, "that of the old ones"
 
 
 def test_a_read_whose_credentials_were_rotated_is_asked_again_under_the_new_ones(relay: Relay) -> None:
@@ -65,7 +73,7 @@ def test_a_read_whose_credentials_were_rotated_is_asked_again_under_the_new_ones
 
     assert relay.services.pipeline.read(stale, stale.destination.key, ask) == "answer"
     assert len(asked) == 2
-    assert open_circuits(relay) == 0
+    assert open_circuits(relay) == 1, "that of the old ones"
 
 
 def test_refused_credentials_that_nobody_rotated_open_the_circuit_and_free_the_key(relay: Relay) -> None:
@@ -75,6 +83,39 @@ def test_refused_credentials_that_nobody_rotated_open_the_circuit_and_free_the_k
         relay.run(customer())
     with pytest.raises(CircuitOpen):
         relay.services.pipeline.read(connection(relay), connection(relay).destination.key, lambda live: None)
+
+
+@pytest.mark.attack(
+    "configuration",
+    "one wrong or revoked credential, to stop everything that shares its account or connection",
+    "refused credentials stop only what is sent with these very credentials",
+    "G8",
+)
+def test_refused_credentials_stop_only_the_connections_that_use_them(relay: Relay) -> None:
+    rotate(relay, "shop-2")
+    relay.stack.put_connection("shop-3", CONNECTION)
+    refuse(relay)
+    assert relay.run(customer(), connection="shop-2").result is Result.APPLIED
+    with pytest.raises(CredentialsBlocked):
+        relay.run(customer(), connection="shop-3")
+
+
+def test_credentials_that_are_replaced_end_the_wait_within_a_minute(relay: Relay) -> None:
+    refuse(relay)
+    rotate(relay)
+    relay.stack.clock.now += REFETCH_SECONDS
+    # Nobody waits for the probe that the old ones would need.
+    assert relay.run(customer()).result is Result.APPLIED
+
+
+def test_an_outage_stops_every_connection_of_the_account(relay: Relay) -> None:
+    rotate(relay, "shop-2")
+    relay.crm.before = [UpstreamUnavailable() for _ in range(THRESHOLD)]
+    for _ in range(THRESHOLD):
+        with pytest.raises(UpstreamUnavailable):
+            relay.run(customer())
+    with pytest.raises(CircuitOpen):
+        relay.run(customer(), connection="shop-2")
 
 
 def test_what_asks_nothing_of_the_destination_does_not_wait_for_it(relay: Relay) -> None:

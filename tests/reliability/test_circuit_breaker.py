@@ -7,6 +7,7 @@ import pytest
 from loyalty_relay.model.errors import (
     CircuitOpen,
     ConnectionFailed,
+    CredentialsBlocked,
     CredentialsRefused,
     CustomerNotFound,
     InvalidCommand,
@@ -118,10 +119,23 @@ def test_what_says_nothing_about_the_destination_does_not_count(circuit: Circuit
     use(circuit)
 
 
-def test_refused_credentials_open_the_circuit_at_once(circuit: Circuit) -> None:
-    fail(circuit, 1, CredentialsRefused())
-    assert wait_of(circuit) == 60
+def test_refused_credentials_open_their_circuit_at_once(circuit: Circuit) -> None:
+    with pytest.raises(CredentialsRefused), circuit.call(DOWN, credentials=True):
+        raise CredentialsRefused
+    with pytest.raises(CredentialsBlocked) as caught, circuit.call(DOWN, credentials=True):
+        pass
+    assert caught.value.retry_after == 60
     assert circuit.states([DOWN, OTHER])[DOWN].reason == "credentials"
+
+
+@pytest.mark.parametrize(("credentials", "error"), [(False, CredentialsRefused()), (True, UpstreamTimeout())])
+def test_refusals_open_no_accounts_circuit_and_outages_none_of_credentials(
+    circuit: Circuit, credentials: bool, error: RelayError
+) -> None:
+    for _ in range(10):
+        with pytest.raises(type(error)), circuit.call(DOWN, credentials=credentials):
+            raise error
+    assert circuit.states([DOWN]) == {}
 
 
 def test_one_probe_is_sent_and_its_success_closes_the_circuit(
@@ -188,14 +202,6 @@ def test_a_refusal_of_the_vendors_is_an_answer(circuit: Circuit, clock: Clock, e
     clock.now += 10
     fail(circuit, 1, error)
     assert circuit.states([DOWN]) == {}
-
-
-def test_what_asks_nothing_of_a_destination_passes_an_open_circuit(circuit: Circuit, dynamodb: Counted) -> None:
-    fail(circuit)
-    dynamodb.reset()
-    with circuit.call(None):
-        pass
-    assert dynamodb.calls == []
 
 
 def test_a_success_that_was_under_way_before_does_not_close_the_circuit(circuit: Circuit) -> None:

@@ -13,7 +13,8 @@ from loyalty_relay.model.errors import (
     UpstreamUnavailable,
     VendorRejected,
 )
-from loyalty_relay.reliability.circuit_breaker import CREDENTIALS_OPEN, THRESHOLD, CircuitState
+from loyalty_relay.reliability.circuit_breaker import CREDENTIALS_OPEN, THRESHOLD, CircuitState, state_of
+from loyalty_relay.storage.table import unpack_item
 from tests.triggers.conftest import Functions
 from tests.triggers.test_api import ANA, FIELDS, REGISTER
 
@@ -31,9 +32,10 @@ def read(functions: Functions, route: str, path: dict[str, Any]) -> int:
 
 
 def state(functions: Functions) -> CircuitState | None:
-    services = functions.services("crm-patch")
-    key = services.connections.get("shop-1").destination.key
-    return services.circuit.states([key]).get(key)
+    """The only circuit that is open."""
+    items = [unpack_item(i) for i in functions.stack.items("state") if i["pk"]["S"].startswith("B#")]
+    (found,) = [state_of(item) for item in items] or [None]
+    return found
 
 
 def half_open(functions: Functions) -> None:
@@ -64,8 +66,8 @@ def test_a_read_that_fails_as_the_probe_opens_the_circuit_again(
     functions: Functions, route: str, path: dict[str, Any]
 ) -> None:
     half_open(functions)
-    functions.crm.before = [UpstreamUnavailable()]
-    assert read(functions, route, path) == 503
+    functions.crm.before = [CredentialsRefused()]
+    assert read(functions, route, path) == 502
     found = state(functions)
     assert found is not None
     assert (found.openings, found.probe_until) == (2, 0.0)

@@ -68,7 +68,7 @@ class Destination:
 
     @property
     def key(self) -> str:
-        """The organisation behind the credentials: its connections share limits, circuit and tokens."""
+        """The organisation behind the credentials. Its connections share limits, tokens and the circuit of outages."""
         account = self.credentials.get("account") or self.credentials.get("username") or self.credentials.get("key")
         return f"{self.vendor}:{urlsplit(self.host).netloc}:{account or self.credentials.get('client_id', '')}"
 

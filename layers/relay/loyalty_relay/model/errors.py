@@ -10,6 +10,7 @@
     │   ├── KeyInProgress              another execution works on the same event
     │   ├── CustomerUnknown            the event only makes sense after another one that has not come yet
     │   ├── CircuitOpen                the destination is known to be down
+    │   │   └── CredentialsBlocked     the credentials are known to be refused
     │   ├── DeadlineTooShort           the call could not have ended inside this invocation
     │   └── StoreUnavailable           our own tables, queues or secrets do not answer
     ├── CredentialsRefused             the vendor refuses our credentials: an operator must act; nothing is parked
@@ -150,6 +151,10 @@ class CircuitOpen(TransientError):
     """The destination is known to be failing; nothing is sent until a probe succeeds."""
 
     reason = "circuit_open"
+
+
+class CredentialsBlocked(CircuitOpen):
+    """The destination is known to refuse these credentials; nothing is sent with them until a probe succeeds."""
 
 
 class DeadlineTooShort(TransientError):

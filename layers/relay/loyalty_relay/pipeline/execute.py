@@ -6,7 +6,9 @@ read      circuit → rate limit → request
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +24,7 @@ from loyalty_relay.model.commands import (
     UpdateCustomer,
 )
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import CredentialsRefused, InvalidCommand, RelayError
+from loyalty_relay.model.errors import CredentialsBlocked, CredentialsRefused, InvalidCommand, RelayError
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.model.redaction import conceal
 from loyalty_relay.pipeline.context import Context, Recorder
@@ -30,6 +32,7 @@ from loyalty_relay.pipeline.crm_patch import crm_patch
 from loyalty_relay.pipeline.customers import register, update
 from loyalty_relay.pipeline.link_store import link_store
 from loyalty_relay.pipeline.retire import erase_store, retire_customer
+from loyalty_relay.reliability.circuit_breaker import CircuitCall
 
 if TYPE_CHECKING:
     from loyalty_relay.connections.store import ConnectionStore
@@ -51,6 +54,11 @@ class Executed:
     replayed: bool = False
 
 
+def _credentials(connection: Connection) -> str:
+    """Return the credentials of a connection's destination as one text."""
+    return json.dumps(dict(connection.destination.credentials), sort_keys=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """The stages with their collaborators; made in ``runtime.wiring``."""
@@ -62,6 +70,8 @@ class Pipeline:
     recorder: Recorder
     crm: Callable[[Connection], Any]
     """The client of a connection's destination."""
+    digest: Callable[[str], str]
+    """The keyed digest of credentials, which name their circuit."""
 
     def execute(
         self, envelope: Envelope, deadline: Deadline, *, payload_digest: str | None = None, receives: int = 1
@@ -73,44 +83,65 @@ class Pipeline:
         Raises the errors of ``loyalty_relay.model.errors``; every stage gives back what it had taken.
         """
         command = envelope.command
-        connection = self.connections.get(envelope.connection)
-        context = Context(
-            envelope=envelope, connection=connection, deadline=deadline, recorder=self.recorder, receives=receives
-        )
-        try:
+
+        def attempt(live: Connection) -> Executed:
+            context = Context(
+                envelope=envelope, connection=live, deadline=deadline, recorder=self.recorder, receives=receives
+            )
+            asks = not isinstance(command, OURS_ALONE)
             with (
-                self.circuit.call(None if isinstance(command, OURS_ALONE) else connection.destination.key) as call,
+                self._use(live.destination.key, _credentials(live)) if asks else nullcontext(CircuitCall()) as call,
                 self.idempotency.hold(envelope.key, command.operation, payload_digest=payload_digest) as key,
             ):
                 if key.original is not None:
                     return _replay(key.original, context)
-                outcome = key.outcome = self._with_live_credentials(
-                    connection, lambda live: self._handle(command, replace(context, connection=live))
-                )
+                outcome = key.outcome = self._handle(command, context)
                 call.answered = outcome.result is Result.APPLIED
+            return Executed(outcome)
+
+        try:
+            return self._with_live_credentials(self.connections.get(envelope.connection), attempt)
         except RelayError as error:
             conceal(error, command)
             raise
-        return Executed(outcome)
 
-    def read(self, connection: Connection, account: str, ask: Callable[[Connection], T]) -> T:
+    def read(
+        self,
+        connection: Connection,
+        account: str,
+        ask: Callable[[Connection], T],
+        credentials: Callable[[Connection], str] = _credentials,
+    ) -> T:
         """Ask a destination's or platform's account for something; a read has no key and no ledger.
 
+        ``credentials``: what ``ask`` authenticates with, as a text.
         Raises the errors of ``loyalty_relay.model.errors``.
         """
-        with self.circuit.call(account) as call:
-            answer = self._with_live_credentials(connection, ask)
-            call.answered = True
-        return answer
 
-    def _with_live_credentials(self, connection: Connection, ask: Callable[[Connection], T]) -> T:
-        """Ask, and once more where refused credentials were rotated a moment ago: what is refused has no effect."""
+        def attempt(live: Connection) -> T:
+            with self._use(account, credentials(live)) as call:
+                answer = ask(live)
+                call.answered = True
+            return answer
+
+        return self._with_live_credentials(connection, attempt)
+
+    @contextmanager
+    def _use(self, account: str, credentials: str) -> Iterator[CircuitCall]:
+        """Use an account with credentials: within the circuit of the account, and within that of the credentials."""
+        key = f"{account}:{self.digest(credentials)}"
+        with self.circuit.call(account) as outer, self.circuit.call(key, credentials=True) as call:
+            yield call
+            outer.answered = call.answered
+
+    def _with_live_credentials(self, connection: Connection, attempt: Callable[[Connection], T]) -> T:
+        """Attempt, and once more where refused credentials were rotated a moment ago: what is refused has no effect."""
         try:
-            return ask(connection)
-        except CredentialsRefused:
+            return attempt(connection)
+        except (CredentialsRefused, CredentialsBlocked):
             if not self.connections.refetch(connection.id):
                 raise
-        return ask(self.connections.get(connection.id))
+        return attempt(self.connections.get(connection.id))
 
     def _handle(self, command: Command, context: Context) -> Outcome:
         customers = self.recorder.customers

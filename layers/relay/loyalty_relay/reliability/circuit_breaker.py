@@ -1,11 +1,14 @@
-"""The circuit of a destination: while it is known to be down, nothing is sent to it.
+"""Circuits: nothing is sent to an account that is known to be down, or with credentials that are known to be refused.
+
+An account and each of the credentials used at it have circuits of their own, so that refused credentials stop only what
+is sent with them.
 
 Closed is the absence of an item: healthy traffic reads once in five seconds per process and writes nothing. Failures
 are counted in the process; the one that reaches the threshold writes the item for everybody. When the circuit has been
 open long enough, one conditional write elects a probe; the probe's success deletes the item.
 
-This is not the circuit breaker of Powertools, which works much the same way: its clock cannot be given, it opens by
-count only (refused credentials must open at once), a probe that ends without a verdict holds its half-open state until
+This is not the circuit breaker of Powertools, which is alike: its clock cannot be given, it opens by
+count only (refused credentials must open at once), a probe that ends without a verdict keeps its half-open state until
 the lease ends, and it does not report when to come back.
 """
 
@@ -22,6 +25,7 @@ from uuid import uuid4
 from loyalty_relay.model.errors import (
     CircuitOpen,
     ConnectionFailed,
+    CredentialsBlocked,
     CredentialsRefused,
     PermanentError,
     RelayError,
@@ -70,7 +74,7 @@ class CircuitCall:
 
 
 class Circuit:
-    """The circuits of all destinations. Safe for threads. A failure of its own table never stops traffic."""
+    """The circuits of all accounts and credentials. Safe for threads. A failure of the table never stops traffic."""
 
     def __init__(
         self,
@@ -90,23 +94,24 @@ class Circuit:
         self._cache: dict[str, tuple[float, CircuitState | None]] = {}
 
     @contextmanager
-    def call(self, destination: str | None) -> Iterator[CircuitCall]:
-        """Run the block if the circuit is closed, or as the probe, and report how it ended; None is no destination.
+    def call(self, destination: str, *, credentials: bool = False) -> Iterator[CircuitCall]:
+        """Run the block if the circuit is closed, or as the probe, and record how it ended.
 
-        A block that sets ``answered``, or raises a refusal of the vendor's, closes the circuit as the probe. An outage
-        counts, and opens the circuit as the fifth in a row or as the probe; refused credentials open it at once.
-        Whatever else ends the block (our rate limit, a lease, our tables, a bug) is no verdict on the destination, and
-        leaves the probe to the next call.
+        ``destination``: an account, whose circuit is opened by outages; or, with ``credentials``, credentials, whose
+        circuit is opened by their refusal.
 
-        Raises CircuitOpen with the seconds to wait. The wait grows with the age of the outage, up to a quarter of an
-        hour, and is spread: a message that waits for a destination for a day is received a few hundred times at most,
-        and there is soon a call that can be the probe.
+        A block that sets ``answered``, or raises a rejection of the vendor's, closes the circuit as the probe. An
+        outage counts, and opens an account's circuit as the fifth in a row or as the probe; a refusal opens the
+        credentials' at once. Whatever else ends the block (our rate limit, a lease, our tables, a bug) is no verdict,
+        and leaves the probe to the next call.
+
+        Raises CircuitOpen, or CredentialsBlocked, with the seconds to wait. The wait grows with the age of the outage,
+        up to a quarter of an hour, and is spread: a message that waits for a day is received a few hundred times at
+        most, and there is soon a call that can be the probe.
         """
         call = CircuitCall()
-        if destination is None:
-            yield call
-            return
-        probe = self._admit(destination)
+        opened_by, blocked = ((CredentialsRefused,), CredentialsBlocked) if credentials else (OUTAGES, CircuitOpen)
+        probe = self._admit(destination, blocked)
         try:
             yield call
         except PermanentError as error:
@@ -115,7 +120,7 @@ class Circuit:
             else:
                 self._free(destination, probe)
             raise
-        except RelayError as error:
+        except opened_by as error:
             self._failed(destination, probe, error)
             raise
         except Exception:
@@ -126,14 +131,14 @@ class Circuit:
         else:
             self._free(destination, probe)
 
-    def _admit(self, destination: str) -> str | None:
-        """Return the token of the probe, None while the circuit is closed. Raise CircuitOpen."""
+    def _admit(self, destination: str, blocked: type[CircuitOpen]) -> str | None:
+        """Return the token of the probe, None while the circuit is closed. Raise ``blocked`` while it is open."""
         state = self._read(destination)
         if state is None:
             return None
         now = self._clock()
         if now < state.open_until:
-            raise CircuitOpen(retry_after=self._wait(state, now))
+            raise blocked(retry_after=self._wait(state, now))
         token = self._new_token()
         try:
             self._table.update(
@@ -146,13 +151,13 @@ class Circuit:
                 values={":token": token, ":until": now + PROBE_SECONDS, ":now": now},
             )
         except Refused as refused:
-            found = _state(refused.item)
+            found = state_of(refused.item)
             self._remember(destination, found)
             if found is None:
                 return None
             # A probe is usually decided within a second or two.
             left = found.probe_until - now if found.probe_until > now else found.open_until - now
-            raise CircuitOpen(retry_after=max(left, 1.0)) from None
+            raise blocked(retry_after=max(left, 1.0)) from None
         except (Contended, StoreUnavailable):
             return None
         return token
@@ -169,19 +174,14 @@ class Circuit:
         self._remember(destination, None)
 
     def _failed(self, destination: str, probe: str | None, error: RelayError) -> None:
-        outage = isinstance(error, OUTAGES)
         with self._lock:
-            if outage:
-                self._failures[destination] = self._failures.get(destination, 0) + 1
-            reached = self._failures.get(destination, 0) >= THRESHOLD
-        if isinstance(error, CredentialsRefused) or (outage and (reached or probe is not None)):
+            self._failures[destination] = failures = self._failures.get(destination, 0) + 1
+        if isinstance(error, CredentialsRefused) or failures >= THRESHOLD or probe is not None:
             self._open(destination, error)
-        else:
-            self._free(destination, probe)
 
     def states(self, destinations: Iterable[str]) -> dict[str, CircuitState]:
-        """The open circuits among these destinations, as they are now. Raises StoreUnavailable."""
-        found = ((d, _state(self._table.get({"pk": keys.circuit(d)}))) for d in dict.fromkeys(destinations))
+        """Return the open circuits among these destinations, as they are now. Raises StoreUnavailable."""
+        found = ((d, state_of(self._table.get({"pk": keys.circuit(d)}))) for d in dict.fromkeys(destinations))
         return {destination: state for destination, state in found if state is not None}
 
     def _open(self, destination: str, error: RelayError) -> None:
@@ -212,7 +212,7 @@ class Circuit:
                 },
             )
         except Refused as found:
-            self._remember(destination, _state(found.item))
+            self._remember(destination, state_of(found.item))
         except (Contended, StoreUnavailable):
             return
         else:
@@ -235,7 +235,7 @@ class Circuit:
         if cached is not None and self._clock() - cached[0] < CACHED_SECONDS:
             return cached[1]
         try:
-            state = _state(self._table.get({"pk": keys.circuit(destination)}))
+            state = state_of(self._table.get({"pk": keys.circuit(destination)}))
         except StoreUnavailable:
             return None
         self._remember(destination, state)
@@ -252,7 +252,8 @@ class Circuit:
         return max(state.open_until - now, longest * (0.5 + self._random() / 2))
 
 
-def _state(item: Item | None) -> CircuitState | None:
+def state_of(item: Item | None) -> CircuitState | None:
+    """Return the circuit of an item of the table, None when it is closed."""
     if item is None or "open_until" not in item:
         return None
     return CircuitState(

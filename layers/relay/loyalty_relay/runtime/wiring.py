@@ -157,6 +157,7 @@ class Services:
             links=self.links,
             recorder=Recorder(journal=self.journal, clock=self.clock, customers=lambda: self.customers),
             crm=self.crm,
+            digest=lambda text: self.digests.identity("", "credentials", text),
         )
 
     @cached_property

@@ -6,6 +6,7 @@ deleted meanwhile is an outcome, not an error.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -101,7 +102,11 @@ def _fetch(
         raise_for_transient(answer)
         return answer
 
-    answer = services.pipeline.read(connection, account, ask)
+    def credentials(live: Connection) -> str:
+        # What the request authenticates with: each store of a connection may have a token of its own.
+        return json.dumps(sorted(module.fetch(thin, live.source).headers.items()))
+
+    answer = services.pipeline.read(connection, account, ask, credentials)
     body = json_of(answer)
     if isinstance(body, NotJson):
         if answer.status_code < 400:
