@@ -118,7 +118,7 @@ def test_a_delivery_reaches_it(stack: Stack) -> None:
     assert reply["statusCode"] == 200
     services = stack.services("register")
     assert consume(stack.receive("register"), Context(), "register", services) == {"batchItemFailures": []}
-    (outcome,) = services.journal.show("delivery-1")
+    (outcome,) = stack.journal.show("delivery-1")
     assert (outcome.result, outcome.loyalty_id) == (Result.APPLIED, "member-1")
     crm: Any = services.crm(services.connections.get("shop"))
     assert crm.members["member-1"]["email"] == json.loads(request.body)["email"]

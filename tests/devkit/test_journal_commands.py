@@ -119,10 +119,10 @@ def test_a_customer_is_found_by_everything_the_relay_met_them_under(stack: InPro
     hold.commit(loyalty_id="600000001", sent=tuple(fields), entry=entry("a", received=services.clock()))
 
     for text in ("ANA@example.com", "07700 900123", "7", "600000001"):
-        found = [e for h in customer_hashes(services, connection, text) for e in services.journal.by_customer(h)]
+        found = [e for h in customer_hashes(services, connection, text) for e in stack.journal.by_customer(h)]
         assert [e.delivery_id for e in found] == ["a"], text
     assert not [
-        e for h in customer_hashes(services, connection, "bea@example.com") for e in services.journal.by_customer(h)
+        e for h in customer_hashes(services, connection, "bea@example.com") for e in stack.journal.by_customer(h)
     ]
 
 

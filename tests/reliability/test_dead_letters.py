@@ -10,6 +10,7 @@ import pytest
 from loyalty_relay.model.commands import CustomerRef, Envelope, Event, UpdateCustomer
 from loyalty_relay.model.errors import StoreUnavailable, VendorRejected
 from loyalty_relay.reliability.dead_letters import KEPT
+from loyalty_relay.triggers.enqueue import ATTRIBUTES, MAX_BYTES
 from tests.support.stack import Stack
 from tests.support.tables import Counted
 
@@ -83,3 +84,26 @@ def test_a_failure_of_queue_or_table_is_an_error_of_the_relay(
     if service == "sqs":
         with pytest.raises(StoreUnavailable):
             services.parking.park_unreadable(record, operation="update")
+
+
+REFUSED_BY_SQS = "\x00\x08\x0b\x1f\ud800\udfff\ufffe\uffff"
+
+
+def test_a_vendors_text_does_not_hinder_the_parking(stack: Stack) -> None:
+    """Every character that SQS refuses, and more text than an attribute may have."""
+    text = f"No{REFUSED_BY_SQS} such{''.join(map(chr, range(32)))} member \U0001f642" + "é" * 100_000
+    error = VendorRejected(text, code=text, request_id=REFUSED_BY_SQS)
+    stack.services("update").parking.park(ENVELOPE, error, attempts=1)
+    (message,) = stack.messages("parked:update")
+    detail = message["MessageAttributes"]["detail"]["StringValue"]
+    assert detail.startswith("No such\t\n\r member \U0001f642é")
+    assert "request_id" not in message["MessageAttributes"]
+
+
+def test_the_longest_envelope_can_be_parked_with_its_attributes(stack: Stack) -> None:
+    long = replace(ENVELOPE, command=UpdateCustomer(customer=CustomerRef(source_id="7"), fields={"first_name": ""}))
+    room = MAX_BYTES - ATTRIBUTES - len(long.to_json().encode())
+    long = replace(long, command=UpdateCustomer(customer=CustomerRef(source_id="7"), fields={"first_name": "x" * room}))
+    assert len(long.to_json().encode()) == MAX_BYTES - ATTRIBUTES
+    stack.services("update").parking.park(long, VendorRejected("é" * 1000, code="c" * 1000), attempts=1)
+    assert len(stack.messages("parked:update")) == 1

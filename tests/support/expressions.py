@@ -7,10 +7,13 @@ a scan that ends in vain is not begun again inside itself. Bounded repetitions (
 
 from __future__ import annotations
 
+import importlib
 import re
 from dataclasses import dataclass, field
-from re import _parser as parser
 from typing import Any
+
+# By name: mypy's cache loses the private module.
+parser: Any = importlib.import_module("re._parser")
 
 FEW = 300
 ALPHABET = [chr(n) for n in range(128)] + list("éſ“”\u2028\u3000中٣")

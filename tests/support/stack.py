@@ -17,9 +17,12 @@ from moto import mock_aws
 
 from devkit.localstack.template import read
 from loyalty_relay.connections.model import Connection
+from loyalty_relay.reliability.journal import Journal
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.runtime.wiring import Services
 from loyalty_relay.storage import aws
+from tests.support import sqs
+from tests.support.permissions import Names, Permitted, Use, allowed
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 REGION = "us-east-1"
@@ -60,9 +63,26 @@ class Stack:
     clock: Clock
     environment: dict[str, str]
     clients: dict[str, Any]
+    used: set[tuple[str, Use]] = field(default_factory=set)
+    """(function, call): what the functions asked of AWS."""
 
     def client(self, name: aws.Service) -> Any:
+        """Return a client with an operator's rights."""
         return self.clients[name]
+
+    def client_of(self, operation: str) -> Callable[[aws.Service], Any]:
+        """Return the clients of an operation's function, which may do what the template allows it."""
+        names = Names(self.environment)
+
+        def client(service: aws.Service) -> Any:
+            return Permitted(self.clients[service], service, operation, names, lambda f, use: self.used.add((f, use)))
+
+        return client
+
+    @property
+    def journal(self) -> Journal:
+        """The journal with an operator's rights."""
+        return Journal(self.client("dynamodb"), self.environment["RELAY_JOURNAL_TABLE"], clock=self.clock)
 
     def services(
         self,
@@ -72,14 +92,15 @@ class Stack:
         crm: Callable[[Connection], Any] | None = None,
     ) -> Services:
         """``crm``: the client of a connection's destination, in place of the vendor's."""
-        environment = {**self.environment, "RELAY_PARKED": self.environment[f"PARKED_{operation}"]}
+        # The authorizer parks nothing.
+        environment = {**self.environment, "RELAY_PARKED": self.environment.get(f"PARKED_{operation}", "")}
         return Services(
             Settings.from_env(environment),
             clock=self.clock,
             monotonic=self.clock,
             sleep=self.clock.sleep,
             random=random,
-            client=self.client,
+            client=self.client_of(operation),
             crm=crm,
         )
 
@@ -143,7 +164,9 @@ def _variable(queue: str) -> str:
 
 
 class OneAtATime:
-    """A client whose calls come one at a time: moto loses writes of transactions side by side, DynamoDB does not."""
+    """A client whose calls come one at a time: moto loses writes of transactions side by side, DynamoDB does not.
+    What SQS would refuse is refused.
+    """
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -155,6 +178,7 @@ class OneAtATime:
             return member
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            sqs.enforce(name, kwargs)
             with self._lock:
                 return member(*args, **kwargs)
 
@@ -188,7 +212,10 @@ def stack_in_process() -> Iterator[Stack]:
         aws.forget()
         clients = {name: OneAtATime(aws_client(name)) for name in ("dynamodb", "sqs", "secretsmanager")}
         environment = {"RELAY_SANDBOX_HOSTS": "127.0.0.1:9", **create_resources(clients, str(next(_numbers)))}
-        yield Stack(Clock(), environment, clients)
+        stack = Stack(Clock(), environment, clients)
+        yield stack
+        # Here as well, because a function may catch what a client raises.
+        assert [use for use in stack.used if not allowed(*use)] == []
 
 
 def create_resources(clients: dict[str, Any], suffix: str) -> dict[str, str]:

@@ -310,7 +310,7 @@ def test_a_function_may_take_from_its_own_queue_and_no_other(template: Json, fun
 def test_only_what_calls_a_vendor_may_touch_its_tokens(template: Json, function: str) -> None:
     writes = {r for a, r in allowed(template, function, "secretsmanager") if a != "secretsmanager:GetSecretValue"}
 
-    assert bool(writes) is (function in FROM_QUEUES)
+    assert bool(writes) is (function in OPERATIONS)
     assert all("/tokens/*" in resource for resource in writes)
 
 

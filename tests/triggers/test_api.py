@@ -175,7 +175,7 @@ def test_vendor_errors_have_their_status_and_a_journal_entry(
     functions.crm.before = [error]
     answered, body, headers = functions.call(REGISTER, ANA)
     assert answered == body["status"] == status
-    entries = functions.services("register").journal.show(body["delivery_id"])
+    entries = functions.stack.journal.show(body["delivery_id"])
     assert [e.reason for e in entries] == [error.reason]  # type: ignore[attr-defined]
     if status == 429:
         assert headers["retry-after"] == "7"

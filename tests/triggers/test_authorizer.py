@@ -18,24 +18,24 @@ def event(key: str | None, connection: str = "shop-1", **more: Any) -> dict[str,
 
 
 def test_a_key_of_the_connection_is_allowed_and_named(functions: Functions) -> None:
-    reply = authorize(event(API_KEY), functions.services("register").connections)
+    reply = authorize(event(API_KEY), functions.services("authorize").connections)
     assert reply == {"isAuthorized": True, "context": {"connection": "shop-1", "key_id": "pos"}}
 
 
 @pytest.mark.parametrize("key", [None, "", "wrong", API_KEY + "x", API_KEY.upper(), "x" * 10_000, "\ud800", "é"])
 def test_everything_else_is_refused_alike(functions: Functions, key: str | None) -> None:
-    assert authorize(event(key), functions.services("register").connections) == {"isAuthorized": False}
+    assert authorize(event(key), functions.services("authorize").connections) == {"isAuthorized": False}
 
 
 @pytest.mark.parametrize("connection", ["other", "", "../shop-1", "SHOP-1"])
 def test_a_key_opens_no_other_connection(functions: Functions, connection: str) -> None:
     functions.stack.put_connection("other", CONNECTION)
-    reply = authorize(event(API_KEY, connection), functions.services("register").connections)
+    reply = authorize(event(API_KEY, connection), functions.services("authorize").connections)
     assert reply == {"isAuthorized": False}
 
 
 def test_a_revoked_key_stops_working_at_once(functions: Functions) -> None:
-    connections = functions.services("register").connections
+    connections = functions.services("authorize").connections
     assert authorize(event(API_KEY), connections)["isAuthorized"]
     functions.stack.put_connection("shop-1", {**CONNECTION, "api_keys": []})
     assert not authorize(event(API_KEY), connections)["isAuthorized"]
@@ -46,7 +46,7 @@ def test_several_keys_work_side_by_side(functions: Functions) -> None:
 
     keys = [{"id": k, "sha256": hashlib.sha256(k.encode()).hexdigest()} for k in ("fake-old", "fake-new")]
     functions.stack.put_connection("shop-1", {**CONNECTION, "api_keys": keys})
-    connections = functions.services("register").connections
+    connections = functions.services("authorize").connections
     assert [authorize(event(k), connections)["context"]["key_id"] for k in ("fake-old", "fake-new")] == [
         "fake-old",
         "fake-new",
@@ -55,7 +55,7 @@ def test_several_keys_work_side_by_side(functions: Functions) -> None:
 
 def test_the_path_serves_where_the_gateway_gives_no_parameters(functions: Functions) -> None:
     given = event(API_KEY, rawPath="/connections/shop-1/customers") | {"pathParameters": None}
-    assert authorize(given, functions.services("register").connections)["isAuthorized"]
+    assert authorize(given, functions.services("authorize").connections)["isAuthorized"]
 
 
 def test_an_unreadable_secret_store_is_not_a_refusal(functions: Functions) -> None:

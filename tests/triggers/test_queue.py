@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from loyalty_relay.model.commands import CustomerRef, Envelope, Event, Identifier, RetireCustomer, UpdateCustomer
 from loyalty_relay.model.errors import (
@@ -18,7 +19,9 @@ from loyalty_relay.model.errors import (
 )
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability import retry_policy
+from loyalty_relay.triggers.queue import consume
 from tests.pipeline.conftest import version
+from tests.support.stack import Context
 from tests.triggers.conftest import Functions
 
 
@@ -42,7 +45,7 @@ def send(functions: Functions, *envelopes: Envelope | str) -> None:
 
 
 def journal(functions: Functions, number: int = 1) -> list[tuple[str, str]]:
-    entries = functions.services("update").journal.show(f"delivery-{number}")
+    entries = functions.stack.journal.show(f"delivery-{number}")
     return [(entry.result.value, entry.reason) for entry in entries]
 
 
@@ -74,8 +77,7 @@ def test_only_the_record_that_failed_comes_back(functions: Functions) -> None:
     functions.crm.before = [UpstreamUnavailable()]
     assert len(functions.consume("update")["batchItemFailures"]) == 1
     assert sorted(journal(functions, 1) + journal(functions, 2)) == [("applied", ""), ("retrying", "unavailable")]
-    services = functions.services("update")
-    assert [services.journal.show(f"delivery-{n}")[0].receives for n in (1, 2)] == [1, 1]
+    assert [functions.stack.journal.show(f"delivery-{n}")[0].receives for n in (1, 2)] == [1, 1]
 
 
 def test_a_permanent_error_is_parked_at_once_with_all_that_helps(functions: Functions) -> None:
@@ -191,7 +193,7 @@ def test_waiting_for_a_limit_does_not_use_up_the_horizon(functions: Functions) -
     functions.crm.before = [RateLimited(retry_after=5)]
     send(functions, envelope())
     functions.consume("update")
-    entry = functions.services("update").journal.show("delivery-1")[0]
+    entry = functions.stack.journal.show("delivery-1")[0]
     services = functions.services("update")
     _, counted = services.pipeline.recorder.failed(envelope(), ConnectionFailed(), Result.RETRYING)
     assert services.journal.retrying(counted, waiting=10) == 10
@@ -224,4 +226,28 @@ def test_every_entry_about_a_customer_is_found_by_that_customer(functions: Funct
     functions.consume("update")
     services = functions.services("update")
     known = services.customers.customer_hash("shop-1", "source_id", "1")
-    assert {e.result.value for e in services.journal.by_customer(known)} == {"applied", "duplicate", "retrying"}
+    assert {e.result.value for e in functions.stack.journal.by_customer(known)} == {"applied", "duplicate", "retrying"}
+
+
+class Throttled:
+    """SQS, but visibility cannot be changed."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def change_message_visibility_batch(self, **_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "ChangeMessageVisibilityBatch")
+
+
+def test_a_wait_that_cannot_be_set_costs_the_wait_and_not_the_batch(functions: Functions) -> None:
+    send(functions, envelope(1), envelope(2))
+    functions.crm.before = [UpstreamUnavailable()]
+    event = functions.stack.receive("update")
+    services = functions.services("update")
+    services.sqs = Throttled(services.sqs)
+    reply = consume(event, Context(30), "update", services)
+    assert len(reply["batchItemFailures"]) == 1
+    assert sorted(journal(functions, 1) + journal(functions, 2)) == [("applied", ""), ("retrying", "unavailable")]

@@ -8,6 +8,7 @@ marker leaves two messages with one key; tools show and redrive them as one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,10 @@ from loyalty_relay.storage.table import Table
 
 KEPT = 13 * 86_400
 """Seconds a marker is kept: less than the 14 days for which the queue keeps its message."""
+
+LONGEST = 512
+"""Bytes of one attribute's value. All attributes of a message stay below ``triggers.enqueue.ATTRIBUTES``."""
+_REFUSED = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class DeadLetterQueue:
@@ -77,6 +82,13 @@ class DeadLetterQueue:
                 MessageBody=body,
                 MessageGroupId=group,
                 MessageAttributes={
-                    name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value
+                    name: {"DataType": "String", "StringValue": value}
+                    for name, text in attributes.items()
+                    if (value := _accepted(text))
                 },
             )
+
+
+def _accepted(text: str) -> str:
+    """Return a text without the characters that SQS refuses (API reference: SendMessage), cut to ``LONGEST`` bytes."""
+    return _REFUSED.sub("", text).encode()[:LONGEST].decode(errors="ignore")

@@ -228,9 +228,14 @@ class Services:
 
     def postpone(self, operation: str, entries: Iterable[dict[str, Any]]) -> None:
         """Change the visibility of up to ten messages; what fails comes back at the queue's own visibility time-out."""
-        answer = self.sqs.change_message_visibility_batch(
-            QueueUrl=self.settings.queue(operation), Entries=list(entries)
-        )
+        try:
+            answer = self.sqs.change_message_visibility_batch(
+                QueueUrl=self.settings.queue(operation), Entries=list(entries)
+            )
+        except aws.failures() as error:
+            # The batch's outcomes hold; without this it would all be received again.
+            logs.warning("visibility not changed", operation=operation, code=aws.error_code(error))
+            return
         for failed in answer.get("Failed", ()):
             logs.warning("visibility not changed", operation=operation, code=failed.get("Code"))
 

@@ -13,6 +13,8 @@ from loyalty_relay.storage import aws
 MAX_ENTRIES = 10
 MAX_BYTES = 1024 * 1024
 """What one request to SQS may carry (SQS developer guide: Message quotas)."""
+ATTRIBUTES = 8 * 1024
+"""Bytes of a message that are kept free, so that it can be parked with its attributes (reliability.dead_letters)."""
 
 
 def enqueue(envelopes: Iterable[Envelope], sqs: Any, settings: Settings) -> None:

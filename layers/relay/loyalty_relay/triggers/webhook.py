@@ -36,7 +36,7 @@ from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Ver
 from loyalty_relay.sources.parsing import body_digest
 from loyalty_relay.telemetry import logs, metrics
 from loyalty_relay.translation.translate import Skip, translate
-from loyalty_relay.triggers.enqueue import MAX_BYTES, enqueue
+from loyalty_relay.triggers.enqueue import ATTRIBUTES, MAX_BYTES, enqueue
 
 if TYPE_CHECKING:
     from loyalty_relay.triggers.collaborators import Collaborators
@@ -301,7 +301,8 @@ class _AuthenticDelivery:
                 skipped.setdefault(commands.reason, (position, change))
             else:
                 envelopes += [self._envelope(change, command, position) for command in commands]
-        if len(self._request.body) > MAX_BYTES // 8 and any(len(e.to_json().encode()) > MAX_BYTES for e in envelopes):
+        longest = MAX_BYTES - ATTRIBUTES
+        if len(self._request.body) > MAX_BYTES // 8 and any(len(e.to_json().encode()) > longest for e in envelopes):
             raise Untranslatable("too_large")
         return envelopes, skipped, problem
 
@@ -329,7 +330,7 @@ class _AuthenticDelivery:
 
     def _park(self, problem: Untranslatable) -> None:
         parked = self._parked(problem)
-        if len(json.dumps(parked)) > MAX_BYTES - 4096:
+        if len(json.dumps(parked)) > MAX_BYTES - ATTRIBUTES:
             raise BodyTooLarge()
         fingerprint = body_digest(self._connection.id, self._request.body)
         self._services.parking.park_raw(parked, self._connection.id, problem.reason, self.id, fingerprint)
