@@ -27,6 +27,9 @@ SHOWN_CREDENTIALS = frozenset(
 SECRET_NAME = re.compile(r"secret|password|token|key|authorization|bearer", re.IGNORECASE)
 HIDDEN = "(hidden)"
 
+REVOKED_AGO = 3600.0
+"""Seconds before the present that a revoked secret ends."""
+
 KEY_PREFIX = "relay_"
 """What an API key begins with, so that secret scanners and people recognise one."""
 
@@ -187,6 +190,14 @@ class ConnectionStore:
         self._client.put_secret_value(SecretId=self.name(id), SecretString=text)
         return "changed", changed
 
+    def previous(self, id: str) -> Any:
+        """Return the JSON of the version before the current one, None when there is none."""
+        try:
+            answer = self._client.get_secret_value(SecretId=self.name(id), VersionStage="AWSPREVIOUS")
+            return json.loads(answer["SecretString"])
+        except (self._client.exceptions.ResourceNotFoundException, ValueError):
+            return None
+
     def _still_promised(self, id: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the webhook secrets that this write would drop before their promised end.
 
@@ -195,11 +206,7 @@ class ConnectionStore:
         """
         current = self._client.get_secret_value(SecretId=self.name(id))
         end = current["CreatedDate"] + PROMISE
-        try:
-            answer = self._client.get_secret_value(SecretId=self.name(id), VersionStage="AWSPREVIOUS")
-            previous = json.loads(answer["SecretString"])
-        except (self._client.exceptions.ResourceNotFoundException, ValueError):
-            return []
+        previous = self.previous(id)
         if end <= datetime.now(UTC):
             return []
         named = {secret["value"] for data in (before, after) for secret in _webhook_secrets(data)}
@@ -300,3 +307,32 @@ def rotated(data: dict[str, Any], value: str, *, now: float, overlap_hours: floa
         kept.append({**secret, "not_after": until})
     source["secrets"] = [{"value": value}, *(s for s in kept if s.get("value") != value)]
     return {**data, "source": source}
+
+
+def without_secrets(
+    data: dict[str, Any], previous: Mapping[str, Any] | None, value: str | None, *, now: float
+) -> dict[str, Any]:
+    """Return the connection with webhook secrets ended: ``value``, or with None every one that was replaced.
+
+    ``previous``: the version before, whose secrets are accepted for 24 hours. An ended secret stays in the document,
+    because what the document lists is not taken from the version before. Raises CommandError when ``value`` is in
+    neither, and when no secret would be left.
+    """
+    listed = _webhook_secrets(data)
+    replaced = [s for s in _webhook_secrets(previous) if s["value"] not in {known["value"] for known in listed}]
+    if value is None:
+        ended = {s["value"] for s in (*(s for s in listed if s.get("not_after")), *replaced)}
+    elif value in {s["value"] for s in (*listed, *replaced)}:
+        ended = {value}
+    else:
+        raise CommandError("the connection has no such secret", do="nothing: deliveries signed with it are refused")
+    # In the past by any clock: those of this machine and of the functions may differ.
+    over = datetime.fromtimestamp(now - REVOKED_AGO, UTC).isoformat(timespec="seconds")
+    secrets = [{**s, "not_after": over} if s["value"] in ended else s for s in listed]
+    if not any(s.get("not_after") is None or datetime.fromisoformat(s["not_after"]).timestamp() > now for s in secrets):
+        raise CommandError(
+            "no webhook secret would be left, and every delivery would be refused",
+            do="give the connection a new one first: relay connections rotate ID",
+        )
+    secrets += [{"value": s["value"], "not_after": over} for s in replaced if s["value"] in ended]
+    return {**data, "source": {**data["source"], "secrets": secrets}}

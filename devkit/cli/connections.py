@@ -10,9 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
-from devkit.cli.connection_store import ConnectionStore, new_key, read_file, redacted, rotated, without_key
+from devkit.cli.connection_store import (
+    ConnectionStore,
+    new_key,
+    read_file,
+    redacted,
+    rotated,
+    without_key,
+    without_secrets,
+)
 from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import CommandError, note, out, pairs, show_json, table
+from devkit.cli.services import services_of
 from devkit.cli.stack import Stack, find_stack
 
 app = group("Apply, look at, check and mend connections.")
@@ -153,6 +162,28 @@ def rotate(
     store.parse(id, data)
     store.write(id, data)
     _done(json, f"connection {id} has a new webhook secret; the old one is good for {overlap:g} h", id=id)
+
+
+@app.command("revoke-secret")
+def revoke_secret(
+    id: ConnectionId,
+    value: Annotated[
+        str | None,
+        typer.Option("--secret", help="End this one; without it, all that were replaced.", show_default=False),
+    ] = None,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """End webhook secrets at once, without the overlap that `rotate` leaves."""
+    found = find_stack(stack)
+    store = store_of(found)
+    data = without_secrets(store.raw(id), store.previous(id), value, now=time.time())
+    store.parse(id, data)
+    store.write(id, data)
+    # After the write, so that whoever sees the marker reads the new version.
+    services_of(found).revocations.announce()
+    which = "the secret" if value else "every webhook secret that was replaced"
+    _done(json, f"{which} of connection {id} is revoked; every function refuses it within a minute", id=id)
 
 
 @app.command("new-key")

@@ -3,17 +3,20 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from loyalty_relay.connections.store import ConnectionStore
+from loyalty_relay.connections.revocations import Revocations
+from loyalty_relay.connections.store import LOOK_SECONDS, ConnectionStore
 from loyalty_relay.model.errors import ConnectionInvalid, StoreUnavailable, UnknownConnection
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.storage import aws
 from loyalty_relay.storage.digests import digest_key
+from loyalty_relay.storage.table import Table
 from tests.support.stack import aws_client
-from tests.support.tables import Clock, Counted
+from tests.support.tables import STATE, Clock, Counted
 
 DOCUMENT: dict[str, Any] = {
     "source": {"platform": "shopify", "stores": ["demo.myshopify.com"], "secrets": [{"value": "fake-webhook-secret"}]},
@@ -49,6 +52,21 @@ class Stage:
 
     def secret_of(self, id: str) -> str:
         return self.connections.get(id).source.secrets[0].value
+
+
+@dataclass
+class Marker:
+    """The marker of the last revocation."""
+
+    token: str | None = None
+    fails: bool = False
+    looks: int = 0
+
+    def latest(self) -> str | None:
+        self.looks += 1
+        if self.fails:
+            raise StoreUnavailable
+        return self.token
 
 
 @pytest.fixture
@@ -207,6 +225,73 @@ def test_a_refetch_finds_a_rotated_secret_at_most_once_a_minute(stage: Stage) ->
     assert stage.secret_of("shop") == "three"
     stage.clock.now += 61
     assert not stage.connections.refetch("shop")
+
+
+def test_a_secret_that_has_ended_stays_so_after_a_change_of_the_connection(stage: Stage) -> None:
+    ended = {"value": "ended", "not_after": "2026-01-01T00:00:00Z"}
+    source = DOCUMENT["source"] | {"secrets": [{"value": "one"}, ended]}
+    stage.apply("shop", text=json.dumps(DOCUMENT | {"source": source}))
+    stage.apply("shop", "two")
+    live = {s.value for s in stage.connections.previous_webhook_secrets("shop") if s.live(stage.clock.now)}
+    assert live == {"one"}
+
+
+def test_an_ended_secret_that_is_still_listed_is_not_taken_from_the_version_before(stage: Stage) -> None:
+    stage.apply("shop", "one", "two")
+    ended = {"value": "one", "not_after": "2026-01-01T00:00:00Z"}
+    source = DOCUMENT["source"] | {"secrets": [{"value": "two"}, ended]}
+    stage.apply("shop", text=json.dumps(DOCUMENT | {"source": source}))
+    assert stage.connections.previous_webhook_secrets("shop") == ()
+
+
+def test_a_revocation_makes_a_process_read_its_connections_again_within_a_minute(stage: Stage) -> None:
+    marker = Marker()
+    stage.connections = ConnectionStore(stage.secrets, "relay", frozenset(), stage.clock, marker.latest)
+    stage.apply("shop", "one")
+    assert stage.secret_of("shop") == "one"
+    for number in range(1, 4):
+        stage.apply("shop", f"changed-{number}")
+        marker.token = f"revocation-{number}"
+        stage.clock.now += LOOK_SECONDS
+        for _ in range(3):
+            stage.connections.forget_revoked()
+        assert stage.secret_of("shop") == f"changed-{number}"
+        assert marker.looks == number, "one look per period"
+    stage.secrets.reset()
+    stage.clock.now += LOOK_SECONDS
+    stage.connections.forget_revoked()
+    stage.secret_of("shop")
+    assert stage.secrets.calls == [], "the same revocation counts once"
+
+
+def test_a_process_starts_without_a_look_for_revocations(stage: Stage) -> None:
+    marker = Marker()
+    connections = ConnectionStore(stage.secrets, "relay", frozenset(), stage.clock, marker.latest)
+    connections.forget_revoked()
+    assert marker.looks == 0
+
+
+def test_a_marker_that_cannot_be_read_keeps_what_is_cached_and_is_not_asked_for_at_every_delivery(stage: Stage) -> None:
+    marker = Marker(fails=True)
+    stage.connections = ConnectionStore(stage.secrets, "relay", frozenset(), stage.clock, marker.latest)
+    stage.apply("shop", "one")
+    stage.connections.get("shop")
+    stage.clock.now += LOOK_SECONDS
+    for _ in range(3):
+        stage.connections.forget_revoked()
+    assert marker.looks == 1
+    assert stage.secret_of("shop") == "one"
+
+
+def test_a_revocation_is_marked_for_an_hour(dynamodb: Counted, clock: Clock) -> None:
+    revocations = Revocations(lambda: Table(dynamodb, STATE), clock)
+    assert revocations.latest() is None
+    revocations.announce()
+    first = revocations.latest()
+    revocations.announce()
+    assert None is not first != revocations.latest()
+    clock.now += 3600
+    assert revocations.latest() is None
 
 
 def test_a_refetch_that_fails_keeps_what_is_cached(stage: Stage) -> None:

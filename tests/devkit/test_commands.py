@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from devkit.cli.app import app
 from devkit.cli.stack import OUTPUTS
+from tests.support.tables import STATE, make_tables
 
 SAMPLE = Path(__file__).parents[2] / "events" / "connections" / "shopify-capillary.json"
 
@@ -59,6 +61,8 @@ def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Relay]:
             "RELAY_SANDBOX_HOSTS": "127.0.0.1:8400",
             "COLUMNS": "200",
         }
+        names["RELAY_STATE_TABLE"] = STATE
+        make_tables(boto3.client("dynamodb"))
         yield Relay({**env, **names})
 
 
@@ -153,6 +157,22 @@ def test_a_new_webhook_secret_stands_beside_the_old_one(relay: Relay) -> None:
     secrets = relay.json("connections", "show", "shopify-capillary")["source"]["secrets"]
     assert [set(secret) for secret in secrets] == [{"value"}, {"value", "not_after"}]
     assert headers["X-Shopify-Hmac-Sha256"] == expected["X-Shopify-Hmac-Sha256"]
+
+
+def test_a_webhook_secret_is_revoked_if_another_one_is_left(relay: Relay) -> None:
+    relay("connections", "apply", str(SAMPLE))
+    relay.json("connections", "rotate", "shopify-capillary", "--secret", "fake-next-secret")
+    unknown = relay("connections", "revoke-secret", "shopify-capillary", "--secret", "fake-unknown", "--json")
+    for _ in range(2):
+        assert "within a minute" in relay.json("connections", "revoke-secret", "shopify-capillary")["done"]
+    only = relay("connections", "revoke-secret", "shopify-capillary", "--secret", "fake-next-secret", "--json")
+    new, old = relay.json("connections", "show", "shopify-capillary")["source"]["secrets"]
+
+    assert new.keys() == {"value"}
+    assert datetime.fromisoformat(old["not_after"]) < datetime.now(UTC)
+    assert (unknown.exit_code, only.exit_code) == (1, 1)
+    assert "no such secret" in json.loads(unknown.stderr)["error"]["what"]
+    assert "rotate" in json.loads(only.stderr)["error"]["do"]
 
 
 def test_without_a_stack_a_command_fails_and_says_how_to_get_one(relay: Relay) -> None:

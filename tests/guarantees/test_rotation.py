@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from devkit.cli.connection_store import ConnectionStore, rotated, without_secrets
 from devkit.sandbox.destinations import capillary_till
 from loyalty_relay.connections.store import CACHE_SECONDS, REFETCH_SECONDS
 from loyalty_relay.triggers.authorizer import authorize
@@ -116,6 +117,44 @@ def test_a_replaced_webhook_secret_serves_for_24_hours_more(world: World) -> Non
     clock.now = changed + timedelta(hours=24).total_seconds() + 60
     traffic.send(OLD)
     assert traffic.statuses[-2:] == [401, 401]
+    traffic.send(NEW)
+    assert traffic.statuses[-2:] == [200, 200]
+
+
+@pytest.mark.parametrize("leaked", ["replaced", "in use", "removed"])
+@pytest.mark.attack(
+    "senders",
+    "a webhook secret that has leaked",
+    "`relay connections revoke-secret` ends it, without the overlap of a rotation, in every process within a minute",
+    "G9",
+)
+def test_a_revoked_webhook_secret_is_refused_within_a_minute_and_for_good(world: World, leaked: str) -> None:
+    clock = world.stack.clock
+    clock.now = time.time()
+    document = world.connect()
+    traffic = Traffic(world)
+    traffic.send(OLD)
+    store = ConnectionStore(world.stack.client("secretsmanager"), "test", frozenset())
+    if leaked == "removed":
+        world.stack.put_connection("shop", secrets_of(document, {"value": NEW}))
+    else:
+        changed = rotated(document, NEW, now=clock.now, overlap_hours=24)
+        store.write("shop", changed if leaked == "replaced" else secrets_of(document, {"value": NEW}, {"value": OLD}))
+    traffic.send(OLD)
+    traffic.send(NEW)
+    assert traffic.refused == 0
+    value = OLD if leaked == "in use" else None
+    data = without_secrets(store.raw("shop"), store.previous("shop"), value, now=clock.now)
+    store.write("shop", data)
+    world.functions["register"].revocations.announce()
+    clock.now += 60
+    traffic.send(OLD)
+    assert traffic.statuses[-2:] == [401, 401]
+    for later in (secrets_of(data, {"value": NEW}), secrets_of(data, {"value": NEW}, {"value": "fake-third"})):
+        store.write("shop", later)
+        clock.now += CACHE_SECONDS
+        traffic.send(OLD)
+        assert traffic.statuses[-2:] == [401, 401], "a later change does not bring it back"
     traffic.send(NEW)
     assert traffic.statuses[-2:] == [200, 200]
 

@@ -43,6 +43,8 @@ class Connections:
             raise UnknownConnection("there is no such connection")
         return self.connections[id]
 
+    def forget_revoked(self) -> None: ...
+
     def previous_webhook_secrets(self, id: str) -> tuple[WebhookSecret, ...]:
         return self.previous
 

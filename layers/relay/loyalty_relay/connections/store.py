@@ -1,8 +1,8 @@
 """The connections, as Secrets Manager holds them.
 
-Powertools Parameters is not used here. Its cache knows a secret by name only, so asking for AWSPREVIOUS after
-AWSCURRENT answers the current value; it drops a good value when Secrets Manager fails at the moment it expires; and it
-folds "does not exist" and "could not be read" into one error, of which the first is a 401 and the second a 503 here.
+Powertools Parameters is not used here. Its cache identifies a secret by its name only, so that AWSPREVIOUS read after
+AWSCURRENT is the current value; it drops a good value when Secrets Manager fails at the moment it expires; and it
+has one error for "does not exist" and "could not be read", of which the first is a 401 and the second a 503 here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ REFUSAL_SECONDS = 60.0
 REFETCH_SECONDS = 60.0
 PREVIOUS_HOURS = 24
 FAILING_SECONDS = 5.0
-"""While Secrets Manager fails, an outdated value is served this long before it is asked again."""
+"""While Secrets Manager fails, an outdated value is served this long before it is read again."""
+LOOK_SECONDS = 45.0
+"""How often a process looks for a revocation: less than the minute within which one takes effect."""
 MAX_CONNECTIONS = 5_000
 """About 2.5 KB each. A connection that is pushed out is read again, and reading costs 5 dollars a million times: with a
 tenth of this, a thousand busy connections would make it the dearest part of an event.
@@ -34,7 +36,7 @@ tenth of this, a thousand busy connections would make it the dearest part of an 
 MAX_REFUSALS = 2048
 """Apart from the connections, so that invented ids cannot push real ones out."""
 
-# GetSecretValue answers InvalidRequestException for a secret that is scheduled for deletion.
+# GetSecretValue fails with InvalidRequestException for a secret that is scheduled for deletion.
 _GONE = ("ResourceNotFoundException", "InvalidRequestException")
 
 K = TypeVar("K")
@@ -67,6 +69,10 @@ class _Recent(Generic[K, V]):
         with self._lock:
             self._items.pop(key, None)
 
+    def clear(self) -> None:
+        with self._lock:
+            self._items.clear()
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._items)
@@ -90,7 +96,7 @@ class _Previous:
 
 @dataclass(slots=True)
 class _Gate:
-    """Lets one thread fetch a connection while the others wait for what it brings."""
+    """Admits one thread to fetch a connection, while the others wait for its result."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     refetched_at: float | None = None
@@ -99,27 +105,35 @@ class _Gate:
 class ConnectionStore:
     """Connections by id, cached in the process.
 
-    ``prefix``: of the secrets' names, which are ``{prefix}/connections/{id}``. ``clock``: epoch seconds. Safe for
-    threads.
+    ``prefix``: of the secrets' names, which are ``{prefix}/connections/{id}``. ``clock``: epoch seconds.
+    ``latest_revocation``: as ``Revocations.latest``. Safe for threads.
     """
 
     def __init__(
-        self, secrets_client: Any, prefix: str, sandbox_hosts: frozenset[str], clock: Callable[[], float]
+        self,
+        secrets_client: Any,
+        prefix: str,
+        sandbox_hosts: frozenset[str],
+        clock: Callable[[], float],
+        latest_revocation: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._secrets = secrets_client
         self._prefix = prefix
         self._sandbox_hosts = sandbox_hosts
         self._clock = clock
+        self._latest_revocation = latest_revocation
+        self._looked_at = clock()
+        self._revocation: str | None = None
         self._held: _Recent[str, _Held] = _Recent(MAX_CONNECTIONS)
         self._refused: _Recent[str, tuple[RelayError, float]] = _Recent(MAX_REFUSALS)
         self._previous: _Recent[str, _Previous] = _Recent(MAX_CONNECTIONS)
         self._gates: _Recent[str, _Gate] = _Recent(MAX_CONNECTIONS + MAX_REFUSALS)
 
     def get(self, id: str, *, fresh: bool = False) -> Connection:
-        """The connection of this id.
+        """Return the connection of this id.
 
-        Cached for five minutes; an outdated one is served while Secrets Manager fails. ``fresh`` asks Secrets Manager
-        in any case and then never answers with an outdated value: revoking an API key relies on it.
+        Cached for five minutes; an outdated one is served while Secrets Manager fails. ``fresh`` reads Secrets Manager
+        in any case and never returns an outdated value: revoking an API key relies on it.
 
         Raises UnknownConnection, ConnectionInvalid (both remembered for a minute) or StoreUnavailable.
         """
@@ -140,10 +154,11 @@ class ConnectionStore:
                 return held.connection
 
     def previous_webhook_secrets(self, id: str) -> tuple[WebhookSecret, ...]:
-        """The webhook secrets of the version before the current one, for 24 hours after the change.
+        """Return the webhook secrets of the version before the current one, for 24 hours after the change.
 
-        They carry that end as ``not_after``; secrets that are still current are left out. Raises what ``get`` raises:
-        a delivery signed with the old secret must not be refused because Secrets Manager could not be asked.
+        They have that end as ``not_after``; secrets that the current version lists are left out, ended ones too. Raises
+        what ``get`` raises: a delivery signed with the old secret must not be refused because Secrets Manager could not
+        be read.
         """
         self.get(id)
         held = self._held.get(id)
@@ -165,11 +180,31 @@ class ConnectionStore:
         self._previous.put(id, _Previous(secrets, held.version_id, now + CACHE_SECONDS))
         return secrets
 
+    def forget_revoked(self) -> None:
+        """Forget what is cached if a webhook secret of any connection was revoked; looks every 45 seconds at most.
+
+        Verification of webhooks calls this first. Never raises: while the table does not answer, a revocation takes
+        effect when the cache ends.
+        """
+        now = self._clock()
+        if now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        try:
+            latest = self._latest_revocation()
+        except StoreUnavailable:
+            return
+        if latest not in (None, self._revocation):
+            self._held.clear()
+            self._previous.clear()
+        self._revocation = latest
+
     def refetch(self, id: str) -> bool:
-        """Ask Secrets Manager again, at most once a minute per connection; True when the connection changed.
+        """Read Secrets Manager again, at most once a minute per connection; return whether the connection changed.
 
         For a failed signature or an upstream 401, which may mean that a secret was rotated a moment ago. Never raises:
-        what is cached stays in use when nothing better can be had.
+        what is cached stays in use when nothing better is to be had. A secret that is replaced without overlap within
+        the minute after a refetch is found when the minute is over.
         """
         if not CONNECTION_ID.fullmatch(id):
             return False
@@ -189,7 +224,7 @@ class ConnectionStore:
             return before is None or before.version_id != after.version_id
 
     def list(self) -> list[str]:
-        """The ids of all connections, sorted. Needs permission to list secrets, which only the tools have."""
+        """Return the ids of all connections, sorted. Needs permission to list secrets, which only the tools have."""
         folder = f"{self._prefix}/connections/"
         ids = []
         try:

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from loyalty_relay.connections.model import Connection, Destination
+from loyalty_relay.connections.revocations import Revocations
 from loyalty_relay.connections.store import ConnectionStore
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.storage import aws
 from loyalty_relay.storage.digests import Digests, digest_key
+from loyalty_relay.storage.table import Table
 from loyalty_relay.telemetry import logs
 
 if TYPE_CHECKING:
@@ -99,8 +101,16 @@ class Services:
     @cached_property
     def connections(self) -> ConnectionStore:
         return ConnectionStore(
-            self.secrets, self.settings.secrets_prefix, self.settings.sandbox_hosts, clock=self.clock
+            self.secrets,
+            self.settings.secrets_prefix,
+            self.settings.sandbox_hosts,
+            clock=self.clock,
+            latest_revocation=self.revocations.latest,
         )
+
+    @cached_property
+    def revocations(self) -> Revocations:
+        return Revocations(lambda: Table(self.dynamodb, self.settings.state_table), self.clock)
 
     @cached_property
     def digests(self) -> Digests:

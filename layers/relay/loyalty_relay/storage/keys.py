@@ -59,6 +59,11 @@ def parked(key: str) -> str:
     return f"P#{key}"
 
 
+def revocation() -> str:
+    """Return the key of the marker of the last revocation of a webhook secret."""
+    return "revocation"
+
+
 def token_lease(digest: str) -> str:
     """Return the key of the lease for renewing an access token."""
     return f"token#{digest}"

@@ -149,6 +149,7 @@ class Ingest:
     def _connection(self, connection_id: str) -> Connection:
         if not CONNECTION_ID.fullmatch(connection_id):
             raise _Refusal("unknown_connection")
+        self._services.connections.forget_revoked()
         try:
             return self._services.connections.get(connection_id)
         except UnknownConnection:
