@@ -1,0 +1,1 @@
+"""What `make bench` measures: budgets and costs (docs/performance.md)."""

@@ -1,6 +1,6 @@
 """``python -m benchmarks``: measure, print one table of budgets and one of costs.
 
-Not a test: a budget that is missed is a finding, printed and counted, and the exit code says only whether everything
+Not a test: a budget that is missed is a finding, printed and counted, and the exit code reports only whether everything
 could be measured.
 """
 
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     missed = table.missed(rows)
     console.print(f"{len(missed)} of {sum(r.budget is not None for r in rows)} budgets missed", highlight=False)
     for row in missed:
-        console.print(f"  missed: {row.what}; docs/performance.md says what is known of it", highlight=False)
+        console.print(f"  missed: {row.what}; see docs/performance.md", highlight=False)
     return 0
 
 

@@ -1,8 +1,8 @@
-"""``python -m benchmarks.answering MILLISECONDS``: a DynamoDB that says yes to every write, after so many milliseconds.
+"""``python -m benchmarks.answering MILLISECONDS``: a DynamoDB that accepts every write, after so many milliseconds.
 
 For measuring how long a batch takes. The emulated tables work on one request at a time, so that ten records would
-wait for the emulator where DynamoDB serves them side by side. For customers whom nobody knows yet, an empty answer is
-what the real one gives: the write took place, and nothing stood there before.
+wait for the emulator where DynamoDB serves them side by side. For unknown customers, an empty response is what the
+real one returns: the write took place, and there was no item before.
 """
 
 from __future__ import annotations

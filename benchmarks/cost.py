@@ -48,7 +48,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumptions:
-    """What nobody has measured. Change them for your own shop."""
+    """What has not been measured. Change it for your own shop."""
 
     mix: Mapping[str, float] = field(
         default_factory=lambda: {
@@ -79,7 +79,7 @@ class Assumptions:
     """Connections from which on the stack's ConnectionMetrics is set to false."""
 
     def records_per_invocation(self, per_second: float) -> float:
-        """How full batches are: Lambda polls with five executions at first, so that few events make small batches."""
+        """Estimate how full batches are. Lambda begins with five pollers, so few events make small batches."""
         return min(10.0, max(1.0, per_second / 10))
 
 
@@ -123,7 +123,7 @@ class Bill:
         return sum(self.items.values())
 
     def per_million(self, item: str | None = None) -> float:
-        """Dollars per million events: of one item, or of all."""
+        """Return dollars per million events: of one item, or of all."""
         return (self.total if item is None else self.items[item]) / (self.scale.per_month / prices.MILLION)
 
 
@@ -171,7 +171,7 @@ def _durations(measured: Measured, assumed: Assumptions, batch: float) -> tuple[
 
 
 def _queues(commands: float, batch: float) -> float:
-    """Sent one by one, received and deleted in batches; the group makes queues fair and costs extra."""
+    """Price the queues: sent singly, received and deleted in batches; the group makes them fair and costs extra."""
     requests = commands * (1 + 2 / batch)
     return tiered(requests, prices.SQS_REQUEST) + requests * prices.SQS_FAIR_REQUEST
 
@@ -183,7 +183,7 @@ def _tables(measured: Measured, assumed: Assumptions, per_month: float, batch: f
 
 
 def _storage(measured: Measured, scale: Scale, assumed: Assumptions) -> float:
-    """Journal entries are kept for 90 days and stand three times, in the table and both indexes; keys are kept for 30.
+    """Journal entries are kept for 90 days and stored three times, in the table and both indexes; keys are kept for 30.
 
     Backups are of tables only.
     """
@@ -195,7 +195,7 @@ def _storage(measured: Measured, scale: Scale, assumed: Assumptions) -> float:
 
 
 def miss_ratio(per_second: float, connections: int) -> float:
-    """How often a connection is not in the cache of the execution that needs it, at this rate per execution.
+    """Estimate how often a connection is not in the cache of its execution, at this rate per execution.
 
     For events spread evenly: the cache is a clock of five minutes per connection, or shorter where so many
     connections pass that the least recently used ones are pushed out. Both act like a time to live that begins with a
@@ -224,7 +224,7 @@ def _logs(measured: Measured, per_month: float, commands: float) -> float:
 
 
 def metrics(connections: int, assumed: Assumptions = DEFAULT) -> float:
-    """How many metrics CloudWatch makes of our lines at most: one for each combination of dimensions that can occur.
+    """Return how many metrics CloudWatch makes of our lines at most: one for each combination of dimensions.
 
     It charges by the hour, and a combination that does not occur in an hour costs nothing in it.
     """
@@ -251,7 +251,7 @@ def metrics(connections: int, assumed: Assumptions = DEFAULT) -> float:
 
 
 def _fixed(assumed: Assumptions) -> float:
-    """Lambda's pollers ask every queue about once in 20 seconds, five side by side, also when nothing happens."""
+    """Price what is always there; Lambda's pollers poll each queue about once in 20 seconds, five side by side."""
     polls = 5 * 5 * 86_400 / 20 * DAYS
     return assumed.alarms * prices.ALARM_MONTH + prices.DASHBOARD_MONTH + tiered(polls, prices.SQS_REQUEST)
 

@@ -76,7 +76,7 @@ class Meter:
     _reads: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def watch(self, client: Any) -> Any:
-        """Meter the requests of this client from now on; returns the client."""
+        """Meter the requests of this client from now on; return the client."""
         client.meta.events.register("before-parameter-build.dynamodb", self._see)
         return client
 
@@ -93,7 +93,7 @@ class Meter:
         return sum(str(t.key.get("pk", {}).get("S", "")).startswith("R#") for t in self._touched)
 
     def stored(self) -> dict[str, float]:
-        """Bytes of the items that the requests since the last ``take`` have written, by table."""
+        """Return the bytes of the items that the requests since the last ``take`` have written, by table."""
         sizes: dict[str, float] = {}
         for table, key in {(t.table, json.dumps(t.key)) for t in self._touched}:
             sizes[table] = sizes.get(table, 0.0) + item_size(self._get(table, json.loads(key)))
@@ -154,7 +154,7 @@ def _entry(
 
 
 def item_size(item: Mapping[str, Any] | None) -> int:
-    """Bytes of an item as DynamoDB counts them (AWS docs: "DynamoDB item sizes and formats"); 0 for none."""
+    """Return an item's bytes as DynamoDB counts them (AWS docs: "DynamoDB item sizes and formats"); 0 for none."""
     if item is None:
         return 0
     return sum(len(name.encode()) + _value_size(value) for name, value in item.items())

@@ -37,7 +37,7 @@ def new_customer() -> dict[str, Any]:
 
 
 def _phone(number: int) -> str | None:
-    """555-0100 to 555-0199 are for fiction, in every area code of North America; None when all are used up."""
+    """Return a number for fiction (555-0100 to 555-0199 of every area code); None when all are used up."""
     area, line = divmod(number, 100)
     return f"+1{_AREAS[area]}5550{100 + line}" if area < len(_AREAS) else None
 
@@ -97,7 +97,7 @@ def batch(stage: Stage, deliveries: Iterable[dict[str, Any]]) -> dict[str, Any]:
     for event in deliveries:
         answer = ingest.answer(event)
         if answer["statusCode"] != 200:
-            raise RuntimeError(f"a sample delivery was answered {answer['statusCode']}: {answer['body']}")
+            raise RuntimeError(f"a sample delivery got the status {answer['statusCode']}: {answer['body']}")
     return {"Records": [_record(body) for body in captured.bodies]}
 
 

@@ -25,7 +25,7 @@ class Catalogue:
         self._built, self._plain_layer, self._stage = built, plain_layer, stage
 
     def for_starts(self) -> list[Function]:
-        """Those whose start-up is compared, with the event that their first invocation gets."""
+        """Return those whose start-up is compared, with the event that their first invocation gets."""
         nothing: Events = lambda n: [{}] * n  # noqa: E731
         return [
             self._yardstick("empty", nothing),

@@ -40,7 +40,7 @@ class Use:
     def share(self) -> float:
         """Requests sent after the first minute, over what the limit allows in that time.
 
-        The first minute is left out: a limit that nobody has used yet may be used at once.
+        The first minute is left out: a limit that is still unused may be used at once.
         """
         begin = self.sent[0] + 60
         after = len(self.sent) - bisect_left(self.sent, begin)
@@ -84,7 +84,7 @@ class _Backlog:
         return Use(self.per_minute, sent, seconds, self.receives, self.writes)
 
     def _receive(self, *, more: bool) -> list[tuple[int, int]]:
-        """Up to ten visible messages, those that came back first; a backlog always has new ones to go with them."""
+        """Receive up to ten visible messages, first those that came back; a backlog always has new ones to add."""
         taken: list[tuple[int, int]] = []
         while self.waiting and len(taken) < BATCH and self.waiting[0][0] <= self.now:
             _, message, receives = heapq.heappop(self.waiting)
@@ -94,9 +94,9 @@ class _Backlog:
         return taken
 
     def _batch(self, pacing: Limiters, messages: Sequence[tuple[int, int]]) -> float:
-        """One batch; when its execution is free again."""
+        """Run one batch; return when its execution is free again."""
         if not messages:
-            # Lambda's pollers ask again at once; the queue answers when something becomes visible.
+            # Lambda's pollers poll again at once; a receive ends when something becomes visible.
             return max(self.now + 0.1, min(self.waiting)[0])
         self.receives += len(messages)
         try:

@@ -205,7 +205,7 @@ def _request_rows(ours: dict[str, Counted], plain: dict[str, Counted]) -> list[R
 
 
 def _batches(catalogue: Catalogue, stage: Stage) -> dict[str, float]:
-    """Wall time of one record and of ten, in turns."""
+    """Measure the wall time of one record and of ten, in turns."""
     one, ten = _walls(catalogue.operation("register", 1), catalogue.operation("register", RECORDS), stage, 7)
     plain_one, plain_ten = _walls(catalogue.plain_register(1), catalogue.plain_register(RECORDS), stage, 3)
     return {

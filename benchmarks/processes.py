@@ -54,7 +54,7 @@ class Start:
 
 
 class Process(Emulator):
-    """An emulator that can be asked about the function's own process."""
+    """An emulator that shows the function's own process."""
 
     @property
     def function_pid(self) -> int:
@@ -62,10 +62,10 @@ class Process(Emulator):
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and (fields := _stat(int(entry.name))) and int(fields[1]) == self._process.pid:
                 return int(entry.name)
-        raise RuntimeError("the function's process is gone")
+        raise RuntimeError("the function's process has ended")
 
     def cpu_milliseconds(self) -> float:
-        """Processor time that the function has taken so far, user and system."""
+        """Return the processor time that the function has taken so far, user and system."""
         fields = _stat(self.function_pid)
         return (int(fields[11]) + int(fields[12])) * 1000 / TICK
 
@@ -77,7 +77,7 @@ class Process(Emulator):
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the state on (proc(5)); empty when the process is gone."""
+    """Return the fields of /proc/PID/stat from the state on (proc(5)); empty when the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -125,7 +125,7 @@ class Work:
 
 
 def work(functions: Sequence[Function], stage: Stage, *, turns: int, invocations: int, events: int) -> dict[str, Work]:
-    """Processor time per event: ``turns`` of ``invocations`` with ``events`` each, in turns, after a warm-up."""
+    """Measure processor time per event: ``turns`` of ``invocations`` with ``events`` each, after a warm-up."""
     found = {function.name: Work() for function in functions}
     with ExitStack() as stack:
         processes = [stack.enter_context(running(function, stage)) for function in functions]
@@ -145,7 +145,7 @@ def work(functions: Sequence[Function], stage: Stage, *, turns: int, invocations
 
 
 def invoke(process: Emulator, event: dict[str, Any]) -> float:
-    """One invocation; its milliseconds. Raises RuntimeError when it did not succeed: its time would mean nothing."""
+    """Invoke once; return the milliseconds. Raises RuntimeError on a failure, whose time would mean nothing."""
     done = process.invoke(event)
     payload = done.payload
     refused = isinstance(payload, dict) and (payload.get("batchItemFailures") or payload.get("statusCode", 200) != 200)

@@ -79,17 +79,17 @@ class Bench:
         self._ingest = Ingest(self._services["ingest"])
 
     def ingest(self, event: dict[str, Any]) -> Counted:
-        """One delivery."""
+        """Run one delivery."""
 
         def run() -> None:
             answer = self._ingest.answer(event)
             if answer["statusCode"] != 200:
-                raise RuntimeError(f"a sample delivery was answered {answer['statusCode']}")
+                raise RuntimeError(f"a sample delivery got the status {answer['statusCode']}")
 
         return self._counted(run)
 
     def consume(self, operation: str, deliveries: Iterable[dict[str, Any]], *, failing: int = 0) -> Counted:
-        """One batch of an operation, as its queue would hand over what ingest makes of these deliveries.
+        """Run one batch of an operation, as its queue would deliver what ingest makes of these deliveries.
 
         ``failing``: how many of them have to come back.
         """
@@ -124,7 +124,7 @@ class Bench:
         )
 
     def _new_services(self, operation: str) -> Services:
-        # The clock stands still: what is read again every few seconds or minutes is not a cost of an event, and whether
+        # The clock is fixed: what is read again every few seconds or minutes is not a cost of an event, and whether
         # such a moment falls into a measurement would be chance.
         return Services(
             Settings.from_env(self.stage.function_environment(operation)), clock=lambda: self._now, client=self._client
@@ -138,7 +138,7 @@ class Bench:
 
 
 def scenarios(bench: Bench) -> dict[str, Counted]:
-    """Every kind of event once, warm."""
+    """Run every kind of event once, warm."""
     found: dict[str, Counted] = {}
     for _ in range(2):
         customer = new_customer()

@@ -12,7 +12,7 @@ LAMBDA_LIMIT_MB = 250
 
 
 def unzipped_megabytes(folder: Path) -> float:
-    """All files below a folder."""
+    """Return the megabytes of all files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / MB
 
 

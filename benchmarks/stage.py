@@ -60,7 +60,7 @@ class Stage:
         return self._clients[service]
 
     def new_client(self, service: str) -> Any:
-        """One of its own, for counting what passes it."""
+        """Return a new client of its own, for counting what passes it."""
         session = get_session()
         session.set_credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
         return session.create_client(
@@ -75,7 +75,7 @@ class Stage:
     def answering_tables(self, milliseconds: float) -> Iterator[None]:
         """Give functions that start within it tables that accept every write after so many milliseconds.
 
-        Requests are answered side by side (``benchmarks/answering.py``).
+        Requests are handled side by side (``benchmarks/answering.py``).
         """
         with subprocess.Popen(
             [sys.executable, "-m", "benchmarks.answering", str(milliseconds)],
@@ -93,11 +93,11 @@ class Stage:
                 process.terminate()
 
     def latency(self, milliseconds: float) -> None:
-        """How long every vendor's answer takes from now on."""
+        """Delay every vendor's response by so much from now on."""
         self._control("PUT", "faults", [{"latency_ms": milliseconds}] if milliseconds else [])
 
     def upstream(self) -> int:
-        """How many requests have reached the vendors since the last time this was asked."""
+        """Return how many requests have reached the vendors since the last call."""
         found = self._control("GET", "requests", None)["requests"]
         self._control("DELETE", "requests", None)
         return len(found)

@@ -18,7 +18,7 @@ class Row:
     """One measured thing.
 
     ``measured`` is in ``unit``. ``budget`` limits it: from above, or from below where ``at_least``; None where there is
-    no promise. ``plain`` is the same thing of the plain way, in the same unit. ``note`` says what stands behind a
+    no promise. ``plain`` is the same thing of the plain way, in the same unit. ``note`` gives the numbers behind a
     ratio.
     """
 

@@ -92,7 +92,7 @@ def describe(formation: Any, stack: str) -> dict[str, str] | None:
             return None
         raise DeployProblem(f"AWS refuses to show the stack: {error}") from error
     except BotoCoreError as error:
-        raise DeployProblem(f"AWS cannot be asked ({error}): sign in, or set AWS_PROFILE") from error
+        raise DeployProblem(f"AWS cannot be reached ({error}): sign in, or set AWS_PROFILE") from error
     if found["StackStatus"] in DELETE_FIRST:
         raise DeployProblem(
             f"{stack} is {found['StackStatus']}: CloudFormation cannot update it. Find the cause in its events, "
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make deploy", description=__doc__)
     parser.add_argument("--sam", default="sam")
     parser.add_argument("--env", default="dev")
-    parser.add_argument("--unattended", action="store_true", help="ask nothing, as in a pipeline")
+    parser.add_argument("--unattended", action="store_true", help="never prompt, as in a pipeline")
     parser.add_argument("parameters", nargs="*", metavar="Name=value")
     given = parser.parse_args(arguments)
     config = Path("samconfig.toml")

@@ -1,8 +1,8 @@
 """The HTTP API as an OpenAPI 3.1 document, made from the code that serves it.
 
-Request bodies are the models of ``loyalty_relay.triggers.api_bodies``; answers are described by the models of
-``devkit.openapi_answers``, which tests hold against what the functions really answer. ``python -m devkit.openapi``
-writes docs/openapi.json; ``--check`` fails when the file is not what the code says.
+Request bodies are the models of ``loyalty_relay.triggers.api_bodies``; responses are described by the models of
+``devkit.openapi_answers``, which tests compare with what the functions return. ``python -m devkit.openapi``
+writes docs/openapi.json; ``--check`` fails when the file is out of date.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ PROBLEMS = {
 }
 
 GATEWAY_TOO = (400, 404, 413, 429, 500, 502, 503, 504)
-"""Statuses that the gateway answers as well, in its own form and before any function is asked: an unreadable request,
+"""Statuses that the gateway returns as well, in its own form and before any function runs: an unreadable request,
 no such route, too large, throttled, a function that failed or is not there, and one that took too long.
 """
 
@@ -157,7 +157,7 @@ WEBHOOK_METHODS = {
 WEBHOOK_REFUSALS = {
     401: "Not authentic: the same answer for a bad signature, another store, an unknown connection and an old time.",
     413: "The body has more than 2 MB, or the delivery cannot be kept.",
-    415: "Authentic, in a format that is not spoken here (CloudEvents).",
+    415: "Authentic, in a format that is not supported (CloudEvents).",
     503: "Something of the relay's own is not available; deliver again.",
 }
 
@@ -254,7 +254,7 @@ def _operation(path: str, described: dict[str, Any]) -> dict[str, Any]:
         if status in (429, 503, 504):
             responses[str(status)]["headers"] = _answer_header("Retry-After", "Seconds to wait, where that is known.")
     for status, text in (("401", "No API key was sent."), ("403", "The API key is not one of this connection's.")):
-        responses[status] = {"description": f"{text} Answered by the gateway.", "content": _gateway()}
+        responses[status] = {"description": f"{text} Returned by the gateway.", "content": _gateway()}
     operation["responses"] = dict(sorted(responses.items()))
     return operation
 
@@ -268,7 +268,7 @@ def _webhook(path: str, name: str, summary: str) -> dict[str, Any]:
         schema = {"anyOf": [_ref(WebhookRefusal), _ref(GatewayMessage)]} if status != 401 else _ref(WebhookRefusal)
         responses[str(status)] = {"description": text, "content": {"application/json": {"schema": schema}}}
     for status in (400, 404, 429, 500, 502, 504):
-        responses.setdefault(str(status), {"description": "Answered by the gateway.", "content": _gateway()})
+        responses.setdefault(str(status), {"description": "Returned by the gateway.", "content": _gateway()})
     responses["503"]["headers"] = _answer_header("Retry-After", "Seconds to wait.")
     operation: dict[str, Any] = {
         "operationId": name,
@@ -338,7 +338,7 @@ def main() -> int:
         return 0
     if DOCUMENT.exists() and DOCUMENT.read_text() == text():
         return 0
-    print("docs/openapi.json is not what the code says; run: make openapi", file=sys.stderr)
+    print("docs/openapi.json is out of date; run: make openapi", file=sys.stderr)
     return 1
 
 

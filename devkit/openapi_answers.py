@@ -1,4 +1,4 @@
-"""What the HTTP API answers, as models for its OpenAPI document."""
+"""The responses of the HTTP API, as models for its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Answer(BaseModel):
-    """Base of answers: vendors may add to what is listed."""
+    """Base of responses: vendors may add to what is listed."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -126,18 +126,18 @@ class Problem(Answer):
     code: str | None = Field(None, description="The vendor's own error code.")
     request_id: str | None = None
     errors: list[ProblemError] | None = None
-    loyalty_id: str | None = Field(None, description="The existing member, where one stands in the way.")
-    existing: dict[str, Any] | None = Field(None, description="The existing store link, where one stands in the way.")
+    loyalty_id: str | None = Field(None, description="The existing member, where that is the problem.")
+    existing: dict[str, Any] | None = Field(None, description="The existing link, where that is the problem.")
 
 
 class GatewayMessage(Answer):
-    """What the gateway answers by itself."""
+    """A response of the gateway's own."""
 
     message: str
 
 
 class WebhookRefusal(Answer):
-    """A delivery that was not taken; why is nobody's business but the operator's, who finds it in the log."""
+    """A delivery that was refused. The reason is only in the operator's log."""
 
     title: str = Field(examples=["Unauthorized"])
     status: int

@@ -4,8 +4,8 @@ Starts the embedded AWS services and the sandbox, applies the sample connections
 network to both, and writes `.local/samlocal/env.json` with every function's environment. `sam local` then runs the
 built functions in containers against them.
 
-SAM overrides only variables that the template declares, and on AWS nobody wants an endpoint or keys there; so a copy of
-template.yaml declares them, and SAM builds that copy.
+SAM overrides only variables that the template declares, and a deployed template must not have an endpoint or keys
+there; so a copy of template.yaml declares them, and SAM builds that copy.
 """
 
 import argparse
@@ -51,12 +51,12 @@ def declared(text: str, *, architecture: str = ARCHITECTURE) -> str:
 
 
 def bridge_address() -> str:
-    """Return this machine's address in the containers' network. Raises SamLocalProblem when no engine answers."""
+    """Return this machine's address in the containers' network. Raises SamLocalProblem when no engine is running."""
     command = ["docker", "network", "inspect", "bridge", "--format", "{{json .IPAM.Config}}"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
     except (OSError, subprocess.SubprocessError) as error:
-        raise SamLocalProblem("no container engine answers: `docker info` has to work") from error
+        raise SamLocalProblem("no container engine is running: `docker info` has to work") from error
     return gateway(json.loads(answer))
 
 
@@ -162,7 +162,7 @@ def _port(url: str) -> int:
 
 
 def _variables(stack: LocalStack, checkout: Path, aws_url: str) -> dict[str, dict[str, str]]:
-    """Every function's environment: what the stack gives it, and where the services are."""
+    """Return every function's environment: what the stack gives it, and where the services are."""
     addresses = {
         "AWS_ENDPOINT_URL": aws_url,
         "AWS_ACCESS_KEY_ID": "test",
@@ -181,7 +181,7 @@ def _variables(stack: LocalStack, checkout: Path, aws_url: str) -> dict[str, dic
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`template` writes the copy that SAM builds; without it, serve until Ctrl-C."""
+    """Write the copy that SAM builds (`template`), or serve until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="make sam-local", description=__doc__)
     parser.add_argument("what", nargs="?", choices=["serve", "template"], default="serve")
     given = parser.parse_args(arguments)

@@ -29,8 +29,8 @@ WIDTH = 24
 REPORTED: tuple[tuple[str, str, str, dict[str, str], tuple[int, int], str, str], ...] = (
     # logical id, name, metric, dimensions, (periods, of which over), description, runbook
     ("IngestUnavailable", "ingest-unavailable", "Unavailable", {}, (3, 2),
-     "Ingest answered deliveries with a 503, and their sources must send them again.", "ingest-unavailable"),
-    ("Api5xx", "api-5xx", "", {}, (3, 2), "The HTTP API answered with a 5xx.", "api-5xx"),
+     "Ingest refused deliveries with a 503, and their sources must send them again.", "ingest-unavailable"),
+    ("Api5xx", "api-5xx", "", {}, (3, 2), "The HTTP API returned a 5xx.", "api-5xx"),
     ("CircuitOpen", "circuit-open", "Failures", {"reason": "circuit_open"}, (2, 2),
      "A destination or platform is known to be down; what is meant for it waits.", "circuit-open"),
     ("CredentialsRefused", "credentials-refused", "Failures", {"reason": "credentials"}, (1, 1),
@@ -66,7 +66,7 @@ filter ispresent(Latency)
 | stats count(*) as applied, pct(Latency, 50) as p50_ms, pct(Latency, 95) as p95_ms, max(Latency) as max_ms \
 by connection
 | sort p95_ms desc"""),
-    ("Unforeseen", "exceptions that nobody foresaw", """\
+    ("Unforeseen", "unforeseen exceptions", """\
 filter ispresent(Unforeseen)
 | stats count(*) as times, latest(@timestamp) as last by error, where, operation
 | sort times desc"""),
@@ -202,7 +202,7 @@ def alarms(app: Application) -> Iterator[tuple[str, Json]]:
             f"{function}ThrottlesAlarm",
             alarm(
                 f"{app.names[function]}-throttles",
-                f"Lambda starts fewer executions of {app.names[function]} than are asked for.",
+                f"Lambda starts fewer executions of {app.names[function]} than are needed.",
                 "throttles",
                 ("AWS/Lambda", "Throttles", {"FunctionName": {"Ref": f"{function}Function"}}),
                 statistic="Sum",
@@ -377,7 +377,7 @@ def main() -> int:
         return 0
     if DOCUMENT.exists() and DOCUMENT.read_text() == text():
         return 0
-    print("infra/observability.json is not what the code says; run: make observability", file=sys.stderr)
+    print("infra/observability.json is out of date; run: make observability", file=sys.stderr)
     return 1
 
 

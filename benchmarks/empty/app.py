@@ -6,4 +6,5 @@ from typing import Any
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Return nothing."""
     return {}

@@ -12,4 +12,5 @@ secrets = boto3.client("secretsmanager")
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Return nothing."""
     return {}

@@ -1,4 +1,4 @@
-"""ingest with everything loaded that its snapshot holds, for an emulator that knows no snapshots."""
+"""ingest with everything loaded that its snapshot holds, for an emulator without snapshots."""
 
 from __future__ import annotations
 

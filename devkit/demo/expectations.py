@@ -1,6 +1,6 @@
 """What must come of a sample, from what its topic becomes and from whom the demo has met before.
 
-The requests are those that the vendors document: a member nobody knows is created, a known one updated; Kangaroo's
+The requests are those that the vendors document: an unknown member is created, a known one updated; Kangaroo's
 profile fields are patched after that; the first store of a business needs an integration, every other only its link.
 """
 
@@ -31,7 +31,7 @@ INTEGRATION = Call("POST", r"/api/v1/integrations")
 LINK = Call("POST", r"/api/v1/branch-links")
 
 APPLIED_HERE = ("retire", "erase")
-"""What is applied without asking the vendor for anything."""
+"""What is applied without a request to the vendor."""
 
 LOCATIONS = frozenset({"location", "locations", "store", "merchant"})
 """Resources of thin events that are stores; the others are customers."""
@@ -47,7 +47,7 @@ class Expectation:
 
 @dataclass
 class Expectations:
-    """Remembers whom and what the vendors know by now; ask it about the samples in the order of their sending."""
+    """The members and links that the vendors have so far. Call ``of`` for the samples in the order of their sending."""
 
     _customers: set[tuple[str, str]] = field(default_factory=set)
     _integrations: set[str] = field(default_factory=set)
@@ -66,7 +66,7 @@ class Expectations:
         return Expectation(" ".join(dict.fromkeys(words)), tuple(call for calls in found for call in calls or ()))
 
     def _calls(self, event: Event, command: Command, topic: Topic, connection: Connection) -> tuple[Call, ...] | None:
-        """Return the requests of one command; None where nobody knows yet whom it is about, so that it waits."""
+        """Return the requests of one command; None where its customer is not known yet, so that it waits."""
         vendor = connection.destination.vendor
         if isinstance(command, LinkStore):
             return self._linked(connection, {"shop_id": command.shop_id, "account_id": command.account_id})
@@ -101,5 +101,5 @@ class Expectations:
 
 
 def _names(command: CustomerCommand) -> tuple[str, ...]:
-    """Values of a new customer that must have reached the vendor as they are."""
+    """Return the values of a new customer that must have reached the vendor as they are."""
     return tuple(v for name in ("first_name", "last_name", "email") if isinstance(v := command.fields.get(name), str))

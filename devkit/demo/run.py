@@ -82,7 +82,7 @@ class Demo:
         if answer.status == 401:
             return REFUSED, _differs(step.expected, REFUSED)
         if not answer.accepted:
-            return str(answer.status), f"the relay answered {answer.status} {answer.body}"
+            return str(answer.status), f"the relay returned {answer.status} {answer.body}"
         if answer.delivery_id is None:
             return ANSWERED, _differs(step.expected, ANSWERED)
         wanted = translation(sample, connection).entries
@@ -104,8 +104,8 @@ class Demo:
         if not problem and step.reason is not None and step.reason not in reasons:
             problem = f"expected the reason {step.reason}, was {', '.join(sorted(reasons)) or 'none'}"
         if problem:
-            said = {f"{entry.reason} {entry.code or ''}".strip() for entry in entries if entry.reason}
-            problem += f" ({', '.join(sorted(said))})" if said else ""
+            reasons_given = {f"{entry.reason} {entry.code or ''}".strip() for entry in entries if entry.reason}
+            problem += f" ({', '.join(sorted(reasons_given))})" if reasons_given else ""
         return " ".join(words), problem
 
     @staticmethod

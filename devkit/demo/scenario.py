@@ -34,7 +34,7 @@ PARTLY_KNOWN = {("kangaroo", "customer-tags-added"): ('tags:=["VIP"]',)}
 
 
 def steps(connections: Iterable[Connection]) -> list[Step]:
-    """Every step of the demo, in order, over the connections that there are."""
+    """Yield every step of the demo, in order, over the connections that there are."""
     known = {connection.id: connection for connection in connections}
     expectations = Expectations()
     planned: list[Step] = []
@@ -58,7 +58,7 @@ def _pair(connection: Connection) -> tuple[str, str]:
 
 
 def story() -> Iterator[Step]:
-    """One customer of one shop: registered, repeated, forged, changed, out of order, erased."""
+    """Yield the steps of one customer of one shop: registered, repeated, forged, changed, out of order, erased."""
 
     def delivery(topic: str, fixture: str, expected: str, note: str, *calls: Call, **members: object) -> Delivery:
         return Delivery(
@@ -118,7 +118,7 @@ def api_story() -> Iterator[Step]:
         )
 
     yield call("a till registers one", Call("POST", "/v2/customers", {"profiles.0.firstName": "Tilly"}))
-    yield call("the till asks again")
+    yield call("the till repeats it")
 
 
 def link_story() -> Iterator[Step]:

@@ -1,4 +1,4 @@
-"""What a step of the demo is: a delivery or API call, what must come of it, and what it may ask of a vendor."""
+"""A step of the demo: a delivery or API call, its expected outcome, and the requests it may send to a vendor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from devkit.sandbox.recording import RecordedRequest
 
 REFUSED = "refused"
-"""In place of an outcome: the relay answered 401, and nothing happened."""
+"""In place of an outcome: the relay returned 401, and nothing happened."""
 ANSWERED = "answered"
 """In place of an outcome: a handshake, which has no effect."""
 
@@ -18,7 +18,7 @@ VENDORS = ("capillary", "kangaroo", "kangaroo-integrations")
 """The sandbox's names of the vendors that are destinations; its others are platforms, which are only read."""
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 LONG_ID = re.compile(r"(?<=/)[0-9A-Fa-f]{24,}")
-"""Ids that nobody reads."""
+"""Ids that are too long to read."""
 TOKENS = re.compile(r"/oauth/token")
 """Requests for access tokens are no part of what an event does."""
 
@@ -27,7 +27,7 @@ TOKENS = re.compile(r"/oauth/token")
 class Call:
     """A request that must have reached the vendor: method, path (a regular expression) and values of its body.
 
-    ``body``: dotted path -> value; list elements by number. ``contains``: values that stand somewhere in it.
+    ``body``: dotted path -> value; list elements by number. ``contains``: values that are somewhere in it.
     """
 
     method: str
@@ -49,12 +49,12 @@ class Call:
         if missing := [text for text in self.contains if text not in there]:
             return f"{request.method} {request.path}: {', '.join(map(repr, missing))} is missing in its body"
         if request.status is None or request.status >= 400:
-            return f"{request.method} {request.path} was answered {request.status}"
+            return f"{request.method} {request.path} got the status {request.status}"
         return ""
 
 
 def leaves(body: Any) -> Iterator[str]:
-    """Every text in a JSON value."""
+    """Yield every text in a JSON value."""
     if isinstance(body, str):
         yield body
     elif isinstance(body, Mapping | list):
@@ -122,15 +122,15 @@ def writes(requests: Sequence[RecordedRequest]) -> list[RecordedRequest]:
 
 
 def upstream_problem(step: Step, requests: Sequence[RecordedRequest]) -> str:
-    """How the requests of a step differ from what it may send; empty when they do not.
+    """Describe how the requests of a step differ from what it may send; return "" when they do not.
 
     A call that is ``perhaps`` may be left out, but where calls are expected, some request must have been made.
     """
     made = writes(requests)
     needed = sum(not call.perhaps for call in step.calls)
     if not max(needed, bool(step.calls)) <= len(made) <= len(step.calls):
-        said = ", ".join(f"{r.method} {r.path}" for r in made) or "none"
-        return f"expected {len(step.calls)} changing request(s) upstream, made: {said}"
+        requests = ", ".join(f"{r.method} {r.path}" for r in made) or "none"
+        return f"expected {len(step.calls)} changing request(s) upstream, made: {requests}"
     waiting = list(made)
     for call in step.calls:
         problem = call.differs(waiting[0]) if waiting else "was not made"

@@ -22,7 +22,7 @@ from devkit.localstack.server import LocalStackError
 
 Log = Callable[[str], None]
 
-# The oldest time that a zip file can say: the same content gives the same bytes.
+# The oldest time that a zip file can hold: the same content gives the same bytes.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

@@ -16,7 +16,7 @@ _LOOP = "Fn::ForEach::"
 
 
 def write_out(template: Json) -> Json:
-    """Return `template` without loops and without the transform that asks for them.
+    """Return `template` without loops and without the transform that expands them.
 
     Raises ValueError for a loop whose identifier is where AWS would not replace it.
     """

@@ -4,7 +4,7 @@ Started by `devkit.localstack.server` as a script, with nothing of this project 
 
 - It ends when its starter does, however that ended, and takes its temporary files (TMPDIR) with it: the starter holds
   the other end of our standard input.
-- OPTIONS requests reach their routes. ministack 1.5.33 answers every OPTIONS of an HTTP API by itself with a 403, also
+- OPTIONS requests reach their routes. ministack 1.5.33 handles every OPTIONS of an HTTP API itself with a 403, also
   where the API has no CORS configuration and has a route for it; API Gateway then invokes the route
   (AWS docs: "Configure CORS for HTTP APIs"). CloudEvents and other sources shake hands that way.
 """

@@ -40,7 +40,7 @@ class Server:
     """
 
     def __init__(self, *, python: Path, port: int, state_dir: Path | None, persist: bool) -> None:
-        """Start the process and wait until it answers.
+        """Start the process and wait until it is ready.
 
         `python` is the interpreter that has ministack; `port` 0 takes a free one; `state_dir` receives its
         log and, with `persist`, what the services hold, written on a clean stop; without it, nothing is left behind.

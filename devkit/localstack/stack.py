@@ -276,7 +276,7 @@ class LocalStack:
         return "; ".join(f"{e['LogicalResourceId']}: {e['ResourceStatusReason']}" for e in failed) or "no reason given"
 
     def _finish_tables(self, body: template_step.Json) -> None:
-        """Switch on time to live and point-in-time recovery, which ministack leaves off whatever the template says."""
+        """Switch on time to live and point-in-time recovery, which ministack ignores in a template."""
         dynamodb = self.client("dynamodb")
         tables = {n: r["Properties"] for n, r in body["Resources"].items() if r["Type"] == "AWS::DynamoDB::Table"}
         for name, properties in tables.items():

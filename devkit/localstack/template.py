@@ -127,7 +127,7 @@ def resolve_environments(template: Json, parameters: Mapping[str, str]) -> None:
     """Replace references to parameters in the functions' environment by the values, in place.
 
     The transform publishes a new version of a function whose properties changed; a parameter's value is no part of
-    them. On AWS the version's description, in which the values stand, has the version made anew; ministack keeps it.
+    them. On AWS the version's description, which contains the values, has the version made anew; ministack keeps it.
     """
     values = {
         name: parameters.get(name, definition.get("Default"))

@@ -1,7 +1,7 @@
 """One function under Lambda's runtime interface emulator, which comes with the SAM command line.
 
 Seen on aws-sam-cli 1.170.0: two requests at once end the emulator, so each `Emulator` serves one request at a time;
-the process is initialised at the first invocation; time-outs, errors and exits are answered as Lambda answers them; the
+the process is initialised at the first invocation; time-outs, errors and exits give Lambda's responses; the
 length of the initialisation is in its own log only.
 """
 
@@ -36,7 +36,7 @@ class RuntimeProblem(RuntimeError):
 
 @dataclass(frozen=True)
 class Invocation:
-    """What a function answered: its parsed payload, or `error` (Lambda's error type) with the message as payload."""
+    """What a function returned: its parsed payload, or `error` (Lambda's error type) with the message as payload."""
 
     payload: Any
     error: str | None
@@ -176,7 +176,7 @@ def _invocation(body: bytes, took: float) -> Invocation:
     try:
         payload = json.loads(body)
     except ValueError:
-        # A time-out is answered in plain text.
+        # The response to a time-out is plain text.
         return Invocation(body.decode(errors="replace"), "Task.Failed", took)
     if isinstance(payload, dict) and "errorType" in payload:
         return Invocation(payload.get("errorMessage", ""), str(payload["errorType"]), took)

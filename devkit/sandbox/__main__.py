@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8400, help="0 takes a free one (default 8400)")
     options = parser.parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Said aloud: a process that a shell started in the background inherits an ignored SIGINT.
+        # Set explicitly: a process that a shell started in the background inherits an ignored SIGINT.
         signal.signal(number, signal.default_int_handler)
     server = SandboxServer()
     try:

@@ -156,7 +156,7 @@ class Sandbox:
     ) -> Answer:
         record.effect = True
         inner = dict(scope)
-        # Starlette answers a wrong method itself only where it knows of no application around it.
+        # Starlette handles a wrong method itself only without an application around it.
         inner.pop("app", None)
         inner["path"] = path
         inner["raw_path"] = scope.get("raw_path", path.encode())[len(vendor.prefix) :]

@@ -18,7 +18,7 @@ class RecordedRequest:
     ``time`` is seconds since the epoch; ``path`` is the vendor's own, without the sandbox's ``prefix``;
     ``query`` has a list for a name that came more than once; header names are in lower case; ``body`` is the
     parsed JSON, the text where it is not JSON, or None where there was none. ``status`` is None when the
-    connection was closed without an answer; ``effect`` tells whether the vendor's own code ran.
+    connection was closed without a response; ``effect`` is whether the vendor's own code ran.
     """
 
     number: int
@@ -58,7 +58,7 @@ class Recorder:
         headers: Iterable[tuple[bytes, bytes]],
         body: bytes,
     ) -> RecordedRequest:
-        """Record a request that has arrived; the caller completes it when it is answered."""
+        """Record a request that has arrived; the caller completes it when it has responded."""
         self._count += 1
         query: dict[str, str | list[str]] = {}
         for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):

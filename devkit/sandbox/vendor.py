@@ -72,7 +72,7 @@ class Vendor(ABC):
         """Return the vendor's own form of an error.
 
         ``kind`` is a name of ``faults`` or one of the three that every vendor has: "rate_limit",
-        "not_found" (no such resource) and "method_not_allowed". ``status`` is what the caller asks for;
+        "not_found" (no such resource) and "method_not_allowed". ``status`` is the status to use;
         0 means the vendor's documented one. Raises UnknownFaultError for another name.
         """
 

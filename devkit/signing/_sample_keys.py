@@ -25,7 +25,7 @@ def primes(number: int) -> tuple[int, int]:
 
 @cache
 def public_pem(number: int) -> str:
-    """Its public key in PEM."""
+    """Return its public key in PEM."""
     p, q = primes(number)
     modulus = p * q
     key = _der(0x30, _integer(modulus) + _integer(EXPONENT))
@@ -37,7 +37,7 @@ def public_pem(number: int) -> str:
 
 @lru_cache(maxsize=256)
 def signature(secret: str, message: bytes) -> bytes:
-    """RSASSA-PKCS1-v1_5 with SHA-256 under the test key with this public key. Raises ValueError for others."""
+    """Sign (RSASSA-PKCS1-v1_5, SHA-256) with the test key of this public key. Raises ValueError for others."""
     number = next((n for n in _NUMBERS if public_pem(n).split() == secret.split()), None)
     if number is None:
         raise ValueError("whoever has a public key cannot sign with it; docs/platforms/adobe.md shows one that can")
@@ -67,7 +67,7 @@ def _odd(start: int) -> Iterator[int]:
 
 
 def _probably_prime(number: int) -> bool:
-    """Miller-Rabin."""
+    """Return whether a number passes the Miller-Rabin test."""
     twos = ((number - 1) & -(number - 1)).bit_length() - 1
     for witness in _WITNESSES:
         x = pow(witness, (number - 1) >> twos, number)

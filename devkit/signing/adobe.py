@@ -13,7 +13,7 @@ from devkit.signing._sample_keys import signature
 
 
 def sign(fixture_headers: Mapping[str, str], body: bytes, *, secret: str, url: str, now: float) -> dict[str, str]:
-    """Deliveries of I/O Events name the path of a public key; handshakes are not signed at all."""
+    """Sign as I/O Events does, which names the path of a public key; handshakes are not signed at all."""
     headers = {"Content-Type": "application/json", **fixture_headers}
     names = {name.lower() for name in fixture_headers}
     if "x-adobe-public-key1-path" in names:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 
 def sign(fixture_headers: Mapping[str, str], body: bytes, *, secret: str, url: str, now: float) -> dict[str, str]:
-    """One header holds the signature and the algorithm's name."""
+    """Sign with one header that holds the signature and the algorithm's name."""
     mac = hmac.new(secret.encode(), body, "sha256").hexdigest()
     return {
         "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",

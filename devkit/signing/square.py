@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 
 def sign(fixture_headers: Mapping[str, str], body: bytes, *, secret: str, url: str, now: float) -> dict[str, str]:
-    """``url`` is the one that was registered, to the letter."""
+    """Sign with ``url``, which is the one that was registered, to the letter."""
     mac = hmac.digest(secret.encode(), url.encode() + body, "sha256")
     return {
         "Content-Type": "application/json",

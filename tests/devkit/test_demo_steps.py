@@ -58,8 +58,8 @@ def test_the_expected_request_alone_is_as_expected() -> None:
         ([request(path="/v2/customers/7")], "was POST /v2/customers/7"),
         ([request(body={"profiles": [{"firstName": "Bea"}]})], "firstName should be 'Ana', was 'Bea'"),
         ([request(body={"profiles": [{"firstName": "Ana"}]})], "'ana@example.com' is missing"),
-        ([request(status=500)], "was answered 500"),
-        ([request(status=None)], "was answered None"),
+        ([request(status=500)], "got the status 500"),
+        ([request(status=None)], "got the status None"),
         ([request(), request(vendor="kangaroo-integrations", path="/api/v1/integrations")], "expected 1 changing"),
     ],
 )

@@ -186,7 +186,7 @@ class Org:
 
 
 def default_settings() -> dict[str, JSON]:
-    """All switches at their defaults, with the one demo organisation."""
+    """Return all switches at their defaults, with the one demo organisation."""
     return {**copy.deepcopy(DEFAULTS), "orgs": {"demo": {**copy.deepcopy(ORG_DEFAULTS), **copy.deepcopy(DEMO_ORG)}}}
 
 

@@ -93,7 +93,7 @@ class Engine:
         request_id: str,
         read: Callable[[Request], Awaitable[Any]] | None = None,
     ) -> Call:
-        """Let a request in; ``read`` reads the body of a write, as JSON unless told otherwise.
+        """Let a request in; ``read`` reads the body of a write, by default as JSON.
 
         Raises ApiError for a caller, rate, content type or body that is refused.
         """

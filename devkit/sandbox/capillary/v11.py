@@ -71,11 +71,11 @@ class V11:
         self.items = Items(engine)
 
     async def add(self, call: Call) -> dict[str, Any]:
-        """POST /v1.1/customer/add: registers, or updates who exists already."""
+        """Serve POST /v1.1/customer/add: registers, or updates who exists already."""
         return await self._each(call, _customers(call.body), self._add)
 
     async def update(self, call: Call) -> dict[str, Any]:
-        """POST /v1.1/customer/update: one customer, who must exist."""
+        """Serve POST /v1.1/customer/update: one customer, who must exist."""
         given = _customers(call.body)
         if len(given) > 1:
             items = [failed_item("1060", item, empty=False) for item in given]
@@ -144,7 +144,7 @@ class V11:
         return {**item, "item_status": status}
 
     async def update_identity(self, call: Call) -> dict[str, Any]:
-        """POST /v1.1/customer/update_identity: files a request and changes nothing."""
+        """Serve POST /v1.1/customer/update_identity: files a request and changes nothing."""
         given = next(iter(_customers(call.body)), {})
         kinds = {key: kind for key, kind, _, _ in KINDS}
         asked = {name: str(given.get(name) or "") for name in ("identifier", "old_value", "new_value")}
@@ -172,7 +172,7 @@ class V11:
         return {"response": {"status": status, "customers": {"customer": item}}}
 
     async def get(self, call: Call) -> dict[str, Any]:
-        """GET /v1.1/customer/get: customers by id or identifier, several separated by commas."""
+        """Serve GET /v1.1/customer/get: customers by id or identifier, several separated by commas."""
         wanted = [
             {key: value.strip()}
             for key in ("id", "mobile", "email", "external_id")

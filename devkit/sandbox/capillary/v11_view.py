@@ -1,4 +1,4 @@
-"""V1.1: the shapes of its answers, quirks included (Capillary docs: V1.1 customer/update)."""
+"""V1.1: the shapes of its responses, quirks included (Capillary docs: V1.1 customer/update)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def envelope(items: list[dict[str, Any]], succeeded: int) -> dict[str, Any]:
 def refusal(code: int, message: str, *, client: bool) -> dict[str, Any]:
     """Return the answer to a request that was refused as a whole.
 
-    A bad or expired token says success "true" (Capillary docs: Authentication); a client without access gets a
+    A bad or expired token has success "true" (Capillary docs: Authentication); a client without access gets a
     number and a boolean in place of texts.
     """
     if code == 403 and client:

@@ -20,7 +20,7 @@ class V2Identifiers:
         self.engine = engine
 
     async def change(self, call: Call) -> object:
-        """POST /v2/customers/{id}/changeIdentifier."""
+        """Serve POST /v2/customers/{id}/changeIdentifier."""
         source, account_id = query_source(call, unknown=3217, account=3217)
         customer = self.engine.find(call, call.path["customer_id"])
         body = payload.body_object(call.body)

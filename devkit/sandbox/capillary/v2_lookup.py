@@ -16,7 +16,7 @@ LOOKUP_NAMES = frozenset(
 def query_source(
     call: Call, *, unknown: int, account: int, missing: int | None = None, allow_all: bool = False
 ) -> tuple[str, str]:
-    """Return source and account id of the query. ``missing`` None answers a missing source with 400."""
+    """Return source and account id of the query. A missing source is a 400 where ``missing`` is None."""
     source = call.query.get("source")
     if allow_all and source == "ALL":
         return "ALL", ""
@@ -30,7 +30,7 @@ def find_by_identifier(engine: Engine, call: Call, key: str) -> Customer:
     """Return the customer that identifierName and identifierValue name in a source account ("ALL": in any).
 
     With Dual Eligibility both may be comma-separated lists in the same order, and a search without the primary
-    identifier finds nobody. Raises ApiError 8013, 8015, 8065 or 8069.
+    identifier finds no customer. Raises ApiError 8013, 8015, 8065 or 8069.
     """
     names = (call.query.get("identifierName") or "").split(",")
     values = (call.query.get("identifierValue") or "").split(",")

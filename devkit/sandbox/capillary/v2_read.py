@@ -31,16 +31,16 @@ class V2Reads:
         return find_by_identifier(self.engine, call, key), key
 
     async def lookup(self, call: Call) -> object:
-        """GET /v2/customers/lookup."""
+        """Serve GET /v2/customers/lookup."""
         return {"entity": self._find(call)[0].id, "warnings": []}
 
     async def details(self, call: Call) -> object:
-        """GET /v2/customers/lookup/customerDetails."""
+        """Serve GET /v2/customers/lookup/customerDetails."""
         customer, key = self._find(call)
         return self._view(call, customer, key)
 
     async def by_id(self, call: Call) -> object:
-        """GET /v2/customers/{id}."""
+        """Serve GET /v2/customers/{id}."""
         source, account_id = query_source(call, unknown=8012, account=8011, missing=8016, allow_all=True)
         customer = self.engine.find(call, call.path["customer_id"])
         key = source_key(source, account_id)
@@ -49,7 +49,7 @@ class V2Reads:
         return self._view(call, customer, key)
 
     async def extended_fields(self, call: Call) -> object:
-        """GET /v2/extendedFields (Capillary docs: Get org extended fields)."""
+        """Serve GET /v2/extendedFields (Capillary docs: Get org extended fields)."""
         fields: list[JSON] = [
             {
                 "id": 7 + index,

@@ -35,7 +35,7 @@ class V2Writes:
         self.engine = engine
 
     async def add(self, call: Call) -> object:
-        """POST /v2/customers."""
+        """Serve POST /v2/customers."""
         body = payload.body_object(call.body)
         warnings: payload.Warnings = []
         new = self._read_profiles(call, body, warnings)
@@ -150,13 +150,13 @@ class V2Writes:
             effects += run_rules(call.org, customer, "referral", call.now)
 
     async def update(self, call: Call) -> object:
-        """PUT /v2/customers/{id}."""
+        """Serve PUT /v2/customers/{id}."""
         source, account_id = query_source(call, unknown=3217, account=3217)
         customer = self.engine.find(call, call.path["customer_id"])
         return await self._update(call, customer, source_key(source, account_id))
 
     async def update_by_identifier(self, call: Call) -> object:
-        """PUT /v2/customers/lookup."""
+        """Serve PUT /v2/customers/lookup."""
         source, account_id = query_source(call, unknown=3217, account=3217)
         customer = find_by_identifier(self.engine, call, source_key(source, account_id))
         return await self._update(call, customer, source_key(source, account_id))

@@ -143,7 +143,7 @@ class CapillaryVendor(Vendor):
         ]
 
     async def generate_token(self, request: Request) -> Response:
-        """POST /v3/oauth/token/generate; a refusal is a 401 with code 320001 (status assumed)."""
+        """Serve POST /v3/oauth/token/generate; a refusal is a 401 with code 320001 (status assumed)."""
         headers = common_headers(new_request_id())
         status: int
         body: JSON

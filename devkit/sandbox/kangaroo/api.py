@@ -29,12 +29,12 @@ def _page(business: Business, call: Call, items: list[Any]) -> Reply:
 
 
 def authorize(business: Business, call: Call) -> Reply:
-    """GET /oauth/authorize: the user's decision, which the `authorize` setting has taken already."""
+    """Serve GET /oauth/authorize: the user's decision, which the `authorize` setting has taken already."""
     return Reply(302, None, {"Location": business.tokens.authorize(dict(call.query), business.settings)})
 
 
 def api_token(business: Business, call: Call) -> Reply:
-    """POST /oauth/token of the business host; form-encoded when only that is accepted, as documented."""
+    """Serve POST /oauth/token of the business host; form-encoded when only that is accepted, as documented."""
     key = call.headers.get("x-application-key", "")
     answer = business.tokens.issue(call.form(), key, "api", business.settings)
     if call.headers.get("accept", "").strip().lower() == FORM:
@@ -43,12 +43,12 @@ def api_token(business: Business, call: Call) -> Reply:
 
 
 def integrations_token(business: Business, call: Call) -> Reply:
-    """POST /oauth/token of the integrations host: client credentials in JSON (the vendor's Magento plugin)."""
+    """Serve POST /oauth/token of the integrations host: client credentials in JSON (the vendor's Magento plugin)."""
     return Reply(200, business.tokens.issue(call.form(), "", "integrations", business.settings))
 
 
 def me(business: Business, call: Call) -> Reply:
-    """GET /me."""
+    """Serve GET /me."""
     body: dict[str, Any] = {"data": business.me()}
     if "branches" in call.listed("include"):
         body["included"] = {"branches": [it.as_json() for it in branches(business.settings)]}
@@ -56,37 +56,37 @@ def me(business: Business, call: Call) -> Reply:
 
 
 def tags(business: Business, call: Call) -> Reply:
-    """GET /tags."""
+    """Serve GET /tags."""
     return _page(business, call, [tag.as_json() for tag in DEMO_TAGS])
 
 
 def crm_fields(business: Business, call: Call) -> Reply:
-    """GET /customers/{id}/crm-fields; all fields are on page 1."""
+    """Serve GET /customers/{id}/crm-fields; all fields are on page 1."""
     shown = business.crm.values(call.params["customer_id"], business.settings)
     return Reply(200, {"data": shown if call.first("page", "1") == "1" else []})
 
 
 def patch_crm_fields(business: Business, call: Call) -> Reply:
-    """PATCH of the CRM fields, under the wiki's path and under the blueprint's."""
+    """Serve PATCH of the CRM fields, under the wiki's path and under the blueprint's."""
     changed = business.crm.patch(call.params["customer_id"], _body(call), business.settings)
     return Reply(200, {"data": changed})
 
 
 def list_customers(business: Business, call: Call) -> Reply:
-    """GET /customers: filters, older paging, and `include` inline."""
+    """Serve GET /customers: filters, older paging, and `include` inline."""
     include = call.listed("include")
     found = business.customers.search(call.query)
     return Reply(200, cursor_page(call, [{**it.as_json(), **it.embedded(include)} for it in found]))
 
 
 def create_customer(business: Business, call: Call) -> Reply:
-    """POST /customers."""
+    """Serve POST /customers."""
     customer = business.customers.create(_body(call), business.settings)
     return Reply(business.settings.create_status, {"data": customer.as_json()})
 
 
 def get_customer(business: Business, call: Call) -> Reply:
-    """GET /customers/{id}; `include` goes to `included`."""
+    """Serve GET /customers/{id}; `include` goes to `included`."""
     customer = business.customers.get(call.params["customer_id"])
     body: dict[str, Any] = {"data": customer.as_json()}
     if "address" in call.listed("relationships"):
@@ -98,7 +98,7 @@ def get_customer(business: Business, call: Call) -> Reply:
 
 
 def put_customer(business: Business, call: Call) -> Reply:
-    """PUT /customers/{id}: a partial update in spite of its name."""
+    """Serve PUT /customers/{id}: a partial update in spite of its name."""
     changed = business.customers.change(call.params["customer_id"], _body(call), business.settings)
     return Reply(200, {"data": changed.as_json()})
 
@@ -110,58 +110,58 @@ def delete_customer(business: Business, call: Call) -> Reply:
 
 
 def list_consents(business: Business, call: Call) -> Reply:
-    """GET /customers/{id}/consents."""
+    """Serve GET /customers/{id}/consents."""
     return _page(business, call, [*business.customers.consents(call.params["customer_id"])])
 
 
 def add_consent(business: Business, call: Call) -> Reply:
-    """POST /customers/{id}/consents."""
+    """Serve POST /customers/{id}/consents."""
     record = business.customers.add_consent(call.params["customer_id"], _body(call), business.settings)
     return Reply(200, {"data": record})
 
 
 def api_branches(business: Business, call: Call) -> Reply:
-    """GET /branches of the business host: virtual ones only on `include=virtual_branch`."""
+    """Serve GET /branches of the business host: virtual ones only on `include=virtual_branch`."""
     virtual_too = "virtual_branch" in call.listed("include")
     shown = [it.as_json() for it in branches(business.settings) if virtual_too or not it.virtual]
     return _page(business, call, shown)
 
 
 def add_transaction(business: Business, call: Call) -> Reply:
-    """POST /transactions."""
+    """Serve POST /transactions."""
     return Reply(200, {"data": business.ledger.add(_body(call), business.settings)})
 
 
 def integration_branches(business: Business, call: Call) -> Reply:
-    """GET /api/v1/branches: all, the virtual ones flagged."""
+    """Serve GET /api/v1/branches: all, the virtual ones flagged."""
     return _page(business, call, [it.as_json() for it in branches(business.settings)])
 
 
 def create_integration(business: Business, call: Call) -> Reply:
-    """POST /api/v1/integrations."""
+    """Serve POST /api/v1/integrations."""
     return Reply(201, business.stores.create_integration(_body(call), business.settings))
 
 
 def list_integrations(business: Business, call: Call) -> Reply:
-    """GET /api/v1/integrations, which is not documented: `list_integrations` turns it off."""
+    """Serve GET /api/v1/integrations, which is not documented: `list_integrations` turns it off."""
     if not business.settings.list_integrations:
         raise not_found("Route")
     return _page(business, call, business.stores.integrations(business.settings))
 
 
 def integration_links(business: Business, call: Call) -> Reply:
-    """GET /api/v1/integrations/{id}/branch-links."""
+    """Serve GET /api/v1/integrations/{id}/branch-links."""
     links = business.stores.links(business.settings, call.params["integration_id"])
     return _page(business, call, [*links])
 
 
 def create_link(business: Business, call: Call) -> Reply:
-    """POST /api/v1/branch-links: the bare link, without a wrapper, as in the wiki's sample."""
+    """Serve POST /api/v1/branch-links: the bare link, without a wrapper, as in the wiki's sample."""
     return Reply(201, business.stores.create_link(_body(call), business.settings))
 
 
 def list_links(business: Business, call: Call) -> Reply:
-    """GET /api/v1/branch-links, which is not documented: `list_branch_links` turns it off."""
+    """Serve GET /api/v1/branch-links, which is not documented: `list_branch_links` turns it off."""
     if not business.settings.list_branch_links:
         raise not_found("Route")
     return _page(business, call, [*business.stores.links(business.settings)])

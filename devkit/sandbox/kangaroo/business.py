@@ -70,7 +70,7 @@ class Business:
         }
 
     def state(self) -> JSON:
-        """Everything, for oracles; token values are left out."""
+        """Return everything, for oracles; token values are left out."""
         return {
             "customers": self.customers.state(),
             **self.stores.state(self.settings),

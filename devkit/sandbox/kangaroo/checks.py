@@ -37,14 +37,14 @@ class FieldCheck:
         return value if self.text(name, value) else ""
 
     def text(self, name: str, value: Any) -> bool:
-        """Whether a value is a text or null."""
+        """Check that a value is a text or null."""
         if value is None or isinstance(value, str):
             return True
         self.fail(name, f"The {name} must be a string.")
         return False
 
     def optional(self, name: str, value: Any, valid: Callable[[str], object], message: str) -> bool:
-        """Whether a value is null, empty or a text that `valid` accepts."""
+        """Check that a value is null, empty or a text that `valid` accepts."""
         if not self.text(name, value):
             return False
         if value and not valid(value):
@@ -69,17 +69,17 @@ def is_email(value: str) -> bool:
 
 
 def is_phone(value: str) -> bool:
-    """6 to 15 digits, with the usual separators."""
+    """Return whether the value has 6 to 15 digits, with the usual separators."""
     return _PHONE.fullmatch(value) is not None and 6 <= len(digits(value)) <= 15
 
 
 def is_country_code(value: str) -> bool:
-    """Two capital letters (ISO 3166-1 alpha-2; the list of countries is not checked)."""
+    """Return whether it is two capital letters (ISO 3166-1 alpha-2; the list of countries is not checked)."""
     return re.fullmatch("[A-Z]{2}", value) is not None
 
 
 def is_birth_date(value: str) -> bool:
-    """`YYYY-MM-DD`, a day that exists."""
+    """Return whether it is `YYYY-MM-DD`, a day that exists."""
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) is None:
         return False
     try:

@@ -1,7 +1,7 @@
 """The customer's CRM fields: how the business configured them, listing them, patching them.
 
-Facts: Kangaroo wiki "Customer CRM Fields - Update" and the API blueprint's CRM section; what neither says is
-a stand of docs/sandbox-kangaroo.md.
+Facts: Kangaroo wiki "Customer CRM Fields - Update" and the API blueprint's CRM section; what neither documents is
+decided in docs/sandbox-kangaroo.md.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class CrmModule:
         return sorted((it for it in found if it.enabled), key=lambda it: it.display_order)
 
     def values(self, customer_id: str, settings: Settings) -> list[dict[str, Any]]:
-        """Every field with the customer's value; none where the module is not granted.
+        """Return every field with the customer's value; none where the module is not granted.
 
         Raises Refusal (404).
         """
@@ -200,7 +200,7 @@ def _value(customer: Customer, crm_field: CrmField) -> object:
 
 
 def _checked(name: str, value: Any, check: FieldCheck, settings: Settings) -> Any:
-    """One value, checked and converted; null is the same as an empty value."""
+    """Return one value, checked and converted; null is the same as an empty value."""
     if name == "tags":
         return _tags(value, check)
     if name == "promotions_mail":

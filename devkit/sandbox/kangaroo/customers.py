@@ -15,7 +15,7 @@ from devkit.sandbox.vendor import JSON, Clock
 
 
 def timestamp(seconds: float) -> str:
-    """Epoch seconds the way most of the API writes a time: `2024-03-02T10:00:00+00:00`."""
+    """Return epoch seconds the way most of the API writes a time: `2024-03-02T10:00:00+00:00`."""
     return datetime.fromtimestamp(int(seconds), UTC).isoformat()
 
 
@@ -95,11 +95,11 @@ class CustomerBook:
         return len(self._by_id)
 
     def all(self) -> list[Customer]:
-        """Every customer."""
+        """Return every customer."""
         return list(self._by_id.values())
 
     def get(self, customer_id: str) -> Customer:
-        """One customer. Raises Refusal (404, E1)."""
+        """Return one customer. Raises Refusal (404, E1)."""
         customer = self._by_id.get(customer_id.lower())
         if customer is None:
             raise not_found("Customer")
@@ -214,7 +214,7 @@ class CustomerBook:
         return found
 
     def state(self) -> dict[str, JSON]:
-        """Every customer with its CRM values, points and last consent, by id in lower case."""
+        """Return every customer with its CRM values, points and last consent, by id in lower case."""
         return {
             key: {
                 **it.as_json(),

@@ -1,7 +1,7 @@
 """The error shapes of the Kangaroo API, numbered E1 to E7 in docs/sandbox-kangaroo.md.
 
 One vendor, at least seven shapes (Kangaroo API blueprint: customers, transactions, offers, business rules,
-imports, workflows, questions). Which one a resource uses depends on its age, so a client has to know all.
+imports, workflows, questions). Which one a resource uses depends on its age, so a client has to read all.
 """
 
 from __future__ import annotations
@@ -82,23 +82,23 @@ def oauth_error(error: str, description: str, hint: str = "") -> dict[str, str]:
 
 
 def not_found(what: str) -> Refusal:
-    """404, E1: `{what} not found`."""
+    """Return a 404, E1: `{what} not found`."""
     description = _REASONS[404][1]
     return Refusal(404, {"error": {"status_code": 404, "message": f"{what} not found", "description": description}})
 
 
 def bad_request(description: str) -> Refusal:
-    """400, E1, with the specific text in `description`."""
+    """Return a 400, E1, with the specific text in `description`."""
     return Refusal(400, {"error": {"status_code": 400, "message": "Bad Request", "description": description}})
 
 
 def unauthenticated() -> Refusal:
-    """401, E1: no, an unknown, an expired or a revoked access token."""
+    """Return a 401, E1: no, an unknown, an expired or a revoked access token."""
     return Refusal(401, error_body("E1", 401))
 
 
 def wrong_application_key() -> Refusal:
-    """401, E1: the application key is absent or not this application's."""
+    """Return a 401, E1: the application key is absent or not this application's."""
     return Refusal(
         401,
         {"error": {"status_code": 401, "message": "Unauthorized", "description": "Invalid application key."}},

@@ -123,7 +123,7 @@ class KangarooHost(Vendor):
         self.business.settings = Settings.read(self.settings)
 
     def error_body(self, kind: str, status: int) -> Answer:
-        """One of the vendor's error shapes; a shape's own status is 422 for field maps and 400 otherwise."""
+        """Return one of the vendor's error shapes; its own status is 422 for field maps and 400 otherwise."""
         if kind == "rate_limit":
             reset = str(int(self.clock()) + 60)
             headers = {
@@ -164,7 +164,7 @@ def _acceptable(accept: str) -> bool:
 
 
 def kangaroo(clock: Clock) -> list[Vendor]:
-    """Both hosts on one business."""
+    """Return both hosts on one business."""
     business = Business(clock)
     api_host = KangarooHost(clock, business, "api")
     integrations_host = KangarooHost(clock, business, "integrations")

@@ -79,7 +79,7 @@ class TokenDesk:
             token.revoked = token.refresh_used = True
 
     def state(self) -> list[JSON]:
-        """Every token by number, without its value."""
+        """Return every token by number, without its value."""
         return [
             {
                 "number": token.number,

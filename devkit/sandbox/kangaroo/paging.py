@@ -30,8 +30,8 @@ def cursor_page(call: Call, items: Sequence[Any]) -> dict[str, Any]:
 def links_page(call: Call, items: Sequence[Any], keep_query: bool = False) -> dict[str, Any]:
     """Return the newer style: `per_page` (15, at most 100), `links.next` is null on the last page, and no total.
 
-    The links carry `page` alone, as the vendor's samples do, so a client that asked for another `per_page`
-    has to ask for it again; `keep_query` makes them carry the whole query. They are plain http, also as there.
+    The links carry `page` alone, as the vendor's samples do, so a client that sent another `per_page`
+    has to send it again; `keep_query` makes them carry the whole query. They are plain http, also as there.
     """
     page = _number(call.first("page"), 1)
     per_page = min(_number(call.first("per_page"), LINKS_PAGE), LINKS_PAGE_MAX)

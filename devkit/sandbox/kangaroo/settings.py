@@ -16,7 +16,7 @@ Host = Literal["api", "integrations"]
 class OAuthApp:
     """One registered application: its registration fixes the grant it may use (Kangaroo API blueprint: OAuth).
 
-    `host` says whose token endpoint knows it: `api`, or `integrations` for client credentials.
+    `host` is the host of its token endpoint: `api`, or `integrations` for client credentials.
     """
 
     client_id: str
@@ -114,7 +114,7 @@ def _coerced(name: str, value: JSON, default: object) -> object:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise SettingError(name, "must be a list of texts")
         return tuple(value)
-    # bool is an int to isinstance, and neither may stand for the other here
+    # bool is an int to isinstance, and neither is accepted for the other here
     if type(value) is not type(default):
         raise SettingError(name, f"must be of the kind of {default!r}")
     if isinstance(value, int) and value < 0:

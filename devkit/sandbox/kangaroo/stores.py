@@ -84,7 +84,7 @@ class BranchLink:
 
 
 def branches(settings: Settings) -> list[Branch]:
-    """All branches: the ordinary ones, then the virtual ones, so that these are not on the first page."""
+    """Return all branches: the ordinary ones, then the virtual ones, so that these are not on the first page."""
     ordinary = [Branch(_branch_id(f"branch {n}"), f"Branch {n}", False, n) for n in _count(settings.branches)]
     virtual = [
         Branch(
@@ -135,7 +135,7 @@ class StoreDesk:
         return integration.created()
 
     def integrations(self, settings: Settings) -> list[dict[str, Any]]:
-        """Every integration, in the shape that the business settings of the vendor's OpenAPI have."""
+        """Return every integration, in the shape that the business settings of the vendor's OpenAPI have."""
         return [
             {
                 **it.created(),
@@ -189,7 +189,7 @@ class StoreDesk:
         return _shown(link, settings)
 
     def links(self, settings: Settings, integration_id: str | None = None) -> Sequence[dict[str, Any]]:
-        """All links, or those of one integration. Raises Refusal (404) for an unknown integration."""
+        """Return all links, or those of one integration. Raises Refusal (404) for an unknown integration."""
         if integration_id is None:
             return [_shown(link, settings) for link in self._links]
         wanted = next((it.id for it in self._integrations if str(it.id) == integration_id), None)
@@ -198,7 +198,7 @@ class StoreDesk:
         return [_shown(link, settings) for link in self._links if link.integration_id == wanted]
 
     def state(self, settings: Settings) -> dict[str, JSON]:
-        """Integrations and links as they are."""
+        """Return integrations and links as they are."""
         return {"integrations": [*self.integrations(settings)], "branch_links": [*self.links(settings)]}
 
     def _asked_integration(self, given: Any, check: FieldCheck) -> Integration | None:

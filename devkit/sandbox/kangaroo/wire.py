@@ -49,7 +49,7 @@ class Call:
         """Return the body as a JSON object; None when it is not valid JSON.
 
         A body of another media type counts as empty, as a Laravel application treats it: the documentation
-        asks for `Content-Type: application/json`, and a request without it fails for missing fields, not
+        requires `Content-Type: application/json`, and a request without it fails for missing fields, not
         for the header. A JSON value that is no object counts as empty too.
         """
         if not self.body or self.media_type not in _JSON_TYPES:

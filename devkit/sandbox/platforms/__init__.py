@@ -1,7 +1,7 @@
-"""The platforms' read APIs, which hydrate asks for what a thin event only names.
+"""The platforms' read APIs, from which hydrate reads what a thin event only names.
 
 Each serves demo entities; `PUT /_sandbox/settings/{platform}` with `{"entities": {PATH: OBJECT or null}}`
-creates, changes and deletes them. docs/sandbox-kangaroo.md lists paths and answers.
+creates, changes and deletes them. docs/sandbox-kangaroo.md lists paths and responses.
 """
 
 from devkit.sandbox.platforms.base import Platform
@@ -14,5 +14,5 @@ __all__ = ["VENDOR", "BigCommerce", "Clover", "Platform", "Square"]
 
 
 def VENDOR(clock: Clock) -> list[Platform]:  # noqa: N802 - the name that the sandbox looks for
-    """Every platform."""
+    """Return every platform."""
     return [BigCommerce(clock), Clover(clock), Square(clock)]

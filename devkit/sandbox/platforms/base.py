@@ -57,7 +57,7 @@ class Platform(Vendor):
 
     @abstractmethod
     def handlers(self) -> Mapping[str, Handler]:
-        """Return what answers a GET of each path."""
+        """Return the handlers of GET by path."""
 
     @abstractmethod
     def token_of(self, request: Request) -> str:
@@ -68,7 +68,7 @@ class Platform(Vendor):
         """Return an error in the platform's shape; without ``detail`` with the platform's usual words."""
 
     def routes(self) -> Sequence[BaseRoute]:
-        """All of them are reads."""
+        """Return the routes, all of which are reads."""
         return [Route(path, self._endpoint(one), methods=["GET"]) for path, one in self.handlers().items()]
 
     def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -81,13 +81,13 @@ class Platform(Vendor):
         return endpoint
 
     def entities(self) -> dict[str, Entity]:
-        """Every entity that exists now, by path."""
+        """Return every entity that exists now, by path."""
         changed = cast("dict[str, Entity | None]", self.settings["entities"])
         merged = {**self._demo, **changed}
         return {path: copy.deepcopy(entity) for path, entity in merged.items() if entity is not None}
 
     def find(self, path: str) -> Entity | None:
-        """One entity, or None when there is none or it was deleted."""
+        """Return one entity, or None when there is none or it was deleted."""
         return self.entities().get(path)
 
     def put_entity(self, path: str, entity: Entity) -> None:
@@ -120,11 +120,11 @@ class Platform(Vendor):
         raise SettingError("entities", f"{path} is no path of an entity of {self.name}")
 
     def state(self) -> JSON:
-        """Every entity by path."""
+        """Return every entity by path."""
         return cast("JSON", self.entities())
 
     def error_body(self, kind: str, status: int) -> Answer:
-        """One of the platform's errors."""
+        """Return one of the platform's errors."""
         if kind not in _STATUSES:
             raise UnknownFaultError(kind)
         return self.error(status or _STATUSES[kind])

@@ -146,7 +146,7 @@ class BigCommerce(Platform):
         }
 
     def token_of(self, request: Request) -> str:
-        """X-Auth-Token; one of another store counts as none."""
+        """Return the X-Auth-Token; one of another store counts as none."""
         prefix = f"stores/{request.path_params['store']}/"
         known = any(path.startswith(prefix) for path in self.entities())
         return request.headers.get("x-auth-token", "") if known else ""

@@ -80,8 +80,8 @@ DEMO: Mapping[str, Entity] = {
 class Clover(Platform):
     """api.clover.com. What an entity's `expand` does not name is not in the answer.
 
-    The setting `collections` says how an expanded list is written: `elements`, an object that holds it, as
-    the API answers in practice, or `array`, as the reference's schema has it.
+    The setting `collections` selects how an expanded list is written: `elements`, an object that holds it, as
+    the API does in practice, or `array`, as the reference's schema has it.
     """
 
     name = "clover"

@@ -116,7 +116,7 @@ class Square(Platform):
         return self._answer(request, {"customer": shown})
 
     def _answer(self, request: Request, body: Entity) -> Answer:
-        """Return the body with the version it has: the one asked for, or the application's own."""
+        """Return the body with the version it has: the requested one, or the application's own."""
         version = request.headers.get("square-version", str(self.settings["version"]))
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", version) is None:
             return self.error(400, "The Square-Version header is not a version.")

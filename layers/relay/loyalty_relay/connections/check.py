@@ -9,7 +9,7 @@ from loyalty_relay.translation.mapping import check_mapping
 
 
 def check_connection(connection: Connection, sandbox_hosts: frozenset[str] = frozenset()) -> list[FieldProblem]:
-    """What is wrong with a connection that only its platform's module and its mapping's expressions can tell.
+    """Return the problems of a connection that only its platform's module and its mapping's expressions can find.
 
     Called when a connection is applied; ingest does not repeat it. ``sandbox_hosts``: as for ``parse_connection``.
     """

@@ -10,7 +10,7 @@ import zlib
 
 
 class CannotUnpack(ValueError):
-    """The body is not what its Content-Encoding says, or is cut off."""
+    """The body is not in the format that its Content-Encoding names, or is cut off."""
 
 
 def unpacker(encoding: str) -> Unpacker | None:
@@ -41,7 +41,7 @@ class Unpacker:
             unpacked = self._inflate.decompress(chunk, most)
         except zlib.error:
             if self._begun:
-                raise CannotUnpack("not what its label says") from None
+                raise CannotUnpack("not in the format its label names") from None
             unpacked = self._bare(chunk, most)
         self._begun = self._begun or bool(chunk)
         return unpacked
@@ -52,4 +52,4 @@ class Unpacker:
         try:
             return self._inflate.decompress(chunk, most)
         except zlib.error:
-            raise CannotUnpack("not what its label says") from None
+            raise CannotUnpack("not in the format its label names") from None

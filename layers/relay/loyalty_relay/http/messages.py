@@ -47,7 +47,7 @@ def build_request(
     """Return a request; not ``httpx.Client.build_request``, which adds headers and cookies of its own.
 
     ``idempotent``: sending it twice does no more than sending it once. ``effect``: whether it can change anything that
-    a command asks for; by default, whether its method is not a reading one. A request for a token has none.
+    a command is meant to change; by default, whether its method is not a reading one. A request for a token has none.
     Raises InvalidCommand for a header that is not printable ASCII.
     """
     content, kind = _content(json, form)
@@ -129,7 +129,7 @@ def _no_constant(name: str) -> None:
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """Return the seconds to wait as the vendor asks, None when nothing readable is given.
+    """Return the seconds to wait that the vendor requires, None when nothing readable is given.
 
     Retry-After in seconds or as a date, else X-RateLimit-Reset (epoch seconds, Kangaroo docs: Rate limiting).
     """
@@ -151,8 +151,10 @@ def retry_after(response: httpx.Response) -> float | None:
 def raise_for_transient(
     response: httpx.Response, *, status: int | None = None, code: str | None = None, request_id: str | None = None
 ) -> None:
-    """Raise for the statuses that pass by themselves: RateLimited for 429, UpstreamTimeout for 504, behind which the
-    destination may still be at work (RFC 9110 section 15.6.5), UpstreamUnavailable for 408, 425 and other 5xx.
+    """Raise the transient error of a status that passes by itself.
+
+    RateLimited for 429, UpstreamTimeout for 504, behind which the destination may still be at work (RFC 9110 section
+    15.6.5), UpstreamUnavailable for 408, 425 and other 5xx.
 
     Call it after reading the body: a vendor may put a lasting error into a 500, or success into a 202. ``status``: the
     status that the body names, where it differs.
@@ -160,7 +162,7 @@ def raise_for_transient(
     status = status or response.status_code
     if status == 429:
         raise RateLimited(
-            "the destination answered 429",
+            "the destination returned 429",
             retry_after=retry_after(response),
             code=code or "429",
             request_id=request_id,
@@ -168,7 +170,7 @@ def raise_for_transient(
     if status in (408, 425) or status >= 500:
         kind = UpstreamTimeout if status == 504 else UpstreamUnavailable
         raise kind(
-            f"the destination answered {status}",
+            f"the destination returned {status}",
             retry_after=retry_after(response),
             # 425: the request was not processed at all.
             reached=reached(response) and status != 425,

@@ -1,6 +1,7 @@
-"""Layers between an httpx client and its connection pool, one concern each, from the inside out:
+"""Layers between an httpx client and its connection pool.
 
-size limit (and unpacking) < deadline < pacing < one repetition over a dead connection
+One concern each, from the inside out: size limit (and unpacking), deadline, pacing, one repetition over a dead
+connection.
 """
 
 from __future__ import annotations
@@ -121,8 +122,9 @@ class RateLimit(httpx.BaseTransport):
 
 @dataclass(frozen=True)
 class OneRepetition(httpx.BaseTransport):
-    """Send a request again, where that is safe, whose connection ended before the first byte of a response: mostly one
-    that was idle too long.
+    """Send a request again, where that is safe, whose connection ended before the first byte of a response.
+
+    Mostly one that was idle too long.
     """
 
     inner: httpx.BaseTransport

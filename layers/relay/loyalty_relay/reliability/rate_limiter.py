@@ -1,7 +1,7 @@
 """Rate limiting: all executions together stay below a destination's published limits, and use them.
 
 One item per destination and API holds the slots of the last window (``slots``). A write that is conditional on its
-revision reserves the slots of a whole batch; the threads of the batch then share them without asking again.
+revision reserves the slots of a whole batch; the threads of the batch then share them without another request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TRIES = 10
 LATE_SECONDS = SLACK / 2
 """A slot is not used later than this after its time; the other half of the slack is for the way to the vendor."""
 PENALTY_SECONDS = 5.0
-"""For a vendor that refuses without saying how long."""
+"""For a vendor that refuses without giving a time."""
 KEPT_SECONDS = 86_400
 CONTENDED_SECONDS = 1.0
 
@@ -62,7 +62,8 @@ class Limiters:
     def limiter(
         self, destination: str, limits: Mapping[str, float | Rate], *, batch: Callable[[], int] = lambda: 1
     ) -> PacedLimiter:
-        """The limits of one destination by API, as clients ask for them; a number is requests per minute.
+        """Return the limits of one destination by API for its client; a number is requests per minute.
+
         ``batch``: how many records run side by side.
         """
         return PacedLimiter(self, destination, limits, batch)
@@ -99,7 +100,7 @@ class Limiters:
         self._sleep(wait)
 
     def penalise(self, destination: str, api: str, retry_after: float | None) -> None:
-        """The vendor refused for its limit: no slot of ``api`` before so many seconds, for anybody. Never raises."""
+        """Use no slot of ``api`` for so many seconds, in any execution, after a 429. Never raises."""
         seconds = min(PENALTY_SECONDS if retry_after is None else max(retry_after, 0.0), LONGEST_WAIT)
         until = self._clock() + seconds
         queue = self._queue(destination, api)
@@ -118,7 +119,7 @@ class Limiters:
             return
 
     def give_back(self) -> None:
-        """The batch is over: what it reserved and did not use is free again. Never raises."""
+        """Free what a finished batch reserved and did not use. Never raises."""
         with self._lock:
             queues = list(self._queues.items())
         for (destination, api), queue in queues:

@@ -7,7 +7,7 @@ Constraints that lead to the numbers:
    shortly before that is parked, which gives it 14 further days and its reason.
 4. Many records fail at the same moment, so waits are spread evenly over the whole back-off (full jitter).
 5. A message can be hidden for at most 12 h per receive, and somebody may repair the destination at any time, so no wait
-   is longer than 15 minutes unless the destination itself asked for it.
+   is longer than 15 minutes unless the destination itself sets a longer one.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ def counts(error: BaseException) -> bool:
 
 def delay(error: BaseException, receives: int, jitter: float) -> float:
     """Return the seconds until the next attempt. ``receives`` counts from 1; ``jitter`` is in [0, 1)."""
-    asked = getattr(error, "retry_after", None)
+    retry_after = getattr(error, "retry_after", None)
     if isinstance(error, CredentialsRefused):
         return MAX_BACKOFF / 2 * (1 + jitter)
     ceiling = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(max(receives, 1), 20))
-    if asked is None:
+    if retry_after is None:
         return max(1.0, ceiling * jitter)
     # Messages that wait for the same moment would otherwise come back at it together.
-    earliest = float(min(max(asked, 0.0), MAX_RETRY_AFTER) + jitter * min(ceiling, 5.0))
+    earliest = float(min(max(retry_after, 0.0), MAX_RETRY_AFTER) + jitter * min(ceiling, 5.0))
     # The wait for a turn is exact. In an outage the moment is only the earliest: coming back at each, a message would
     # use up its receives before the horizon.
     turn = isinstance(error, TURNS) and receives < PATIENCE

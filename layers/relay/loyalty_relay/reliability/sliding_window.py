@@ -40,7 +40,7 @@ class Rate:
 
     @classmethod
     def of(cls, per_minute: float) -> Rate:
-        """Raises ValueError when the limit is not above zero."""
+        """Return the rate of a limit per minute. Raises ValueError when it is not above zero."""
         if not per_minute > 0:
             raise ValueError("a limit is above zero")
         return cls(math.floor(per_minute), 60.0) if per_minute >= 1 else cls(1, 60.0 / per_minute)
@@ -57,7 +57,9 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """``slots``: times at which one request each may leave, ascending. ``waits``: seconds after which each of the
+    """What a reservation granted.
+
+    ``slots``: times at which one request each may leave, ascending. ``waits``: seconds after which each of the
     others should come back; they used up nothing.
     """
 
@@ -73,9 +75,9 @@ class Ledger:
     """Bucket number and slots in it, ascending."""
     last: float = 0.0
     line: float = 0.0
-    """When the next of those who were told to wait is called back."""
+    """When the next request in the line may come back."""
     blocked: float = 0.0
-    """Nothing before this: the vendor said that its limit is used up."""
+    """No slot before this: the vendor reported that its limit is used up."""
 
     def grant(self, rate: Rate, count: int, now: float) -> tuple[Ledger, Granted]:
         """Reserve up to ``count`` slots within the horizon, and give the rest a place in the line."""
@@ -105,7 +107,7 @@ class Ledger:
         at = max(now, self.blocked)
         bucket = math.floor(at / BUCKET)
         if 2 * self._used(counts, rate, bucket) >= rate.most > 1:
-            # Half the pace's distance: enough to spread, and to catch up with slots that nobody came for.
+            # Half the pace's distance: enough to spread, and to catch up with slots that were not used.
             at = max(at, last + rate.pace / 2)
         # Slots are granted in ascending order, so that only windows that end in the new slot need to be looked at.
         at = max(at, last)
@@ -124,7 +126,7 @@ class Ledger:
         return sum(n for b, n in counts.items() if bucket - rate.span < b <= bucket)
 
     def returned(self, slots: tuple[float, ...]) -> Ledger:
-        """Slots that nobody used count no longer."""
+        """Return the ledger without slots that were reserved and not used."""
         counts = dict(self.counts)
         for slot in slots:
             bucket = math.floor(slot / BUCKET)

@@ -53,7 +53,7 @@ class Settings:
         return self._need("RELAY_PARKED")
 
     def queue(self, operation: str) -> str:
-        """URL of an operation's queue; ``hydrate`` counts as one."""
+        """Return the URL of an operation's queue; ``hydrate`` counts as one."""
         return self._need("RELAY_QUEUE_" + operation.upper().replace("-", "_"))
 
     @property

@@ -19,7 +19,7 @@ Service = Literal["dynamodb", "sqs", "secretsmanager"]
 
 CONNECT_SECONDS = 1.0
 READ_SECONDS = 4.0
-"""An AWS API inside a region answers in milliseconds; what takes longer is better tried again than waited for."""
+"""An AWS API inside a region responds in milliseconds; what takes longer is better tried again than waited for."""
 ATTEMPTS = 3
 POOL = 25
 """Connections kept per client: a batch of records runs side by side and each may have one request under way."""

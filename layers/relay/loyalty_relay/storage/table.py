@@ -57,6 +57,7 @@ def pack(value: Any) -> dict[str, Any]:
 
 
 def pack_item(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item in DynamoDB's form."""
     return {name: pack(value) for name, value in values.items()}
 
 
@@ -81,11 +82,12 @@ def unpack(attribute: Mapping[str, Any]) -> Any:
 
 
 def unpack_item(attributes: Mapping[str, Any] | None) -> Item | None:
+    """Return an item of plain values, None for none."""
     return None if not attributes else {name: unpack(value) for name, value in attributes.items()}
 
 
 class Table:
-    """One table, through a botocore client. Every method raises StoreUnavailable when the table does not answer."""
+    """One table, through a botocore client. Every method raises StoreUnavailable when the table cannot be reached."""
 
     def __init__(self, dynamodb: Any, name: str) -> None:
         self.dynamodb = dynamodb

@@ -24,8 +24,8 @@ METRICS: dict[str, tuple[tuple[str, ...], ...]] = {
     "NearBound": ((), ("bound",)),
 }
 """Every metric and its sets of dimensions, to each of which the stack (``service``) is added. Alarms and dashboard of
-the stack are checked against this table. Sets with a connection are left out where the stack's parameter
-ConnectionMetrics says so: each combination is a metric that costs money.
+the stack are checked against this table. Sets with a connection are only emitted where the stack's parameter
+ConnectionMetrics asks for them: each combination is a metric that costs money.
 
 Deliveries: deliveries that ingest answered with success, by outcome (accepted, ignored, parked). Refused: deliveries
 that failed authentication. Unavailable: deliveries that could not be taken, so that the source must send them again.
