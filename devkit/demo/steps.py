@@ -129,8 +129,8 @@ def upstream_problem(step: Step, requests: Sequence[RecordedRequest]) -> str:
     made = writes(requests)
     needed = sum(not call.perhaps for call in step.calls)
     if not max(needed, bool(step.calls)) <= len(made) <= len(step.calls):
-        requests = ", ".join(f"{r.method} {r.path}" for r in made) or "none"
-        return f"expected {len(step.calls)} changing request(s) upstream, made: {requests}"
+        sent = ", ".join(f"{r.method} {r.path}" for r in made) or "none"
+        return f"expected {len(step.calls)} changing request(s) upstream, made: {sent}"
     waiting = list(made)
     for call in step.calls:
         problem = call.differs(waiting[0]) if waiting else "was not made"
