@@ -180,6 +180,8 @@ def _request_rows() -> list[Row]:
             options={"crm_fields_path": "crm-fields-values"},
         ),
         one("first_name", "first_name", None, "", seed="ref A8.3"),
+        one("phone", "phone", None, "", seed="ref A8.3"),
+        *(one("custom_field_1", "custom_fields.custom_field_1", value, str(value).lower()) for value in (True, False)),
     ]
     digits = {46: "46", 12345678901234567890: "12345678901234567890", 0.5: "0.5", 19999.99: "19999.99"}
     for number, want in {**digits, 1234567.5: "1234567.5"}.items():
@@ -247,6 +249,12 @@ def _response_rows() -> list[Row]:
             {"kind": "credentials", "fields": []},
         ),
         row("rules", "at least one attribute", refused(LIST, {}), {"kind": "permanent", "fields": ["fields"]}),
+        row(
+            "rules",
+            "a gender is not emptied: the list has no empty one",
+            refused(LIST, {"fields": {"gender": None}}),
+            {"kind": "permanent", "fields": ["gender"]},
+        ),
         row(
             "rules",
             "a tag must be one of GET /tags",
@@ -340,7 +348,6 @@ def _error_rows() -> list[Row]:
         ("E1 403", {"error": {"status_code": 403, "message": "Forbidden", "description": "Not your customer."}}),
     ):
         rows.append(Row("ref A3", "Kangaroo errors", name, "handled", do(403, body, ["kind"]), {"kind": "permanent"}))
-    blamed = "every 405 is blamed on crm_fields_path"
 
     def reset(world: World) -> Any:
         limits = {"X-RateLimit-Limit": "239", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1790000042"}
@@ -352,7 +359,7 @@ def _error_rows() -> list[Row]:
 
     rows += [
         Row("ref A4", "rate limit", "X-RateLimit-Reset", "handled", reset, 42.0),
-        Row("ref A3", "Kangaroo errors", "405 of another route", "handled", not_allowed, False, blamed),
+        Row("ref A3", "Kangaroo errors", "405 of another route", "handled", not_allowed, False),
     ]
     return rows
 
@@ -505,4 +512,201 @@ def _token_rows() -> list[Row]:
     ]
 
 
-ROWS = [*_request_rows(), *_response_rows(), *_error_rows(), *_page_rows(), *_token_rows()]
+NEW = {"customer": {"source_id": "7", "identifiers": [{"type": "email", "value": "new@example.com"}]}}
+FOUND = {"data": [{"id": CUSTOMER, "email": "new@example.com"}]}
+CONSENT = "subscriptions.email.bulk"
+
+
+def webhook(
+    world: World,
+    fields: Mapping[str, Any],
+    *,
+    known: bool = True,
+    script: Mapping[str, Any] | None = None,
+    more: Any = None,
+) -> Any:
+    """Carry out a shop's event about a customer who is, or is not, at the vendor."""
+    relay = world.kangaroo()
+    relay.applied()
+    world.stub.script(
+        {
+            "GET /customers": Reply(FOUND if known else {"data": []}),
+            "POST /customers": Reply({"data": {"id": CUSTOMER}}),
+            FIELDS: Reply(LIST),
+            TAGS: Reply(TAG_LIST),
+            PATCH: lambda request: Reply(answered(request.body)),
+            **(script or {}),
+        }
+    )
+    return relay.run("patch_crm_fields", {**NEW, **(more or {}), "fields": fields})
+
+
+def patched(world: World) -> list[Any]:
+    return [request.body for request in world.stub.requests if request.method == "PATCH"]
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "an unknown tag": {"tags.Green tag": True},
+    "a tag that is neither true nor false": {"tags.Red tag": "perhaps"},
+    "a list for a name": {"first_name": ["Ana"]},
+    "a boolean for a name": {"first_name": True},
+    "a number for a name": {"first_name": 7},
+    "an object for notes": {"notes": {"a": 1}},
+    "a list for a custom text": {"custom_fields.custom_field_1": ["a"]},
+    "an object for a custom text": {"custom_fields.custom_field_1": {"a": 1}},
+    "a field that the business has not": {"custom_fields.custom_field_9": "x"},
+    "a field that the vendor has not": {"loyalty_type": "loyalty"},
+    "a day that there is not": {"birthday": "1990-02-31"},
+    "a gender that there is not": {"gender": "robot"},
+    "no gender": {"gender": None},
+    "no e-mail address": {"email": "nobody"},
+    "no phone number": {"phone": "12"},
+    "a number for a phone": {"phone": 12},
+    "a required field emptied": {"last_name": None},
+}
+"""What of a shop's event cannot be sent; the rest of the event is."""
+
+
+def _one_bad_value(bad: Mapping[str, Any], known: bool) -> Callable[[World], Any]:
+    fields = {"data": [{**f, "is_required": f["name"] == "last_name"} for f in LIST["data"]]}
+
+    def do(world: World) -> Any:
+        result = webhook(world, {CONSENT: False, **bad}, known=known, script={FIELDS: Reply(fields)})
+        return [result.get("result"), result.get("created"), patched(world)]
+
+    return do
+
+
+def _refused_by_vendor(shape: Any) -> Callable[[World], Any]:
+    def answer(request: Any) -> Reply:
+        return Reply(shape, 422) if "notes" in request.body else Reply(answered(request.body))
+
+    def do(world: World) -> Any:
+        result = webhook(world, {CONSENT: False, "notes": "x" * 9999}, known=False, script={PATCH: answer})
+        return [result.get("result"), result.get("created"), patched(world)[-1], result.get("codes")]
+
+    return do
+
+
+def _refused_registration(world: World) -> Any:
+    def answer(request: Any) -> Reply:
+        wrong = {"first_name": ["The first name is too long."]}
+        return Reply(wrong, 422) if "first_name" in request.body else Reply({"data": {"id": CUSTOMER}})
+
+    result = webhook(world, {CONSENT: False, "first_name": "x"}, known=False, script={"POST /customers": answer})
+    return [result["result"], result["created"], patched(world)]
+
+
+def _misnamed(identifiers: list[Mapping[str, str]]) -> Callable[[World], Any]:
+    """An event whose customer is not registered yet and has these identifiers."""
+
+    def do(world: World) -> Any:
+        who = {"customer": {"source_id": "7", "identifiers": identifiers}}
+        result = webhook(world, {CONSENT: False, "email": "nobody"}, known=False, more=who)
+        made = next((sorted(r.body) for r in world.stub.requests if r.line == "POST /customers"), None)
+        return [result.get("result", result.get("reason")), made, patched(world)]
+
+    return do
+
+
+def _nothing_registered(identifier: Mapping[str, str]) -> Callable[[World], Any]:
+    """An event that cannot be carried out registers nobody."""
+
+    def do(world: World) -> Any:
+        relay = world.kangaroo()
+        relay.applied()
+        world.stub.script({"*": Reply({"data": []})})
+        command = {"customer": {"identifiers": [identifier]}, "fields": {"first_name": "Ana"}}
+        result = relay.run("patch_crm_fields", command)
+        return [result["kind"] == "done" or result["kind"], "POST /customers" in world.stub.lines()]
+
+    return do
+
+
+def _repeated(answer: Mapping[str, Any]) -> Callable[[World], Any]:
+    """Fields of the requests of two events with the same value, where the vendor shows ``answer``."""
+
+    def do(world: World) -> Any:
+        relay = world.kangaroo()
+        relay.applied()
+        world.stub.script(
+            {"GET /customers": Reply(FOUND), FIELDS: Reply(LIST), PATCH: Reply(answered(answer))},
+        )
+        for _ in range(2):
+            relay.run("patch_crm_fields", {**NEW, "fields": {"first_name": "Ana", "notes": "x"}})
+        return [sorted(body) for body in patched(world)]
+
+    return do
+
+
+def _answer_rows() -> list[Row]:
+    def row(section: str, item: str, do: Callable[[World], Any], want: Any, seed: str = "000") -> Row:
+        return Row(seed, section, item, "handled", do, want)
+
+    rows = []
+    for known in (True, False):
+        section = "a shop's event: one bad value" + ("" if known else ", customer not yet registered")
+        for name, bad in BAD.items():
+            want = ["applied", not known, [{"promotions_mail": False}]]
+            rows.append(row(section, name, _one_bad_value(bad, known), want))
+    do = _misnamed([{"type": "email", "value": "nobody"}, {"type": "mobile", "value": "+447700900123"}])
+    item = "an e-mail that is none, with a phone"
+    rows.append(
+        row(
+            "a shop's event: who it is about",
+            item,
+            do,
+            ["applied", ["country_code", "phone"], [{"promotions_mail": False}]],
+        )
+    )
+    do = _misnamed([{"type": "email", "value": "nobody"}])
+    item = "an e-mail that is none, alone"
+    rows.append(row("a shop's event: who it is about", item, do, ["customer_unknown", None, []]))
+    do = _misnamed([{"type": "external_id", "value": "7"}, {"type": "email", "value": "new@example.com"}])
+    item = "an identifier that the vendor has not, with an e-mail"
+    rows.append(row("a shop's event: who it is about", item, do, ["applied", ["email"], [{"promotions_mail": False}]]))
+    section = "a shop's event: refused by the vendor"
+    refusals = {
+        "E2": {"notes": ["The notes are too long."]},
+        "E3": {"errors": {"notes": ["The notes are too long."]}},
+        "E6": {"errors": [{"status": 422, "detail": "The notes field is too long."}]},
+    }
+    for name, shape in refusals.items():
+        want = ["applied", True, {"promotions_mail": False}, ["value_refused"]]
+        rows.append(row(section, f"{name} about one field", _refused_by_vendor(shape), want, "ref A3"))
+    want = ["applied", True, [{"promotions_mail": False}]]
+    rows.append(row(section, "one field of the registration", _refused_registration, want, "ref A8.4"))
+    nobody = "an event that cannot be carried out registers nobody"
+    for kind, value in (("email", "nobody"), ("mobile", "12"), ("card_number", "1234")):
+        do = _nothing_registered({"type": kind, "value": value})
+        rows.append(row(nobody, f"{kind} {value}", do, ["permanent", False], "ref A8.4"))
+    section = "PATCH crm-fields: response"
+    rows += [
+        row(
+            section,
+            "the value that was sent is not sent again",
+            _repeated({"first_name": "Ana", "notes": "x"}),
+            [["first_name", "notes"]],
+        ),
+        row(
+            section,
+            "another value is sent again",
+            _repeated({"first_name": "Eva", "notes": "x"}),
+            [["first_name", "notes"], ["first_name"]],
+        ),
+    ]
+    for wrong in (0, -1, 5.0, "0", True, None):
+        found = {
+            "GET /customers": [Reply({"data": []}), Reply(FOUND)],
+            "POST /customers": Reply({"data": {"id": wrong}}),
+        }
+        do = _registered_id(found)
+        rows.append(row("POST /customers: response", f"id {wrong!r} is no id", do, CUSTOMER, "ref A8.4"))
+    return rows
+
+
+def _registered_id(script: Mapping[str, Any]) -> Callable[[World], Any]:
+    return lambda world: webhook(world, {CONSENT: False}, script=script)["loyalty_id"]
+
+
+ROWS = [*_answer_rows(), *_request_rows(), *_response_rows(), *_error_rows(), *_page_rows(), *_token_rows()]

@@ -71,7 +71,7 @@ def _of(name: str, send: Send, good: Any) -> Iterator[Row]:
     yield row("a slow drip", Reply({**good, "padding": "x" * 400}, fault="drip"), unclear, brief=True)
     yield row("silence", Reply(fault="silence"), unclear, brief=True)
     if name in ("CRM patch", "V2 update"):
-        empty = "a success without a body is not taken as one"
+        empty = "" if name == "CRM patch" else "a success without a body is not taken as one"
         yield row("HTTP 204", Reply(status=204), "done", deviates=empty)
         yield row("an empty HTTP 200", Reply(""), "done", deviates=empty)
         yield row("{} in HTTP 200", Reply({}), "done", deviates=empty)

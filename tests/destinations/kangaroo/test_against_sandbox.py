@@ -323,7 +323,7 @@ FAULTS: list[tuple[dict[str, Any], type[RelayError]]] = [
     ({"html": True}, UpstreamUnavailable),
     ({"html": True, "status": 200}, UpstreamUnavailable),
     ({"html": True, "status": 400}, VendorRejected),
-    ({"empty": True}, UpstreamUnavailable),
+    ({"empty": True, "status": 500}, UpstreamUnavailable),
     ({"content_type": "text/html"}, UpstreamUnavailable),
     ({"status": 418, "body": {"never": "seen"}}, VendorRejected),
 ]
@@ -338,6 +338,18 @@ def test_every_fault_is_one_of_our_errors(world: World, fault: dict[str, Any], e
 
     with pytest.raises(error):
         patch(crm, loyalty_id, {"last_name": "Green"})
+
+
+def test_an_empty_success_is_one_and_its_effect_is_read_back(world: World) -> None:
+    crm = world.crm()
+    loyalty_id = register(crm)
+    patch(crm, loyalty_id, {"last_name": "Gray"})
+    world.sandbox.faults.append(parse_fault({"method": "PATCH", "empty": True}))
+
+    receipt = patch(crm, loyalty_id, {"last_name": "Green"})
+
+    values = {each["field"]: each["value"] for each in receipt.details["fields"]}
+    assert (values["last_name"], receipt.unconfirmed) == ("Green", ())
 
 
 # -- prerequisites ----------------------------------------------------------------------------------------------------

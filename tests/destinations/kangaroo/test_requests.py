@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from loyalty_relay.destinations.base import Receipt
-from loyalty_relay.model.commands import Credits, CustomerRef, PatchCrmFields
-from loyalty_relay.model.errors import CredentialsRefused, CustomerNotFound, InvalidCommand, VendorRejected
-from tests.destinations.kangaroo.support import CUSTOMER, Clock, Script, answer, crm, deadline
+from loyalty_relay.model.commands import Credits, CustomerRef, Identifier, PatchCrmFields
+from loyalty_relay.model.errors import (
+    CredentialsRefused,
+    CustomerNotFound,
+    InvalidCommand,
+    UpstreamUnavailable,
+    VendorRejected,
+)
+from tests.destinations.kangaroo.support import CUSTOMER, Call, Clock, Script, answer, crm, deadline
 
 PATH = f"/customers/{CUSTOMER}/crm-fields"
 
@@ -38,10 +46,14 @@ TAGS = [{"id": n, "name": name} for n, name in enumerate(("Red", "Blue", "Green"
 
 
 def vendor(fields: list[dict[str, Any]] | None = None, answers: dict[str, Any] | None = None) -> Script:
-    listed = answer(200, {"data": FIELDS if fields is None else fields})
-    return Script(
-        {f"GET {PATH}": listed, "GET /tags": answer(200, {"data": TAGS}), f"PATCH {PATH}": listed, **(answers or {})}
-    )
+    """A vendor that shows what was sent."""
+    listed = FIELDS if fields is None else fields
+
+    def patched(call: Call) -> httpx.Response:
+        return answer(200, {"data": [{**each, "value": call.json.get(each["name"], each["value"])} for each in listed]})
+
+    known = {f"GET {PATH}": answer(200, {"data": listed}), "GET /tags": answer(200, {"data": TAGS})}
+    return Script({**known, f"PATCH {PATH}": patched, **(answers or {})})
 
 
 def patch(
@@ -68,7 +80,7 @@ def problems(script: Script, fields: dict[str, Any], replace_tags: tuple[str, ..
         ({"phone": None}, {"phone": ""}),
         ({"gender": "Female"}, {"gender": "female"}),
         ({"gender": "Non-Binary"}, {"gender": "nonbinary"}),
-        ({"gender": None, "first_name": ""}, {"gender": "", "first_name": ""}),
+        ({"first_name": ""}, {"first_name": ""}),
         ({"subscriptions.email.bulk": False}, {"promotions_mail": False}),
         ({"subscriptions.email.bulk": None}, {"promotions_mail": False}),
         ({"custom_fields.custom_field_1": 42}, {"custom_field_1": "42"}),
@@ -238,12 +250,161 @@ def test_a_required_set_of_tags_keeps_one() -> None:
 
 
 def test_a_vendor_that_appends_tags_is_noticed() -> None:
-    script = vendor()
+    script = vendor(answers={f"PATCH {PATH}": answer(200, {"data": FIELDS})})
 
-    receipt = patch(script, {"tags.Red": False})
+    receipt = patch(script, {"tags.Red": False, "tags.blue": True, "tags.Green": True})
 
-    # The scripted answer still has both tags.
+    assert [(notice.code, notice.field) for notice in receipt.notices] == [("tags_differ", "tags")]
+    assert (receipt.sent, receipt.unconfirmed) == (("tags.blue",), ("tags.Red", "tags.Green"))
+
+
+def test_a_whole_set_of_tags_that_is_shown_differently_is_noticed() -> None:
+    script = vendor(answers={f"PATCH {PATH}": answer(200, {"data": FIELDS})})
+
+    receipt = patch(script, {}, ("Green",))
+
     assert [notice.code for notice in receipt.notices] == ["tags_differ"]
+    assert (receipt.sent, receipt.unconfirmed) == ((), ("tags",))
+
+
+# -- what the response shows ------------------------------------------------------------------------------------------
+
+
+def showing(name: str, value: Any) -> Script:
+    listed = [{**each, "value": value} if each["name"] == name else each for each in FIELDS]
+    return vendor(answers={f"PATCH {PATH}": answer(200, {"data": listed})})
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "shown"),
+    [
+        ({"first_name": "Ana"}, "first_name", " Ana "),
+        ({"first_name": None}, "first_name", None),
+        ({"email": "Ana@Example.com"}, "email", "ana@example.com"),
+        ({"phone": "+15145550123"}, "phone", "+1 514-555-0123"),
+        ({"phone": "+15145550123"}, "phone", 5145550123),
+        ({"birthday": "1990-12-31"}, "birth_date", "1990-12-31T00:00:00+00:00"),
+        ({"gender": "Female"}, "gender", "Female"),
+        ({"subscriptions.email.bulk": True}, "promotions_mail", "1"),
+        ({"subscriptions.email.bulk": None}, "promotions_mail", False),
+        ({"custom_fields.custom_field_1": 46}, "custom_field_1", 46),
+        ({"custom_fields.custom_field_1": 19999.99}, "custom_field_1", 19999.99),
+        ({"custom_fields.custom_field_1": True}, "custom_field_1", True),
+    ],
+)
+def test_the_same_value_in_another_form_is_confirmed(fields: dict[str, Any], name: str, shown: Any) -> None:
+    receipt = patch(showing(name, shown), fields)
+
+    assert (receipt.sent, receipt.unconfirmed, receipt.notices) == (tuple(fields), (), ())
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "shown"),
+    [
+        ({"first_name": "Anastasia"}, "first_name", "Anasta"),
+        ({"first_name": "Ana"}, "first_name", None),
+        ({"first_name": None}, "first_name", "Ana"),
+        ({"phone": "+15145550123"}, "phone", "5145550124"),
+        ({"phone": None}, "phone", "5145550124"),
+        ({"birthday": "1990-12-31"}, "birth_date", "1990-12-30"),
+        ({"subscriptions.email.bulk": False}, "promotions_mail", True),
+        ({"custom_fields.custom_field_1": 19999.99}, "custom_field_1", "20000"),
+    ],
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_another_value_than_was_sent_is_a_notice_and_not_confirmed(
+    fields: dict[str, Any], name: str, shown: Any, strict: bool
+) -> None:
+    receipt = patch(
+        showing(name, shown), {**fields, "last_name": "Doe", "custom_fields.custom_field_4": True}, strict=strict
+    )
+
+    assert receipt.unconfirmed == (*fields, "last_name", "custom_fields.custom_field_4")
+    assert [(n.code, n.field) for n in receipt.notices] == [("value_differs", ours) for ours in receipt.unconfirmed]
+
+
+def test_a_field_that_the_response_does_not_show_is_confirmed() -> None:
+    script = vendor(answers={f"PATCH {PATH}": answer(200, {"data": [field("last_name", "x")]})})
+
+    assert patch(script, {"first_name": "Ana"}).sent == ("first_name",)
+
+
+SILENT = [
+    answer(204, text=""),
+    answer(200, text=""),
+    answer(200, text=" \n"),
+    answer(200, {}),
+    answer(200, {"data": []}),
+    answer(200, {"message": "Updated."}),
+    answer(202, {}),
+    answer(202, {"status_code": 202, "message": "Accepted", "description": "Queued"}),
+]
+
+
+@pytest.mark.parametrize("reply", SILENT)
+def test_a_success_without_fields_is_one_and_is_read_back_for_a_caller(reply: httpx.Response) -> None:
+    script = vendor(answers={f"PATCH {PATH}": reply})
+    client = crm(script)
+    command = PatchCrmFields(customer=CustomerRef(loyalty_id=CUSTOMER))
+    client.patch_crm_fields(CUSTOMER, command, {"last_name": ""}, None, deadline(), strict=False)
+    script.asked.clear()
+
+    webhook = client.patch_crm_fields(
+        CUSTOMER, command, {"custom_fields.custom_field_1": ""}, None, deadline(), strict=False
+    )
+    assert script.paths() == [f"PATCH {PATH}"]
+    assert (webhook.sent, webhook.details) == (("custom_fields.custom_field_1",), {})
+
+    caller = client.patch_crm_fields(CUSTOMER, command, {"custom_fields.custom_field_1": ""}, None, deadline())
+    assert script.paths()[1:] == [f"PATCH {PATH}", f"GET {PATH}"]
+    assert caller.sent == ("custom_fields.custom_field_1",)
+    assert caller.details["fields"][0]["name"] == "first_name"
+
+
+def test_what_is_read_back_is_compared_unless_the_change_is_still_under_way() -> None:
+    done = patch(vendor(answers={f"PATCH {PATH}": answer(204, text="")}), {"first_name": "Ana"})
+    pending = patch(vendor(answers={f"PATCH {PATH}": answer(202, {})}), {"first_name": "Ana"})
+
+    assert (done.unconfirmed, [n.code for n in done.notices]) == (("first_name",), ["value_differs"])
+    assert (pending.sent, pending.notices) == (("first_name",), ())
+
+
+def test_a_patch_that_cannot_be_read_back_is_a_success_all_the_same() -> None:
+    listed = answer(200, {"data": FIELDS})
+    script = vendor(answers={f"PATCH {PATH}": answer(204, text=""), f"GET {PATH}": [listed, answer(503, {})]})
+
+    receipt = patch(script, {"first_name": "Ana"})
+
+    assert (receipt.sent, [n.code for n in receipt.notices]) == (("first_name",), ["not_read_back"])
+
+
+@pytest.mark.parametrize("text", ["<html>Sorry</html>", '{"data": [{"na'])
+def test_a_success_that_cannot_be_read_is_unclear(text: str) -> None:
+    with pytest.raises(UpstreamUnavailable) as error:
+        patch(vendor(answers={f"PATCH {PATH}": answer(200, text=text)}), {"first_name": "Ana"})
+
+    assert error.value.reached
+
+
+# -- what cannot be emptied -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_a_choice_is_emptied_only_where_the_vendor_has_an_empty_one(empty: str | None) -> None:
+    wanted = {"gender": empty, "custom_fields.custom_field_3": empty}
+    assert problems(vendor(), wanted) == {
+        "gender": "cannot be emptied: must be one of male, female, nonbinary",
+        "custom_fields.custom_field_3": "cannot be emptied: must be one of Small, Large",
+    }
+
+    script = vendor()
+    receipt = patch(script, {**wanted, "subscriptions.email.bulk": False}, strict=False)
+    assert script.asked[-1].json == {"promotions_mail": False}
+    assert [(n.code, n.field) for n in receipt.notices] == [("choice_not_emptied", name) for name in wanted]
+
+    script = vendor([field("gender", kind="select", options=["", "male", "female"])])
+    patch(script, {"gender": empty})
+    assert script.asked[-1].json == {"gender": ""}
 
 
 # -- what is read, and how often --------------------------------------------------------------------------------------
@@ -323,13 +484,49 @@ def test_an_unknown_customer() -> None:
         patch(script, {"first_name": "Ana"})
 
 
-def test_a_path_that_the_vendor_does_not_serve_points_to_the_option() -> None:
-    script = vendor(
-        answers={f"PATCH {PATH}": answer(405, {"message": "The PATCH method is not supported for this route."})}
-    )
+NOT_SERVED = [
+    answer(405, {"message": "The PATCH method is not supported for this route."}),
+    answer(405, text="<html>Method Not Allowed</html>", kind="text/html"),
+    answer(404, {"message": "The route customers/1/crm-fields could not be found."}),
+    answer(404, text="<html>Not Found</html>", kind="text/html"),
+]
 
+
+@pytest.mark.parametrize("reply", NOT_SERVED)
+def test_a_path_that_the_vendor_does_not_serve_points_to_the_option(reply: httpx.Response) -> None:
     with pytest.raises(VendorRejected, match="crm_fields_path"):
-        patch(script, {"first_name": "Ana"})
+        patch(vendor(answers={f"PATCH {PATH}": reply}), {"first_name": "Ana"})
+
+
+@pytest.mark.parametrize("reply", NOT_SERVED)
+def test_other_paths_that_the_vendor_does_not_serve_do_not(reply: httpx.Response) -> None:
+    script = vendor(answers={f"GET {PATH}": reply, "GET /tags": reply, "POST /customers": reply})
+    client = crm(script)
+    ana = CustomerRef(identifiers=(Identifier("email", "ana@example.com"),))
+    asks: list[Callable[[], Any]] = [
+        lambda: client.crm_fields(CUSTOMER, deadline()),
+        lambda: client.tags(deadline()),
+        lambda: client.register(PatchCrmFields(customer=ana), {}, deadline()),
+    ]
+    for ask in asks:
+        with pytest.raises(VendorRejected) as error:
+            ask()
+        assert "crm_fields_path" not in str(error.value)
+
+
+def test_a_tag_that_the_vendor_refuses_is_named_and_read_anew() -> None:
+    refusal = answer(422, {"tags.2.tag_name": ["The selected tags.2.tag_name is invalid."]})
+    script = vendor(answers={f"PATCH {PATH}": refusal})
+    client = crm(script)
+    command = PatchCrmFields(customer=CustomerRef(loyalty_id=CUSTOMER))
+    fields = {"tags.green": True, "tags.VIP": True}
+
+    for _ in range(2):
+        with pytest.raises(InvalidCommand) as error:
+            client.patch_crm_fields(CUSTOMER, command, fields, None, deadline(), strict=False)
+        assert [p.field for p in error.value.problems] == ["tags.green"]
+
+    assert script.paths().count("GET /tags") == 2
 
 
 def test_an_id_cannot_leave_its_place_in_the_path() -> None:

@@ -39,3 +39,8 @@ class DefinitionCache:
             self._entries.move_to_end((destination, what))
             while len(self._entries) > self._max:
                 self._entries.popitem(last=False)
+
+    def drop(self, destination: str, what: str) -> None:
+        """Forget what was put under this name."""
+        with self._lock:
+            self._entries.pop((destination, what), None)

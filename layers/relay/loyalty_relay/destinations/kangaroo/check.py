@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from loyalty_relay.destinations.kangaroo.fields import email_problem, is_date, national_phone, their_name
@@ -12,7 +13,7 @@ from loyalty_relay.model.errors import FieldProblem
 
 def check(command: CustomerCommand, country: str | None) -> list[FieldProblem]:
     """Return every problem that is found without a request. ``country``: of phones without a country code."""
-    problems = []
+    problems = list(_identifiers(command, country))
     if command.credits:
         problems.append(FieldProblem("credits", "this destination takes no points, enrolments or referral codes"))
     if isinstance(command, RegisterCustomer):
@@ -23,7 +24,8 @@ def check(command: CustomerCommand, country: str | None) -> list[FieldProblem]:
         ]
         gender = command.fields.get("gender")
         made = registration(command, command.fields, country)
-        problems += made.problems
+        # An identifier stands in for a field that is absent; what is wrong with it is reported already.
+        problems += [p for p in made.problems if p.field in command.fields or not problems]
         if gender and "gender" not in made.sent and not any(p.field == "gender" for p in problems):
             problems.append(FieldProblem("gender", "must be one of male, female at registration"))
         return problems
@@ -33,6 +35,19 @@ def check(command: CustomerCommand, country: str | None) -> list[FieldProblem]:
         elif value not in (None, "") and (problem := _wrong(name, value, country)):
             problems.append(FieldProblem(name, problem))
     return problems
+
+
+def _identifiers(command: CustomerCommand, country: str | None) -> Iterator[FieldProblem]:
+    for identifier in command.customer.identifiers:
+        problem: str | None = None
+        if identifier.type == "email":
+            problem = email_problem(identifier.value.strip())
+        elif identifier.type != "mobile":
+            problem = "is not an identifier of this destination, which knows email and mobile"
+        elif national_phone(identifier.value, country) is None:
+            problem = "must be a valid phone number with its country code"
+        if problem:
+            yield FieldProblem(f"identifiers.{identifier.type}", problem)
 
 
 def supports(field: str) -> bool:

@@ -18,7 +18,7 @@ from loyalty_relay.destinations.kangaroo.fields import national_phone, our_name
 from loyalty_relay.destinations.kangaroo.preflight import probe
 from loyalty_relay.destinations.kangaroo.requests import Patch, Patcher, Registration, registration
 from loyalty_relay.destinations.kangaroo.responses import CrmField, Listing, Tag, customer_id, match_email, match_phone
-from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, KangarooSession, listed, unwrapped
+from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, KangarooSession, shown, unwrapped
 from loyalty_relay.destinations.kangaroo.stores import StoreLinks
 from loyalty_relay.destinations.tokens import Tokens
 from loyalty_relay.http.client import Client
@@ -35,6 +35,7 @@ from loyalty_relay.model.errors import (
     CustomerNotFound,
     FieldProblem,
     InvalidCommand,
+    RelayError,
     UnsupportedByDestination,
     UpstreamUnavailable,
     after_effect,
@@ -193,8 +194,11 @@ class KangarooCrm:
         a tag that somebody sets in the business portal in that moment is lost.
 
         Nothing is sent when nothing is left to change: then ``sent`` is what holds already, and ``details`` has the
-        fields only where they were read. Raises InvalidCommand with every wrong field, and CredentialsRefused with
-        reason CRM_NOT_GRANTED when the business sees no CRM fields at all.
+        fields only where they were read. A success that shows no fields (204, an empty body, 202) is one; with
+        ``strict`` the fields are read afterwards. ``unconfirmed`` are fields that are shown with another value.
+
+        Raises InvalidCommand with every wrong field, and CredentialsRefused with reason CRM_NOT_GRANTED when the
+        business sees no CRM fields at all.
         """
         if not fields and replace_tags is None:
             raise InvalidCommand(
@@ -208,14 +212,24 @@ class KangarooCrm:
             patch = self._patch(fields, replace_tags, listing, loyalty_id, deadline, strict=strict, fresh=True)
         if patch.problems:
             raise InvalidCommand("the CRM fields cannot be patched as asked", problems=patch.problems)
-        after = self._send(loyalty_id, patch, deadline) if patch.body else listing
+        after, pending = self._send(loyalty_id, patch, deadline) if patch.body else (listing, False)
         notices = list(patch.notices)
-        if after is not None and "tags" in patch.body:
-            asked = {tag["tag_name"] for tag in patch.body["tags"]}
-            if asked != set(after.tags):
-                notices.append(Notice("tags_differ", "the destination answered with other tags than were sent", "tags"))
-        details = {} if after is None else {"fields": after.to_dicts()}
-        return Receipt(loyalty_id=loyalty_id, sent=tuple(patch.sent), notices=tuple(notices), details=details)
+        if after is None and strict:
+            try:
+                after = self._listing(loyalty_id, deadline)
+            except RelayError:
+                notices.append(Notice("not_read_back", "the fields were sent; they could not be read afterwards"))
+        differing = patch.differing(after) if after is not None and not pending else []
+        for name in dict.fromkeys("tags" if name.startswith("tags") else name for name in differing):
+            code = "tags_differ" if name == "tags" else "value_differs"
+            notices.append(Notice(code, "the destination shows another value than was sent", name))
+        return Receipt(
+            loyalty_id=loyalty_id,
+            sent=tuple(name for name in patch.sent if name not in differing),
+            unconfirmed=tuple(differing),
+            notices=tuple(notices),
+            details={} if after is None else {"fields": after.to_dicts()},
+        )
 
     def _patch(
         self,
@@ -239,13 +253,19 @@ class KangarooCrm:
         patcher = Patcher(definitions, known_tags, current, default_country=self._country, strict=strict)
         return patcher.make(fields, replace_tags)
 
-    def _send(self, loyalty_id: str, patch: Patch, deadline: Deadline) -> Listing:
+    def _send(self, loyalty_id: str, patch: Patch, deadline: Deadline) -> tuple[Listing | None, bool]:
+        """Send a patch; return the fields that the response shows, if any, and whether the change is still under way
+        (202), so that they may be those before it.
+        """
         path = f"/customers/{path_segment(loyalty_id)}/{self._destination.options.get('crm_fields_path', 'crm-fields')}"
         request = self._session.request("api", "PATCH", path, json=patch.body, idempotent=True)
         answer, refused = self._session.ask(request, deadline)
         if refused is not None:
-            refuse(answer, refused, customer=True, names=our_name)
-        return self._keep(Listing.parse(listed(answer)))
+            if any(p.field.split(".")[0] == "tags" for p in refused.problems):
+                self._cache.drop(self._name, "tags")
+            refuse(answer, refused, customer=True, names=patch.our_name, no_route="see the option crm_fields_path")
+        items = shown(answer)
+        return self._keep(Listing.parse(items)) if items else None, answer.status_code == 202
 
     def _listing(self, loyalty_id: str, deadline: Deadline) -> Listing:
         request = self._session.request("api", "GET", f"/customers/{path_segment(loyalty_id)}/crm-fields")

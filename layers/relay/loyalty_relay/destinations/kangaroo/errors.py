@@ -199,10 +199,16 @@ def credentials_refused(message: str, *, code: str | None = None, reason: str | 
 
 
 def refuse(
-    answer: httpx.Response, refused: VendorError, *, customer: bool = False, names: Callable[[str], str] | None = None
+    answer: httpx.Response,
+    refused: VendorError,
+    *,
+    customer: bool = False,
+    names: Callable[[str], str] | None = None,
+    no_route: str = "",
 ) -> NoReturn:
     """Raise the exception for a vendor error. ``customer``: whether the path named one, so that 404 is about them.
-    ``names``: our name of a vendor's field, where the caller knows it by another.
+    ``names``: our name of a vendor's field, where the caller knows it by another. ``no_route``: what an operator can
+    do where the vendor does not serve the request's path or method.
 
     RateLimited and UpstreamUnavailable for what passes by itself, CredentialsRefused for 401 and for a 403 about the
     credentials, CustomerNotFound, InvalidCommand where fields are named, VendorRejected for the rest.
@@ -223,7 +229,8 @@ def refuse(
     if refused.problems:
         problems = [FieldProblem(names(p.field) if names else p.field, p.message) for p in refused.problems]
         raise InvalidCommand(refused.message, code=refused.code, problems=problems)
-    hint = "; see the option crm_fields_path" if refused.status == 405 else ""
+    absent = refused.status == 405 or (refused.status == 404 and (refused.shape == "unknown" or refused.says(_ROUTE)))
+    hint = f"; {no_route}" if absent and no_route else ""
     raise VendorRejected(f"{refused.message}{hint}", code=refused.code)
 
 

@@ -5,6 +5,7 @@ Facts: Kangaroo API blueprint (Customers: create; customer CRM fields).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +18,10 @@ from loyalty_relay.destinations.kangaroo.fields import (
     is_date,
     language_code,
     national_phone,
+    our_name,
     their_name,
 )
-from loyalty_relay.destinations.kangaroo.responses import CrmField, Tag, find_tag
+from loyalty_relay.destinations.kangaroo.responses import CrmField, Listing, Tag, find_tag, same_value
 from loyalty_relay.model.commands import CustomerCommand
 from loyalty_relay.model.errors import FieldProblem
 from loyalty_relay.model.numbers import plain
@@ -91,6 +93,11 @@ def _put(body: dict[str, Any], name: str, value: Any, default_country: str | Non
     return None
 
 
+def _choices(known: CrmField) -> tuple[str, ...]:
+    """Return the values that a select takes, where they are known: as the business lists them, else as documented."""
+    return known.options or (GENDERS if known.name == "gender" else ())
+
+
 NOT_A_FIELD = "is not a CRM field of the destination"
 
 
@@ -100,8 +107,34 @@ class Patch:
 
     body: dict[str, Any] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    """Our names of single tags, and the business's spelling of each."""
     problems: list[FieldProblem] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+
+    def our_name(self, theirs: str) -> str:
+        """Return our name of a field that the vendor's refusal names; ``tags.N.tag_name`` is about one tag."""
+        place = re.fullmatch(r"tags\.(\d{1,4})(?:\.tag_name)?", theirs)
+        names = [tag["tag_name"] for tag in self.body.get("tags", ())]
+        if place is not None and int(place[1]) < len(names):
+            tag = names[int(place[1])]
+            return next((ours for ours, spelled in self.tags.items() if spelled == tag), "tags")
+        return our_name(theirs)
+
+    def differing(self, shown: Listing) -> list[str]:
+        """Return those of our fields in the patch that the vendor shows with another value afterwards."""
+        return [name for name in self.sent if self._differs(name, shown)]
+
+    def _differs(self, name: str, shown: Listing) -> bool:
+        theirs = "tags" if name in self.tags else their_name(name) or name
+        if theirs not in self.body or theirs not in shown.values:
+            return False
+        if theirs != "tags":
+            return not same_value(theirs, self.body[theirs], shown.values[theirs])
+        wanted = {tag["tag_name"] for tag in self.body["tags"]}
+        if name == "tags":
+            return wanted != set(shown.tags)
+        return (self.tags[name] in wanted) != (self.tags[name] in shown.tags)
 
 
 class Patcher:
@@ -170,8 +203,12 @@ class Patcher:
         return None
 
     def _empty(self, name: str, known: CrmField) -> None:
+        choices = _choices(known)
         if known.required and known.type != "checkbox":
             self._problem(name, "is required at the destination and cannot be emptied", "required_not_emptied")
+            return
+        if choices and "" not in choices:
+            self._problem(name, f"cannot be emptied: must be one of {', '.join(choices)}", "choice_not_emptied")
             return
         self._patch.body[known.name] = False if known.type == "checkbox" else ""
         self._patch.sent.append(name)
@@ -188,7 +225,7 @@ class Patcher:
             value = plain(value)
         if not isinstance(value, str):
             return "must be a text"
-        if known.name == "gender" or known.options:
+        if _choices(known):
             return self._put_choice(known, value)
         problem = self._checked(known, value)
         if problem is None:
@@ -222,7 +259,7 @@ class Patcher:
         return None
 
     def _put_choice(self, known: CrmField, value: str) -> str | None:
-        options = known.options or GENDERS
+        options = _choices(known)
         same: Callable[[str], str] = gender_word if known.name == "gender" else str.casefold
         chosen = next((o for o in options if o == value), None)
         chosen = chosen or next((o for o in options if same(o) == same(value)), None)
@@ -262,7 +299,7 @@ class Patcher:
         if value is True:
             return self._add(wanted, tag, f"tags.{tag}")
         if value is False or value is None:
-            name = find_tag(tag, self._tags) or tag
+            name = self._patch.tags[f"tags.{tag}"] = find_tag(tag, self._tags) or tag
             if name in wanted:
                 wanted.remove(name)
             return True
@@ -276,6 +313,8 @@ class Patcher:
             message = "is not a tag of the destination" if alone else f"has no such tag: {tag[:60]}"
             self._problem(where, message, "unknown_tag")
             return False
+        if where != "replace_tags":
+            self._patch.tags[where] = name
         if name not in wanted:
             wanted.append(name)
         return True

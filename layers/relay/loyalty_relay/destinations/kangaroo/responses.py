@@ -14,6 +14,7 @@ from typing import Any
 
 from loyalty_relay.destinations.kangaroo.fields import our_name
 from loyalty_relay.model.errors import AmbiguousOutcome
+from loyalty_relay.model.numbers import plain
 from loyalty_relay.model.phones import to_e164
 
 
@@ -163,6 +164,30 @@ def text_id(value: Any) -> str | None:
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     numeric = re.fullmatch(r"-?[0-9.]+", text) is not None
     return None if not text or (numeric and not text.strip("0").isdecimal()) else text
+
+
+def same_value(name: str, sent: Any, shown: Any) -> bool:
+    """Return whether the vendor shows what was sent, in whichever form: an empty text or null, a number or its text,
+    an address in small letters, a phone with or without its country, a day with a time.
+    """
+    if isinstance(sent, bool):
+        return truth(shown) == sent
+    ours, theirs = str(sent).strip(), _text(shown)
+    if name in ("email", "gender"):
+        ours, theirs = ours.casefold(), theirs.casefold()
+    if name == "birth_date":
+        theirs = theirs[: len(ours)]
+    if name == "phone" and ours:
+        return re.sub(r"\D", "", theirs).endswith(ours)
+    return ours == theirs
+
+
+def _text(shown: Any) -> str:
+    if isinstance(shown, bool):
+        return "true" if shown else "false"
+    if isinstance(shown, int | float):
+        return plain(shown)
+    return "" if shown is None else str(shown).strip()
 
 
 def _value(of: CrmField, value: Any) -> Any:

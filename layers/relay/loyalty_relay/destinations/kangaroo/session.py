@@ -149,6 +149,18 @@ def listed(answer: httpx.Response) -> list[dict[str, Any]]:
     return [item for item in items if isinstance(item, dict)]
 
 
+def shown(answer: httpx.Response) -> list[dict[str, Any]]:
+    """Return the objects that the response to a successful write lists; nothing where it has no body or another one.
+
+    Raises UpstreamUnavailable when there is a body that cannot be read: it may have held an error.
+    """
+    if not answer.content.strip():
+        return []
+    body = body_of(answer)
+    items = body.get("data") if isinstance(body, dict) else body
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
 def unwrapped(body: Any) -> dict[str, Any]:
     """Return the object of a body, with or without ``data`` around it: the integrations host uses both."""
     if isinstance(body, dict) and isinstance(body.get("data"), dict):
