@@ -20,6 +20,7 @@ DELETE_FIRST = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 SHOWN = {
     "WebhookUrl": "webhooks go to",
     "ApiUrl": "HTTP API",
+    "DomainTarget": "DNS record points to",
     "AlarmTopicArn": "alarms are published to",
     "DashboardUrl": "dashboard",
 }
@@ -101,6 +102,20 @@ def describe(formation: Any, stack: str) -> dict[str, str] | None:
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
 
 
+def protect(formation: Any, target: Target, given: Mapping[str, str]) -> None:
+    """Protect a stack whose tables are protected from deletion. Raise DeployProblem when AWS refuses."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if {**target.parameters, **given}.get("DeletionProtection") != "true":
+        return
+    try:
+        formation.update_termination_protection(StackName=target.stack, EnableTerminationProtection=True)
+    except (BotoCoreError, ClientError) as error:
+        raise DeployProblem(
+            f"{target.stack} is deployed, but its termination protection cannot be switched on: {error}"
+        ) from error
+
+
 def summary(stack: str, outputs: Mapping[str, str]) -> list[str]:
     """Return the closing lines: where everything is, and the next step."""
     lines = ["", f"{stack} is deployed", ""]
@@ -133,10 +148,12 @@ def deploy(
     if status:
         return status
     final = again()
-    outputs = describe(formation(final.region), final.stack)
+    client = formation(final.region)
+    outputs = describe(client, final.stack)
     if outputs is None:
         say(f"SAM made another stack than {final.stack}, or none; see its output above")
         return 1
+    protect(client, final, given)
     for line in summary(final.stack, outputs):
         say(line)
     return 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 
 from devkit.deploy import DeployProblem, Target, command, deploy, describe, parse, read_target
+from tests.support.templates import CHECKOUT, transformed, whole
 
 CONFIG = """
 version = 0.1
@@ -36,6 +39,8 @@ class Cloud:
         self.stacks = stacks
         self.status = "UPDATE_COMPLETE"
         self.regions: list[str] = []
+        self.protected: list[str] = []
+        self.refuses_protection = False
 
     def client(self, region: str) -> Cloud:
         self.regions.append(region)
@@ -48,6 +53,12 @@ class Cloud:
             raise ClientError({"Error": {"Code": "ValidationError", "Message": message}}, "DescribeStacks")
         outputs = [{"OutputKey": k, "OutputValue": v} for k, v in self.stacks[name].items()]
         return {"Stacks": [{"StackName": name, "StackStatus": self.status, "Outputs": outputs}]}
+
+    def update_termination_protection(self, **request: Any) -> None:
+        if self.refuses_protection:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "UpdateTerminationProtection")
+        assert request["EnableTerminationProtection"] is True
+        self.protected.append(request["StackName"])
 
 
 class Sam:
@@ -220,3 +231,51 @@ def test_a_deployment_may_make_roles_and_a_nested_stack_of_a_transformed_templat
 
     settings = tomllib.loads((checkout / "samconfig.toml").read_text())[environment]["deploy"]["parameters"]
     assert set(settings["capabilities"].split()) == {"CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"}
+
+
+@pytest.mark.parametrize(("protection", "protected"), [("true", ["relay-shop"]), ("false", []), (None, [])])
+def test_a_stack_with_protected_tables_gets_termination_protection(
+    protection: str | None, protected: list[str]
+) -> None:
+    cloud = Cloud()
+    target = replace(SHOP, parameters={"DeletionProtection": protection} if protection else {})
+    status, _ = deployed(cloud, Sam(cloud, "relay-shop"), final=target)
+    assert (status, cloud.protected) == (0, protected)
+
+
+def test_a_refused_termination_protection_is_reported() -> None:
+    cloud = Cloud()
+    cloud.refuses_protection = True
+    target = replace(SHOP, parameters={"DeletionProtection": "true"})
+    with pytest.raises(DeployProblem, match="is deployed, but its termination protection cannot be switched on"):
+        deployed(cloud, Sam(cloud, "relay-shop"), final=target)
+
+
+SERVICES = {
+    "ApiGatewayV2": "apigateway",
+    "CloudFormation": "cloudformation",
+    "CloudWatch": "cloudwatch",
+    "CodeDeploy": "codedeploy",
+    "DynamoDB": "dynamodb",
+    "IAM": "iam",
+    "Lambda": "lambda",
+    "Logs": "logs",
+    "SNS": "sns",
+    "SQS": "sqs",
+    "SecretsManager": "secretsmanager",
+}
+"""Part of a resource's type -> prefix of its service's actions."""
+
+
+def test_the_deployers_policy_has_every_service_that_the_stack_consists_of(text: str) -> None:
+    policy = json.loads((CHECKOUT / "docs" / "deployer-policy.json").read_text())
+    actions: set[str] = set()
+    for statement in policy["Statement"]:
+        listed = statement["Action"]
+        actions |= {action.partition(":")[0] for action in (listed if isinstance(listed, list) else [listed])}
+        assert statement["Resource"] != "*" or isinstance(listed, list) or not listed.endswith("*")
+    whole_stack = transformed(text, "Canary10Percent5Minutes") | whole(text)["Resources"]
+    types = {r["Type"] for r in whole_stack.values() if not r["Type"].startswith("AWS::Serverless::")}
+    needed = {SERVICES[kind.split("::")[1]] for kind in types}
+    # S3 holds the artifacts; KMS is for a key of one's own.
+    assert actions == needed | {"cloudformation", "s3", "kms"}
