@@ -30,6 +30,7 @@ from loyalty_relay.http.messages import (
 )
 from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.http.transports import MAX_BODY, Limits
+from loyalty_relay.model import effects
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
     ConnectionFailed,
@@ -269,6 +270,18 @@ def test_every_other_status_is_left_to_the_vendors_client(status: int) -> None:
     raise_for_transient(answer)
     assert answer.status_code == status
     assert json_of(answer) == {"a": 1}
+
+
+@pytest.mark.parametrize(("request_", "counted"), [(get, 0), (post, 1), (lambda: post(effect=False), 0)])
+def test_a_request_that_may_have_an_effect_is_counted_whatever_ends_it(request_: Any, counted: int) -> None:
+    def broken(sent: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError
+
+    since = effects.begun()
+    with pytest.raises(ZeroDivisionError) as bug:
+        Client(NullLimiter(), upstream=httpx.MockTransport(broken)).fetch(request_(), in_seconds(30))
+    assert effects.begun() - since == counted
+    assert effects.may_have_acted(bug.value, since) is bool(counted)
 
 
 def test_redirects_are_not_followed() -> None:

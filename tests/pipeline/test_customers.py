@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.model.commands import Credits, CustomerRef, Enrollment, Envelope, RegisterCustomer, UpdateCustomer
+from loyalty_relay.customers import retirement
+from loyalty_relay.customers.hold import Hold
+from loyalty_relay.model.commands import (
+    Credits,
+    CustomerRef,
+    Enrollment,
+    Envelope,
+    RegisterCustomer,
+    RetireCustomer,
+    UpdateCustomer,
+)
 from loyalty_relay.model.errors import (
     AmbiguousOutcome,
     ConnectionFailed,
@@ -115,6 +125,58 @@ def test_after_an_interrupted_attempt_nothing_counts_as_unchanged(relay: Relay) 
     assert outcome.result is Result.APPLIED
     (member,) = relay.crm.members.values()
     assert member.fields["first_name"] == "Ana"
+
+
+@pytest.mark.attack(
+    "senders",
+    "an event that makes the worker fail each time",
+    "an exception before a request was begun gives the customer back as before; after it, the next attempt looks",
+    "G1",
+)
+def test_a_bug_before_a_request_leaves_no_doubt_and_no_lease(relay: Relay) -> None:
+    relay.run(customer({"first_name": "Ana"}, "1"))
+    relay.crm.before = [ZeroDivisionError()]
+    with pytest.raises(ZeroDivisionError):
+        relay.run(customer({"first_name": "Eva"}, "2"))
+    assert relay.run(customer({"first_name": "Ana"}, "3")).result is Result.UNCHANGED
+
+
+def test_a_bug_before_a_request_leaves_points_to_the_next_attempt(relay: Relay) -> None:
+    envelope = relay.envelope(customer(credits=POINTS))
+    relay.crm.before = [ZeroDivisionError()]
+    with pytest.raises(ZeroDivisionError):
+        relay.run(envelope)
+    assert relay.run(envelope).result is Result.APPLIED
+
+
+def test_a_bug_after_a_request_leaves_it_in_doubt(relay: Relay) -> None:
+    relay.run(customer({"first_name": "Ana"}, "1"))
+    relay.crm.after = [ZeroDivisionError()]
+    with pytest.raises(ZeroDivisionError):
+        relay.run(customer({"first_name": "Eva"}, "2"))
+    assert relay.run(customer({"first_name": "Ana"}, "3")).result is Result.APPLIED
+
+
+def test_a_bug_while_a_customer_is_taken_leaves_no_lease(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Hold, "_judge", lambda self, record: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            relay.run(customer())
+    assert relay.run(customer()).result is Result.APPLIED
+
+
+@pytest.mark.parametrize("step", ["_leave", "_keep"])
+def test_a_bug_while_a_customer_is_retired_leaves_no_lease(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    relay.run(customer({"first_name": "Ana"}, "2"))
+    at = version("1" if step == "_keep" else "3")
+    gone = RetireCustomer(customer=CustomerRef(source_id="7"), reason="deleted", version=at)
+    with monkeypatch.context() as patch:
+        patch.setattr(retirement, step, lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            relay.run(gone)
+    assert relay.run(gone).result is (Result.STALE if step == "_keep" else Result.APPLIED)
 
 
 def test_a_request_that_never_left_leaves_no_doubt(relay: Relay) -> None:

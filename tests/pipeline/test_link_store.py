@@ -104,6 +104,23 @@ def test_where_integrations_cannot_be_listed_an_unknown_end_is_ambiguous(relay: 
     assert given.ids["integration_id"] == 20
 
 
+def test_a_bug_before_anything_is_created_leaves_no_doubt(relay: Relay) -> None:
+    relay.crm.lists_integrations = False
+    relay.crm.before = [ZeroDivisionError()]
+    with pytest.raises(ZeroDivisionError):
+        relay.run(shop())
+    assert relay.run(shop()).result is Result.APPLIED
+
+
+def test_a_bug_after_something_was_created_is_ambiguous_where_nothing_is_listed(relay: Relay) -> None:
+    relay.crm.lists_integrations = False
+    relay.crm.after = [ZeroDivisionError()]
+    with pytest.raises(ZeroDivisionError):
+        relay.run(shop())
+    with pytest.raises(AmbiguousOutcome):
+        relay.run(shop())
+
+
 def test_where_integrations_cannot_be_listed_the_first_attempt_still_creates_one(relay: Relay) -> None:
     relay.crm.lists_integrations = False
     assert relay.run(shop()).result is Result.APPLIED

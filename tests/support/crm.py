@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loyalty_relay.destinations.base import Branch, Receipt, StoreLink
+from loyalty_relay.model import effects
 from loyalty_relay.model.commands import Credits, CustomerCommand, CustomerRef, LinkStore
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
@@ -88,6 +89,7 @@ class FakeCrm:
     def register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
         self.calls.append(("register", dict(fields), command.credits))
         self._fault(self.before)
+        effects.begin()
         self._refuse(fields)
         owner = self._owner(command.customer)
         if owner is not None:
@@ -107,6 +109,7 @@ class FakeCrm:
     ) -> Receipt:
         self.calls.append(("update", loyalty_id, dict(fields), command.credits, changed))
         self._fault(self.before)
+        effects.begin()
         self._refuse(fields)
         target = self._owner(command.customer) if loyalty_id is None else self.merged.get(loyalty_id, loyalty_id)
         if target not in self.members:
@@ -136,6 +139,7 @@ class FakeCrm:
     ) -> Receipt:
         self.calls.append(("patch", loyalty_id, dict(fields), replace_tags))
         self._fault(self.before)
+        effects.begin()
         if loyalty_id not in self.members:
             raise CustomerNotFound("not found", code="404")
         self._refuse(fields)
@@ -191,6 +195,7 @@ class FakeCrm:
     def create_integration(self, name: str, deadline: Deadline) -> int:
         self.calls.append(("create_integration",))
         self._fault(self.before)
+        effects.begin()
         number = 20 + len(self.integrations)
         self.integrations[number] = name
         self._fault(self.after)
@@ -205,6 +210,7 @@ class FakeCrm:
     def create_link(self, command: LinkStore, branch_id: str, integration_id: int, deadline: Deadline) -> StoreLink:
         self.calls.append(("create_link",))
         self._fault(self.before)
+        effects.begin()
         if any(link.shop_id == command.shop_id for link in self.store_links):
             raise StoreConflict("taken")
         link = StoreLink(

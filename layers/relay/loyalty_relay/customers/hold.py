@@ -12,6 +12,7 @@ from loyalty_relay.customers.lww_register import MAX_FIELDS, FieldState
 from loyalty_relay.customers.record import ALIAS_FIELDS, CustomerRecord, Intent, aliases_of
 from loyalty_relay.customers.records import ANY, HOPS, Actions, Records, pointer
 from loyalty_relay.customers.tombstones import Tombstone
+from loyalty_relay.model import effects
 from loyalty_relay.model.commands import CustomerCommand, CustomerRef, Version
 from loyalty_relay.model.errors import (
     FieldProblem,
@@ -33,7 +34,8 @@ class Hold:
 
     A block that neither commits nor skips ends with a release by the kind of its error: after a time-out the lease is
     left to run out, because the vendor may still be at work; after any other error that may have reached the vendor
-    the intent stays; else everything is as before. A process that dies leaves lease and intent.
+    the intent stays; else everything is as before. An exception that is not the relay's own may have reached the vendor
+    if a request with an effect was begun. A process that dies leaves lease and intent.
     """
 
     stale: tuple[str, ...]
@@ -58,7 +60,15 @@ class Hold:
         self._unconfirmed: frozenset[str] = frozenset()
         self._origin: Hold | None = None
         """The hold that a command with credits began with, where the vendor named another member; see ``meet``."""
-        self._begin(command.customer, credits=bool(command.credits))
+        self._requests = effects.begun()
+        self._ended = True
+        try:
+            self._begin(command.customer, credits=bool(command.credits))
+        except Exception:
+            # The block is not entered, so nothing else would end the lease.
+            if not self._ended:
+                self.release(interrupted=False)
+            raise
 
     def _begin(self, customer: CustomerRef, *, credits: bool) -> None:
         found = self._take(customer, credits)
@@ -302,8 +312,7 @@ class Hold:
     ) -> None:
         if self._ended or not (error is None or isinstance(error, Exception)):
             return
-        # An error that is not the relay's own proves nothing about what was sent.
-        reached = error is not None and getattr(error, "reached", True)
+        reached = error is not None and effects.may_have_acted(error, self._requests)
         if not (reached and isinstance(error, UpstreamTimeout)):
             self.release(interrupted=reached)
 

@@ -15,7 +15,7 @@ from loyalty_relay.customers.records import HOPS, Action, Actions, Records
 from loyalty_relay.customers.tombstones import Tombstone
 from loyalty_relay.model.commands import Version
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import LeaseBusy, StoreUnavailable
+from loyalty_relay.model.errors import LeaseBusy
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.storage import keys
@@ -78,7 +78,7 @@ def retire(
     except (Contended, ConditionsFailed):
         records.give_back(record, interrupted=False)
         raise LeaseBusy(retry_after=BUSY_SECONDS) from None
-    except StoreUnavailable:
+    except Exception:
         records.give_back(record, interrupted=False)
         raise
     return result

@@ -13,6 +13,7 @@ import httpx
 
 from loyalty_relay.http.rate_limit import Limiter
 from loyalty_relay.http.transports import BROKEN, Limits, OneRepetition, RateLimit, SizeLimit, TotalTime
+from loyalty_relay.model import effects
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import ConnectionFailed, UpstreamTimeout, UpstreamUnavailable
 
@@ -49,6 +50,8 @@ class Client(httpx.Client):
         """
         request.extensions["deadline"] = deadline
         may_have_acted = request.extensions["has_effect"]
+        if may_have_acted:
+            effects.begin()
         try:
             return self.send(request, auth=auth)
         except (httpx.ConnectTimeout, httpx.PoolTimeout):

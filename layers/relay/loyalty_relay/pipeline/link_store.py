@@ -20,12 +20,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from loyalty_relay.destinations.base import Branch, StoreLink, StoreLinkCrm
+from loyalty_relay.model import effects
 from loyalty_relay.model.commands import LinkStore
 from loyalty_relay.model.errors import (
     AmbiguousOutcome,
     FieldProblem,
     InvalidCommand,
-    RelayError,
     StoreConflict,
     UnsupportedByDestination,
     UpstreamTimeout,
@@ -104,11 +104,12 @@ class _Linking:
     def _intended(self, lease: Checkpoint) -> Iterator[None]:
         """Keep an intent stored as long as it is unknown whether the block created something."""
         self.links.intend(lease)
+        since = effects.begun()
         try:
             yield
-        except RelayError as error:
+        except Exception as error:
             # An earlier attempt's intent stays: this attempt proves nothing about that one.
-            if not error.reached and not lease.interrupted:
+            if not effects.may_have_acted(error, since) and not lease.interrupted:
                 self.links.withdraw(lease)
             raise
 
