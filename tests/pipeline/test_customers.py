@@ -37,6 +37,7 @@ from loyalty_relay.pipeline.customers import LATECOMER_SECONDS
 from loyalty_relay.runtime.wiring import LEASE_SECONDS
 from tests.pipeline.conftest import Relay, customer, version
 from tests.support.crm import Member
+from tests.support.tables import Crash
 
 POINTS = Credits(enrollments=(Enrollment(program_id=1, loyalty_points=50),))
 
@@ -414,6 +415,58 @@ def test_points_that_were_given_are_not_given_again_when_the_identifier_moves_ag
     move_again(relay)
     relay.run(envelope)
     assert [m.credits for m in relay.crm.members.values()] == [[], [POINTS], []]
+
+
+def test_points_are_known_though_the_process_died_between_the_commits_of_both_members(relay: Relay) -> None:
+    """The record that every attempt begins with is committed first: nothing is uncertain any more."""
+    envelope = moved(relay)
+    transactions: list[str] = []
+
+    def die(model: Any, **_: Any) -> None:
+        transactions.append(model.name)
+        if len(transactions) == 2:
+            raise Crash
+
+    relay.services.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", die)
+    with pytest.raises(Crash):
+        relay.run(envelope)
+    relay.restarted()
+    move_again(relay)
+    relay.stack.clock.now += LEASE_SECONDS + 1
+    relay.run(envelope)
+    assert [m.credits for m in relay.crm.members.values()] == [[], [POINTS], []]
+
+
+def test_points_that_were_not_sent_to_an_existing_member_are_not_taken_for_sent(relay: Relay) -> None:
+    """Nothing was left to send to the member who has the e-mail now; later nobody has it, and a member is made."""
+    envelope = moved(relay, kind=RegisterCustomer)
+    assert relay.run(envelope).result is Result.UNCHANGED
+    relay.keys_lost()
+    relay.crm.members["1001"].identifiers = {}
+    relay.run(envelope)
+    assert [m.credits for m in relay.crm.members.values()] == [[], [], [POINTS]]
+
+
+def test_points_are_not_given_again_when_the_member_turns_out_to_be_a_shops_customer(relay: Relay) -> None:
+    relay.crm.members["1000"] = Member("1000", {"email": "ana@example.com"})
+    command = UpdateCustomer(customer=CustomerRef(loyalty_id="1000"), credits=POINTS)
+    envelope = relay.envelope(command, source="api")
+    relay.run(envelope)
+    relay.keys_lost()
+    assert relay.run(customer()).loyalty_id == "1000"
+    relay.run(envelope)
+    assert relay.crm.members["1000"].credits == [POINTS]
+
+
+def test_a_member_who_gave_up_an_identifier_stays_the_customer_they_were(relay: Relay) -> None:
+    relay.run(customer({"first_name": "Ana", "email": "moved@example.com"}, "1", email="moved@example.com"))
+    relay.crm.members["1000"].identifiers = {}
+    relay.run(customer({"first_name": "Bea"}, "1", email="bea@example.com", source_id="8"))
+    relay.crm.members["1001"].identifiers["email"] = "moved@example.com"
+    api = customer({"first_name": "Api"}, None, email="moved@example.com", source_id=None, if_missing="error")
+    assert relay.run(api, source="api").loyalty_id == "1001"
+    assert relay.run(customer({"first_name": "Eva"}, "2", email=None)).loyalty_id == "1000"
+    assert relay.crm.members["1001"].fields["first_name"] == "Api"
 
 
 def test_an_identifier_that_moved_to_another_member_reaches_that_member(relay: Relay) -> None:

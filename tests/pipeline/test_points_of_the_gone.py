@@ -52,6 +52,21 @@ def test_points_that_were_given_are_not_given_again_when_the_customer_goes(
     assert relay.crm.members["1000"].credits == [POINTS]
 
 
+@pytest.mark.parametrize("reason", ["deleted", "merged"])
+def test_points_in_doubt_of_a_shops_customer_stay_so_when_the_customer_comes_back(relay: Relay, reason: str) -> None:
+    """The command names the shop's own id, in whose place the tombstone is."""
+    envelope = relay.envelope(customer({}, None, credits=POINTS), source="api")
+    relay.run(customer({"first_name": "Ana"}, "1"))
+    relay.crm.after = [UpstreamTimeout(reached=True)]
+    with pytest.raises(UpstreamTimeout):
+        relay.run(envelope)
+    relay.stack.clock.now += LEASE_SECONDS + 1
+    relay.run(gone(reason))
+    with pytest.raises(AmbiguousOutcome):
+        relay.run(envelope)
+    assert relay.crm.members["1000"].credits == [POINTS]
+
+
 def test_what_is_known_of_points_of_one_who_is_gone_is_forgotten_in_the_end(relay: Relay) -> None:
     relay.run(customer({"first_name": "Ana", "email": "ana@example.com"}, "1"))
     relay.run(relay.envelope(UpdateCustomer(customer=BY_ID, credits=POINTS), source="api"))

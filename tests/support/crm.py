@@ -121,6 +121,8 @@ class FakeCrm:
 
     def crm_fields(self, loyalty_id: str, deadline: Deadline) -> list[dict[str, Any]]:
         self._fault(self.before)
+        if loyalty_id not in self.members:
+            raise CustomerNotFound("not found", code="8015")
         return [{"name": name, "value": value} for name, value in self.members[loyalty_id].fields.items()]
 
     def tags(self, deadline: Deadline) -> list[dict[str, Any]]:

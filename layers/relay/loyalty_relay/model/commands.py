@@ -350,7 +350,7 @@ class Envelope:
                 redrives=body["attempt"],
                 command=command_from_dict(body["kind"], body["command"]),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not an envelope: {error!r}") from error
 
 
