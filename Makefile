@@ -37,6 +37,10 @@ PARAMS ?=
 TEST_JOBS ?= auto
 TEST_ARGS ?=
 SEEDS ?= 1 2 3
+FUZZ ?= 1000
+# Mutants by id, with * and ?; a mutant's id begins with the name of its file in tests/mutants.
+MUTANTS ?=
+JOBS ?=
 
 .PHONY: help
 help: ## list the targets
@@ -119,6 +123,14 @@ bench: $(DEV) $(STACK) $(SAM) $(CLIENT) ## measure the budgets and print one tab
 .PHONY: soak
 soak: $(DEV) $(STACK) ## storms of 5000 events with faults and kills (SEEDS="1 2 3", docs/soak.md)
 	@SEEDS="$(SEEDS)" $(PY) -m pytest tests/faults -m soak $(TEST_ARGS)
+
+.PHONY: mutants
+mutants: $(DEV) $(STACK) ## break each promise on purpose; the tests named for it must fail (MUTANTS="ledger*" JOBS=2)
+	@$(PY) -m tests.mutants $(MUTANTS) $(if $(JOBS),--jobs $(JOBS))
+
+.PHONY: fuzz
+fuzz: $(DEV) $(STACK) ## every parser, the vendors' readers and the whole of ingest with invented input (FUZZ=1000)
+	@RELAY_FUZZ=$(FUZZ) $(PY) -m pytest tests/fuzz -n $(TEST_JOBS) $(TEST_ARGS)
 
 .PHONY: openapi
 openapi: $(DEV) ## write docs/openapi.json

@@ -1,4 +1,4 @@
-"""Every regular expression of the layer takes linear time, whatever it is given."""
+"""Every regular expression of the layer and of the tools takes linear time, whatever it is given."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ import pytest
 
 from tests.support.expressions import problems
 
-LAYER = Path(__file__).resolve().parent.parent / "layers" / "relay" / "loyalty_relay"
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(path for place in ("layers", "functions", "devkit") for path in (ROOT / place).rglob("*.py"))
 FUNCTIONS = {"compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer"}
 ANCHORED = {"match", "fullmatch"}
-FROM_CONFIGURATION = {"re.fullmatch(pattern, field)"}
-"""Patterns that are no constants: over the names of fields in a connection's mapping, which an operator writes."""
+NOT_CONSTANT = {
+    "re.fullmatch(pattern, field)": "names of fields in a connection's mapping, which an operator writes",
+    "re.fullmatch(self.method, request.method)": "the demo's own requests",
+    "re.fullmatch(self.path, request.path)": "the demo's own requests",
+    "re.fullmatch(pattern, path)": "routes of the sandbox's platforms",
+}
+"""Patterns that are no constants, and what they are matched with."""
 
 
 def expressions() -> Iterator[tuple[str, str | bytes, int, bool]]:
-    """Yield (place, pattern, flags, whether it is searched for) of every use of ``re`` in the layer."""
-    trees = {path: ast.parse(path.read_text()) for path in sorted(LAYER.rglob("*.py"))}
+    """Yield (place, pattern, flags, whether it is searched for) of every use of ``re``."""
+    trees = {path: ast.parse(path.read_text()) for path in MODULES}
     everywhere = [use for tree in trees.values() for use in uses(tree)]
     for path, tree in trees.items():
         here = list(uses(tree))
@@ -36,7 +42,7 @@ def expressions() -> Iterator[tuple[str, str | bytes, int, bool]]:
                 continue
             if ast.unparse(node.func.value) != "re" or node.func.attr not in FUNCTIONS:
                 continue
-            if ast.unparse(node) in FROM_CONFIGURATION:
+            if ast.unparse(node) in NOT_CONSTANT:
                 continue
             used = {node.func.attr}
             if node.func.attr == "compile":
@@ -44,7 +50,7 @@ def expressions() -> Iterator[tuple[str, str | bytes, int, bool]]:
                 used = {how for found, how in (here if name.startswith("_") else everywhere) if found == name} or {""}
             given = [*node.args[1:], *(keyword.value for keyword in node.keywords)]
             flags = sum(getattr(re, name) for name in re.findall(r"re\.([A-Z]+)", " ".join(map(ast.unparse, given))))
-            yield f"{path.relative_to(LAYER)}:{node.lineno}", text(node.args[0]), flags, not used <= ANCHORED
+            yield f"{path.relative_to(ROOT)}:{node.lineno}", text(node.args[0]), flags, not used <= ANCHORED
 
 
 def uses(tree: ast.Module) -> Iterator[tuple[str, str]]:
@@ -76,6 +82,16 @@ def text(node: ast.expr) -> str | bytes:
 )
 def test_every_expression_is_linear(pattern: str | bytes, flags: int, searched: bool) -> None:
     assert problems(pattern, flags, searched=searched) == []
+
+
+def test_expressions_are_used_in_no_other_way() -> None:
+    """What is called by another name, or by another library, would not be looked at."""
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.module not in ("re", "regex"), path
+            if isinstance(node, ast.Import):
+                assert not any(name.name == "regex" or (name.name == "re" and name.asname) for name in node.names), path
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tests.support.json_values import JSON
+
+T = TypeVar("T")
 
 EXAMPLES = int(os.environ.get("RELAY_FUZZ") or 0)
 
@@ -48,7 +50,7 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from paths(child, (*path, name))
 
 
-def chosen(seeds: Sequence[Any]) -> st.SearchStrategy[Any]:
+def chosen(seeds: Sequence[T]) -> st.SearchStrategy[T]:
     """Return a strategy that draws one of the seeds; it is not described by all of them."""
     return st.integers(0, len(seeds) - 1).map(lambda index: deepcopy(seeds[index]))
 

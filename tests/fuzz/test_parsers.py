@@ -59,8 +59,9 @@ def deliveries(platform: str) -> st.SearchStrategy[Request]:
             text = body.decode("utf-8", "surrogateescape")
             body = urlencode({**form, "payload": text}, errors="surrogateescape").encode()
         request = replace(sample, body=body).signed()
-        name = draw(st.sampled_from([None, *sorted(request.headers)]))
-        return replace(request, headers={**request.headers, name: draw(TEXTS)}) if name else request
+        if draw(st.booleans()):
+            return request
+        return replace(request, headers={**request.headers, draw(chosen(sorted(request.headers))): draw(TEXTS)})
 
     return drawn()
 
@@ -76,7 +77,7 @@ def envelopes(change: Change, platform: str, vendor: str) -> Iterator[Envelope]:
 
 @pytest.mark.parametrize("vendor", sorted(DESTINATIONS))
 @pytest.mark.parametrize("platform", platforms())
-@fuzz(15)
+@fuzz(5)
 @given(data=st.data())
 def test_a_signed_delivery_is_read_and_translated_or_refused(platform: str, vendor: str, data: st.DataObject) -> None:
     request = data.draw(deliveries(platform))
@@ -109,7 +110,7 @@ def thin(platform: str) -> list[tuple[ThinChange, Any]]:
 
 
 @pytest.mark.parametrize("platform", HYDRATING)
-@fuzz(25)
+@fuzz(10)
 @given(data=st.data())
 def test_an_answer_of_a_platform_is_read_or_refused(platform: str, data: st.DataObject) -> None:
     change, answer = data.draw(chosen(thin(platform)))
@@ -129,7 +130,7 @@ CONNECTIONS = [
 ]
 
 
-@fuzz(80)
+@fuzz(40)
 @given(data=changed(CONNECTIONS), id=st.just("shop") | TEXTS)
 def test_a_connection_is_read_or_invalid(data: Any, id: str) -> None:
     with suppress(ConnectionInvalid):
@@ -156,7 +157,7 @@ def read(sample: Sample) -> list[Change]:
     return []
 
 
-@fuzz(60)
+@fuzz(30)
 @given(data=st.data())
 def test_a_message_is_an_envelope_or_a_value_error(data: st.DataObject) -> None:
     text = data.draw(bodies(queued())).decode("utf-8", "replace")
@@ -165,7 +166,16 @@ def test_a_message_is_an_envelope_or_a_value_error(data: st.DataObject) -> None:
 
 
 PARTS = ("@", "email", "note", "default_address.phone", "addresses[0].city", "tags", "*", "[]", "'x'", "`1`", '"a b"')
-CALLS = ("to_number({})", "to_string({})", "length({})", "keys({})", "sort({})", "join(',', {})", "max({})", "sum({})")
+CALLS: tuple[str, ...] = (
+    "to_number({})",
+    "to_string({})",
+    "length({})",
+    "keys({})",
+    "sort({})",
+    "join(',', {})",
+    "max({})",
+    "sum({})",
+)
 CALLS += ("to_array({})[0]", "reverse({})", "not_null({}, 'x')", "map(&@, {})", "{}[?@ > `1`]", "{} || 'x'", "abs({})")
 EXPRESSIONS = st.recursive(
     st.sampled_from(PARTS) | st.text(max_size=10),
@@ -175,7 +185,7 @@ EXPRESSIONS = st.recursive(
 MAPPED = ("first_name", "email", "phone", "birthday", "registered_on", "custom_fields.a", "subscriptions.sms", "tags")
 
 
-@fuzz(50)
+@fuzz(25)
 @given(data=st.data())
 def test_a_mapping_is_evaluated_or_untranslatable(data: st.DataObject) -> None:
     rules = data.draw(st.dictionaries(st.sampled_from(MAPPED), EXPRESSIONS, min_size=1, max_size=3))

@@ -57,7 +57,7 @@ def worked_off(functions: Functions) -> None:
 
 
 @pytest.mark.parametrize("platform", platforms())
-@fuzz(8)
+@fuzz(3)
 @given(data=st.data())
 def test_ingest(functions: Functions, platform: str, data: st.DataObject) -> None:
     request = data.draw(deliveries(platform))
@@ -78,19 +78,21 @@ def test_ingest(functions: Functions, platform: str, data: st.DataObject) -> Non
 
 
 @pytest.mark.parametrize(("name", "route"), API, ids=[name for name, _ in API])
-@fuzz(8)
+@fuzz(3)
 @given(data=st.data())
 def test_api(functions: Functions, name: str, route: dict[str, Any], data: st.DataObject) -> None:
     headers = data.draw(st.sampled_from(({}, {"prefer": "respond-async"}, {"idempotency-key": "k"})))
     raw = data.draw(bodies([route["example"]])).decode("utf-8", "replace") if "example" in route else None
-    path = {part[1:-1]: data.draw(TEXTS) for part in name.split("/") if part[:1] == "{" and part != "{connection}"}
+    path: dict[str, Any] = {
+        part[1:-1]: data.draw(TEXTS) for part in name.split("/") if part[:1] == "{" and part != "{connection}"
+    }
     operation = "crm-patch" if "crm-fields" in name or "tags" in name else "link-store" if "store" in name else "update"
     status, body, _ = functions.call(name, headers=dict(headers), operation=operation, raw=raw, **path)
     assert status < 500, body
     worked_off(functions)
 
 
-@fuzz(60)
+@fuzz(20)
 @given(key=TEXTS, path=TEXTS, connection=st.none() | TEXTS | st.sampled_from(platforms()))
 def test_authorizer(functions: Functions, key: str, path: str, connection: str | None) -> None:
     event = {

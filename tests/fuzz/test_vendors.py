@@ -69,7 +69,7 @@ CAPILLARY = {
 
 @pytest.mark.parametrize("credentials", [BASIC, OAUTH], ids=["basic", "oauth"])
 @pytest.mark.parametrize("operation", CAPILLARY)
-@fuzz(12)
+@fuzz(4)
 @given(data=st.data())
 def test_capillary(operation: str, credentials: dict[str, str], data: st.DataObject) -> None:
     sandbox = SandboxUpstream()
@@ -104,7 +104,7 @@ KANGAROO = {
 
 
 @pytest.mark.parametrize("operation", KANGAROO)
-@fuzz(12)
+@fuzz(4)
 @given(data=st.data())
 def test_kangaroo(operation: str, data: st.DataObject) -> None:
     world = support.World()

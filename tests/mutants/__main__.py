@@ -26,7 +26,13 @@ import pytest
 from tests.mutants.catalogue import ROOT, Mutant, mutants
 
 LEFT_OUT = (".git", ".venv", ".local", ".aws-sam", ".hypothesis", "__pycache__", "*.pyc")
-LIBRARIES = ("botocore.session", "httpx", "moto.dynamodb.models", "moto.secretsmanager.models", "moto.sqs.models")
+LIBRARIES: tuple[str, ...] = (
+    "botocore.session",
+    "httpx",
+    "moto.dynamodb.models",
+    "moto.secretsmanager.models",
+    "moto.sqs.models",
+)
 LIBRARIES += ("phonenumbers", "pydantic", "starlette.applications", "uvicorn")
 OURS = ("benchmarks", "devkit", "functions", "infra", "loyalty_relay", "tests")
 PASSED, FAILED = 0, 1
@@ -51,7 +57,7 @@ class Run:
 
     @property
     def code(self) -> int | None:
-        """pytest's exit code; None when the run took too long."""
+        """Pytest's exit code; None when the run took too long."""
         return os.waitstatus_to_exitcode(self.status) if os.WIFEXITED(self.status) else None
 
     @property

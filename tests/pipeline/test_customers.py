@@ -270,6 +270,15 @@ def test_an_api_register_of_a_known_customer_names_the_existing_id(relay: Relay)
     assert caught.value.loyalty_id == "1000"
 
 
+def test_the_id_in_the_vendors_text_is_not_believed_before_a_look(relay: Relay) -> None:
+    """It may be another member's: who has the e-mail is looked up."""
+    relay.crm.members["1000"] = Member("1000", {"email": "ana@example.com"})
+    relay.crm.members["1001"] = Member("1001", {"email": "eva@example.com"})
+    relay.crm.before = [CustomerExists("exists with id 1001", loyalty_id="1001")]
+    assert relay.run(customer(kind=RegisterCustomer)).loyalty_id == "1000"
+    assert relay.crm.members["1001"].fields == {}
+
+
 def test_an_api_update_of_an_unknown_customer_is_an_error(relay: Relay) -> None:
     with pytest.raises(CustomerNotFound):
         relay.run(customer(None, None, source_id=None, if_missing="error"), source="api")

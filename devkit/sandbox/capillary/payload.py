@@ -22,7 +22,7 @@ CHANNEL_TYPES = frozenset(
     {"mobile", "email", "cardnumber", "wechat", "ios", "android", "line", "mobilePush", "facebook", "WEB_ENGAGE"}
 )
 LOYALTY_TYPES = ("loyalty", "non_loyalty")
-_EMAIL = re.compile(r"[A-Za-z0-9_+.-]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]+")
+_EMAIL = re.compile(r"[A-Za-z0-9_+.-]+@[A-Za-z0-9.-]{1,250}\.[A-Za-z0-9-]{1,63}")
 _MOBILE = re.compile(r"[0-9]{7,15}")
 _OFFSET_DATE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:\d{2})?")
 
