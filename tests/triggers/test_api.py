@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -91,6 +92,72 @@ def test_every_wrong_field_is_named_at_once(functions: Functions) -> None:
         "as_of",
     }
     assert functions.crm.calls == []
+
+
+def test_an_unknown_field_is_named_with_the_one_that_is_meant(functions: Functions) -> None:
+    wrong = {
+        "identifiers": [{"type": "email", "value": "ana@example.com", "seriesid": 1}],
+        "firstname": "Ana",
+        "options": {"user_context": {"typ": "till"}},
+        "channels": [{"type": "email", "value": "a@example.com", "xyz": 1}],
+    }
+    _, body, _ = functions.call(REGISTER, wrong)
+    assert {error["field"]: error["message"] for error in body["errors"]} == {
+        "identifiers.0.seriesid": "unknown field seriesid (did you mean series_id?)",
+        "firstname": "unknown field firstname (did you mean first_name?)",
+        "options.user_context.typ": "unknown field typ (did you mean type?)",
+        "channels.0.xyz": "unknown field xyz",
+    }
+
+
+EXTREMES = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00")
+
+
+@pytest.mark.parametrize("moment", EXTREMES)
+@pytest.mark.attack("callers", "times at the ends of the calendar", "refused by name before they are converted", "G1")
+def test_a_time_that_no_clock_can_show_is_422(functions: Functions, moment: str) -> None:
+    enrolment = {"program_id": 1, "tier_expires_at": moment, "points_expire_at": moment}
+    body = {**ANA, "as_of": moment, "registered_on": moment, "enrollments": [enrolment]}
+    status, problem, _ = functions.call(REGISTER, body)
+    where = {"as_of", "registered_on", "enrollments.0.tier_expires_at", "enrollments.0.points_expire_at"}
+    assert (status, fields_of(problem)) == (422, where)
+    patch = {"fields": {"first_name": "Ana"}, "as_of": moment}
+    status, problem, _ = functions.call(f"PATCH {FIELDS}", patch, operation="crm-patch", customer_id="1000")
+    assert (status, fields_of(problem)) == (422, {"as_of"})
+
+
+@pytest.mark.attack("callers", "a version from the future over the API", "more than five minutes ahead is a 422", "G3")
+def test_a_state_of_the_future_is_422(functions: Functions) -> None:
+    def at(seconds: float) -> tuple[int, dict[str, Any]]:
+        as_of = datetime.fromtimestamp(functions.stack.clock.now + seconds, UTC).isoformat()
+        status, body, _ = functions.call(REGISTER, {**ANA, "as_of": as_of})
+        return status, body
+
+    status, body = at(400)
+    assert (status, fields_of(body)) == (422, {"as_of"})
+    assert at(200)[0] == 201
+
+
+@pytest.mark.attack("callers", "an id in the path that is too long for a key", "422 by name", "G1")
+def test_an_id_that_no_shop_has_is_422(functions: Functions) -> None:
+    status, body, _ = functions.call(f"GET {LINKS}/{{shop_id}}", operation="link-store", shop_id="x" * 3000)
+    assert (status, fields_of(body)) == (422, {"shop_id"})
+    shop = {"shop_id": "x" * 3000, "account_id": "acme", "store_domain": "https://acme.example.com"}
+    status, body, _ = functions.call(f"POST {LINKS}", shop, operation="link-store")
+    assert (status, fields_of(body)) == (422, {"shop_id"})
+    status, body, _ = functions.call(UPDATE, {"first_name": "Eva"}, operation="update", customer_id="9" * 3000)
+    assert (status, fields_of(body)) == (422, {"customer_id"})
+
+
+def test_an_empty_referral_code_is_none(functions: Functions) -> None:
+    assert functions.call(REGISTER, {**ANA, "referral_code": ""})[0] == 201
+    assert functions.crm.members["1000"].credits == []
+
+
+def test_a_push_token_may_be_long(functions: Functions) -> None:
+    channel = {"type": "android", "value": "t" * 1000}
+    assert functions.call(REGISTER, {**ANA, "channels": [channel]})[0] == 201
+    assert functions.crm.members["1000"].fields["channels.android"] == [{"value": "t" * 1000}]
 
 
 def test_a_customer_without_an_identifier_is_422(functions: Functions) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
 
+from loyalty_relay.connections.store import ConnectionStore
 from loyalty_relay.model.errors import StoreUnavailable
 from loyalty_relay.triggers.authorizer import authorize
 from tests.pipeline.conftest import CONNECTION
@@ -41,9 +43,49 @@ def test_a_revoked_key_stops_working_at_once(functions: Functions) -> None:
     assert not authorize(event(API_KEY), connections)["isAuthorized"]
 
 
-def test_several_keys_work_side_by_side(functions: Functions) -> None:
-    import hashlib
+class Counted:
+    """Secrets Manager that counts the reads."""
 
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.reads = 0
+
+    def get_secret_value(self, **given: Any) -> Any:
+        self.reads += 1
+        return self._client.get_secret_value(**given)
+
+
+def counted(functions: Functions) -> tuple[ConnectionStore, Counted]:
+    secrets = Counted(functions.stack.client("secretsmanager"))
+    prefix = functions.stack.environment["RELAY_SECRETS_PREFIX"]
+    return ConnectionStore(secrets, prefix, frozenset(), clock=functions.stack.clock), secrets
+
+
+@pytest.mark.parametrize("connection", ["shop-1", "nobody"])
+@pytest.mark.attack(
+    "callers",
+    "100 unknown API keys, each a read of Secrets Manager",
+    "a key that the cached connection does not have leads to one read per minute",
+    "G4",
+)
+def test_unknown_keys_cost_few_reads(functions: Functions, connection: str) -> None:
+    connections, secrets = counted(functions)
+    for number in range(100):
+        assert authorize(event(f"fake-{number}", connection), connections) == {"isAuthorized": False}
+    assert secrets.reads <= 2
+
+
+def test_a_new_key_works_within_a_minute(functions: Functions) -> None:
+    connections, _ = counted(functions)
+    functions.stack.put_connection("shop-1", {**CONNECTION, "api_keys": []})
+    assert not authorize(event(API_KEY), connections)["isAuthorized"]
+    key = {"id": "pos", "sha256": hashlib.sha256(API_KEY.encode()).hexdigest()}
+    functions.stack.put_connection("shop-1", {**CONNECTION, "api_keys": [key]})
+    functions.stack.clock.now += 60
+    assert authorize(event(API_KEY), connections)["isAuthorized"]
+
+
+def test_several_keys_work_side_by_side(functions: Functions) -> None:
     keys = [{"id": k, "sha256": hashlib.sha256(k.encode()).hexdigest()} for k in ("fake-old", "fake-new")]
     functions.stack.put_connection("shop-1", {**CONNECTION, "api_keys": keys})
     connections = functions.services("authorize").connections

@@ -20,6 +20,11 @@ def problems(command: Any, **options: Any) -> dict[str, str]:
 # Check
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_time_at_the_end_of_the_calendar_is_a_problem_and_no_crash(moment: str) -> None:
+    assert set(problems(register(ANA, fields={"registered_on": moment}))) == {"registered_on"}
+
+
 def test_every_problem_is_named_at_once() -> None:
     command = register(
         Identifier("email", "not-an-email"),

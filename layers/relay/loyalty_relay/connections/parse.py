@@ -99,7 +99,7 @@ def _credentials(read: Reader, name: str) -> dict[str, str]:
     values = read.mapping(name)
     for key, value in values.items():
         if not isinstance(value, str) or not value:
-            read.problem(f"{name}.{key}", "must be a text that is not empty")
+            read.problem(f"{name}.{key}", "must be a non-empty string")
     return values
 
 

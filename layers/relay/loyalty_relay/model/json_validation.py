@@ -1,4 +1,4 @@
-"""Reading untrusted JSON into typed values, collecting every problem by its dotted path."""
+"""Read untrusted JSON into typed values and collect every problem by its dotted path."""
 
 from __future__ import annotations
 
@@ -8,14 +8,25 @@ from urllib.parse import urlsplit
 
 from loyalty_relay.model.errors import FieldProblem
 
+MAX_COMPARED = 100
+"""Characters of an unknown name that are shown and compared; comparing takes quadratic time."""
+
 T = TypeVar("T")
 
 
+def unknown_field(name: str, known: Iterable[str]) -> str:
+    """Return the message for a field that does not exist, with the existing one that looks most like it."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1) if len(name) <= MAX_COMPARED else []
+    return f"unknown field {name[:MAX_COMPARED]}" + (f" (did you mean {near[0]}?)" if near else "")
+
+
 class Reader:
-    """One JSON object under a path. Values of the wrong type, missing values and unknown names become problems, not
+    """One JSON object under a path. Values of the wrong type, missing values and unknown fields become problems, not
     exceptions.
 
-    The getters return a usable default after noting a problem, so one pass names everything that is wrong.
+    The getters return a usable default after adding a problem, so one pass finds everything that is wrong.
     """
 
     def __init__(self, data: Any, path: str = "", problems: list[FieldProblem] | None = None) -> None:
@@ -50,14 +61,14 @@ class Reader:
         return value
 
     def text(self, name: str, *, max_length: int = 4096, header: bool = False) -> str:
-        """A required text that is not empty. ``header``: it travels in one, so that it must be printable ASCII."""
-        value = self._typed(name, str, "a text", None, True)
+        """Return a required, non-empty string. ``header``: it is sent in one, so it must be printable ASCII."""
+        value = self._typed(name, str, "a string", None, True)
         return self._sized(name, value, max_length, header) or ""
 
     def optional_text(
         self, name: str, default: str | None = None, *, max_length: int = 4096, header: bool = False
     ) -> str | None:
-        return self._sized(name, self._typed(name, str, "a text", default, False), max_length, header)
+        return self._sized(name, self._typed(name, str, "a string", default, False), max_length, header)
 
     def _sized(self, name: str, value: str | None, max_length: int, header: bool) -> str | None:
         if value is not None and not value.strip():
@@ -65,11 +76,11 @@ class Reader:
         if value is not None and len(value) > max_length:
             self.problem(name, f"must have at most {max_length} characters")
         if header and value is not None and not (value.isascii() and value.isprintable()):
-            self.problem(name, "must be a text of printable ASCII characters: it travels in a header")
+            self.problem(name, "must be printable ASCII, because it is sent in an HTTP header")
         return value
 
     def choice(self, name: str, choices: Iterable[str], default: str | None = None) -> str:
-        value = self._typed(name, str, "a text", default, default is None)
+        value = self._typed(name, str, "a string", default, default is None)
         allowed = tuple(choices)
         if value is not None and value not in allowed:
             self.problem(name, f"must be one of {', '.join(allowed)}")
@@ -88,14 +99,14 @@ class Reader:
         return value
 
     def whole(self, name: str, *, minimum: int = 0, maximum: int = 2**53) -> int | None:
-        value = self._typed(name, int, "a whole number", None, False)
+        value = self._typed(name, int, "an integer", None, False)
         if value is not None and not minimum <= value <= maximum:
             self.problem(name, f"must be between {minimum} and {maximum}")
             return None
         return value
 
     def texts(self, name: str, *, required: bool = False) -> tuple[str, ...]:
-        value = self._typed(name, list, "a list of texts", None, required)
+        value = self._typed(name, list, "a list of strings", None, required)
         if value is None:
             return ()
         out = []
@@ -103,7 +114,7 @@ class Reader:
             if isinstance(item, str) and item.strip():
                 out.append(item)
             else:
-                self.problem(f"{name}.{index}", "must be a text that is not empty")
+                self.problem(f"{name}.{index}", "must be a non-empty string")
         if required and not out:
             self.problem(name, "must not be empty")
         return tuple(out)
@@ -124,7 +135,7 @@ class Reader:
             yield Reader(item, self._join(f"{name}.{index}"), self.problems)
 
     def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
-        """An optional text given to ``parse``; its ValueError becomes the problem's message."""
+        """Return an optional string as ``parse`` converts it; its ValueError becomes the problem's message."""
         value = self.optional_text(name)
         if value is None:
             return None
@@ -168,10 +179,10 @@ class Reader:
         return value.rstrip("/")
 
     def done(self) -> None:
-        """Names every member that nobody asked for."""
+        """Add a problem for every field that was not read."""
         for name in self._data:
             if name not in self._seen:
-                self.problem(str(name), "is not a known name here")
+                self.problem(str(name), unknown_field(str(name), self._seen))
 
     def _join(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name

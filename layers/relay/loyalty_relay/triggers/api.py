@@ -1,7 +1,7 @@
-"""API calls: the same operations, synchronously, for callers who wait.
+"""API calls: the same operations, executed while the caller waits.
 
 The gateway has routed and authorized the request. Here the body becomes a command, the command an outcome, and the
-outcome an HTTP answer; every failure is ``application/problem+json`` (RFC 9457).
+outcome an HTTP response; every failure is ``application/problem+json`` (RFC 9457).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
-from loyalty_relay.model.commands import Command, Envelope, Event
+from loyalty_relay.model.commands import MAX_ID, Command, Envelope, Event, instant_at
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.delivery_ids import new_delivery_id
 from loyalty_relay.model.errors import (
@@ -27,11 +27,13 @@ from loyalty_relay.model.errors import (
     TransientError,
     UnsupportedByDestination,
 )
+from loyalty_relay.model.json_validation import unknown_field
 from loyalty_relay.model.numbers import exact
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.pipeline.context import API
 from loyalty_relay.pipeline.execute import Executed
 from loyalty_relay.pipeline.link_store import link_to_dict
+from loyalty_relay.sources.base import MAX_AHEAD
 from loyalty_relay.telemetry import logs, metrics
 from loyalty_relay.triggers.enqueue import enqueue
 
@@ -40,22 +42,24 @@ if TYPE_CHECKING:
 
     from loyalty_relay.connections.model import Connection
     from loyalty_relay.destinations.base import CrmFieldsCrm
+    from loyalty_relay.pipeline.execute import Pipeline
     from loyalty_relay.runtime.wiring import Services
+    from loyalty_relay.storage.digests import Digests
 
 LONGEST = 25.0
-"""Seconds after which a caller is answered 504; the gateway itself would cut the request at 30 s."""
+"""Seconds after which a caller gets a 504; the gateway itself would cut the request at 30 s."""
 
 MAX_BODY = 256 * 1024
 MAX_IDEMPOTENCY_KEY = 200
 _MAY_BE_UNSENDABLE = re.compile(r"\\u(?:[dD][89a-fA-F]|[fF]{3}[eEfF])|[\ufffe\uffff]")
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
-"""Halves of letters and non-characters: no queue takes them (SQS API reference: SendMessage)."""
+"""Lone surrogates and non-characters, which no queue accepts (SQS API reference: SendMessage)."""
 Answer = dict[str, Any]
 M = TypeVar("M", bound="BaseModel")
 
 
 class BadRequest(RelayError):
-    """The request is not of the form this API takes."""
+    """The request does not have the form that this API requires."""
 
     reason = "bad_request"
     status = 400
@@ -63,123 +67,143 @@ class BadRequest(RelayError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest:
-    """One API request with what its endpoint needs."""
+    """One API request."""
 
     route: str
     path: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
     delivery_id: str
-    services: Services
+    received_at: float
     deadline: Deadline
 
-    @property
-    def connection(self) -> Connection:
-        return self.services.connections.get(self.path["connection"])
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """What endpoints work with."""
+
+    pipeline: Pipeline
+    digests: Callable[[], Digests]
+    """Their key is read with the first call."""
+    enqueue: Callable[[Envelope], None]
+    """Send a command to its operation's queue."""
+
+    def connection(self, request: ApiRequest) -> Connection:
+        """Return the connection that the request's path names."""
+        return self.pipeline.connections.get(request.path["connection"])
 
 
 def answer(event: dict[str, Any], context: Any, operation: str, services: Services) -> Answer:
-    """An HTTP API request (payload 2.0) -> its answer. Never raises."""
+    """Return the response to an HTTP API request (payload 2.0). Never raises."""
     delivery_id = new_delivery_id(services.clock())
     connection = (event.get("pathParameters") or {}).get("connection", "")
     try:
         services.start(context)
-        reply = _route(_request(event, context, delivery_id, services))
+        api = Api(
+            pipeline=services.pipeline,
+            digests=lambda: services.digests,
+            enqueue=lambda envelope: enqueue([envelope], services.sqs, services.settings),
+        )
+        left = min(LONGEST, context.get_remaining_time_in_millis() / 1000 - 1)
+        deadline = Deadline(services.monotonic() + left, services.monotonic)
+        reply = _route(api, _request(event, delivery_id, services.clock(), deadline))
     except RelayError as error:
         metrics.count("Failures", operation=operation, connection=connection, reason=error.reason)
         reply = problem(error, delivery_id)
-    except Exception as error:  # noqa: BLE001 - a caller gets an answer whatever happens, and we a log line
+    except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a response and the log a line
         logs.unexpected("api call failed", error, operation=operation, delivery_id=delivery_id)
-        reply = problem(RelayError("an unforeseen error; it is logged under the delivery id"), delivery_id)
+        reply = problem(RelayError("an unexpected error; the log has it under the delivery id"), delivery_id)
     logs.info("api", operation=operation, delivery_id=delivery_id, connection=connection, status=reply["statusCode"])
     return reply
 
 
-def _request(event: dict[str, Any], context: Any, delivery_id: str, services: Services) -> ApiRequest:
+def _request(event: dict[str, Any], delivery_id: str, now: float, deadline: Deadline) -> ApiRequest:
     raw = event.get("body") or ""
     body = base64.b64decode(raw) if event.get("isBase64Encoded") else raw.encode()
     if len(body) > MAX_BODY:
         error = BadRequest(f"the body has more than {MAX_BODY} bytes")
         error.status = 413
         raise error
-    left = min(LONGEST, context.get_remaining_time_in_millis() / 1000 - 1)
+    path = event.get("pathParameters") or {}
+    if too_long := [name for name, value in path.items() if len(value) > MAX_ID]:
+        problems = [FieldProblem(name, f"must have at most {MAX_ID} characters") for name in too_long]
+        raise InvalidCommand("the path is not valid", problems=problems)
     return ApiRequest(
         route=event.get("routeKey", ""),
-        path=event.get("pathParameters") or {},
+        path=path,
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
         body=body,
         delivery_id=delivery_id,
-        services=services,
-        deadline=Deadline(services.monotonic() + left, services.monotonic),
+        received_at=now,
+        deadline=deadline,
     )
 
 
-def _route(request: ApiRequest) -> Answer:
+def _route(api: Api, request: ApiRequest) -> Answer:
     endpoint = ENDPOINTS.get(request.route)
     if endpoint is None:
-        error = BadRequest("there is no such route here")
+        error = BadRequest("there is no such route")
         error.status = 404
         raise error
-    return endpoint(request)
+    return endpoint(api, request)
 
 
 # -- endpoints ----------------------------------------------------------------------------------------------------
 
 
-def _register(request: ApiRequest) -> Answer:
+def _register(api: Api, request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import RegisterBody
 
-    return _carry_out(request, _parse(request, RegisterBody).to_command())
+    return _carry_out(api, request, _parse(request, RegisterBody).to_command())
 
 
-def _update(request: ApiRequest) -> Answer:
+def _update(api: Api, request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import UpdateBody
 
-    return _carry_out(request, _parse(request, UpdateBody).to_command(request.path["customer_id"]))
+    return _carry_out(api, request, _parse(request, UpdateBody).to_command(request.path["customer_id"]))
 
 
-def _update_by_identifier(request: ApiRequest) -> Answer:
+def _update_by_identifier(api: Api, request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import UpdateByIdentifierBody
 
-    return _carry_out(request, _parse(request, UpdateByIdentifierBody).to_update())
+    return _carry_out(api, request, _parse(request, UpdateByIdentifierBody).to_update())
 
 
-def _patch_crm_fields(request: ApiRequest) -> Answer:
+def _patch_crm_fields(api: Api, request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import CrmFieldsBody
 
     body = _parse(request, CrmFieldsBody)
-    crm = _crm(request, request.connection)
+    crm = _crm(api, api.connection(request))
     try:
-        return _carry_out(request, body.to_command(request.path["customer_id"], crm.command_field))
+        return _carry_out(api, request, body.to_command(request.path["customer_id"], crm.command_field))
     except PermanentError as error:
         asked = {crm.command_field(name): f"fields.{name}" for name in body.fields}
         error.problems = tuple(replace(p, field=asked.get(p.field, p.field)) for p in error.problems)
         raise
 
 
-def _link_store(request: ApiRequest) -> Answer:
+def _link_store(api: Api, request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import StoreLinkBody
 
-    return _carry_out(request, _parse(request, StoreLinkBody).to_command())
+    return _carry_out(api, request, _parse(request, StoreLinkBody).to_command())
 
 
-def _crm_fields(request: ApiRequest) -> Answer:
-    fields = _read(request, lambda crm: crm.crm_fields(request.path["customer_id"], request.deadline))
+def _crm_fields(api: Api, request: ApiRequest) -> Answer:
+    fields = _read(api, request, lambda crm: crm.crm_fields(request.path["customer_id"], request.deadline))
     return reply_json(200, {"fields": fields})
 
 
-def _tags(request: ApiRequest) -> Answer:
-    return reply_json(200, {"tags": _read(request, lambda crm: crm.tags(request.deadline))})
+def _tags(api: Api, request: ApiRequest) -> Answer:
+    return reply_json(200, {"tags": _read(api, request, lambda crm: crm.tags(request.deadline))})
 
 
-def _store_links(request: ApiRequest) -> Answer:
-    connection = request.connection
-    links = request.services.links.list(connection.id)
+def _store_links(api: Api, request: ApiRequest) -> Answer:
+    links = api.pipeline.links.list(api.connection(request).id)
     return reply_json(200, {"store_links": [link_to_dict(link) for link in links]})
 
 
-def _store_link(request: ApiRequest) -> Answer:
-    link = request.services.links.get(request.connection.id, request.path["shop_id"])
+def _store_link(api: Api, request: ApiRequest) -> Answer:
+    link = api.pipeline.links.get(api.connection(request).id, request.path["shop_id"])
     if link is None:
         error = PermanentError("no link of this shop is known")
         error.status, error.reason = 404, "store_link_not_found"
@@ -187,7 +211,7 @@ def _store_link(request: ApiRequest) -> Answer:
     return reply_json(200, link_to_dict(link))
 
 
-ENDPOINTS: dict[str, Callable[[ApiRequest], Answer]] = {
+ENDPOINTS: dict[str, Callable[[Api, ApiRequest], Answer]] = {
     "POST /connections/{connection}/customers": _register,
     "PUT /connections/{connection}/customers/{customer_id}": _update,
     "PUT /connections/{connection}/customers": _update_by_identifier,
@@ -200,16 +224,16 @@ ENDPOINTS: dict[str, Callable[[ApiRequest], Answer]] = {
 }
 
 
-def _crm(request: ApiRequest, connection: Connection) -> CrmFieldsCrm:
-    crm = request.services.crm(connection)
+def _crm(api: Api, connection: Connection) -> CrmFieldsCrm:
+    crm = api.pipeline.crm(connection)
     if "crm-patch" not in crm.operations:
         raise UnsupportedByDestination(f"{connection.destination.vendor} has no CRM fields")
     return cast("CrmFieldsCrm", crm)
 
 
-def _read(request: ApiRequest, ask: Callable[[CrmFieldsCrm], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    connection = request.connection
-    return request.services.pipeline.read(connection, connection.destination.key, lambda live: ask(_crm(request, live)))
+def _read(api: Api, request: ApiRequest, ask: Callable[[CrmFieldsCrm], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    connection = api.connection(request)
+    return api.pipeline.read(connection, connection.destination.key, lambda live: ask(_crm(api, live)))
 
 
 # -- from body to answer ------------------------------------------------------------------------------------------
@@ -229,12 +253,12 @@ def _parse(request: ApiRequest, model: type[M]) -> M:
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON") from None
     if _MAY_BE_UNSENDABLE.search(text) and _UNSENDABLE.search(json.dumps(data, ensure_ascii=False)):
-        raise BadRequest("the body has code points that are no characters")
+        raise BadRequest("the body has code points that are not characters")
     try:
         return model.model_validate(data)
     except ValidationError as error:
         problems = [
-            FieldProblem(".".join(str(part) for part in item["loc"]) or "(body)", _sentence(item))
+            FieldProblem(".".join(str(part) for part in item["loc"]) or "(body)", _message(item, model))
             for item in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         raise InvalidCommand("the body is not valid", problems=problems) from None
@@ -244,38 +268,57 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-def _sentence(item: Mapping[str, Any]) -> str:
-    if item["type"] == "extra_forbidden":
-        return "is not a known name here"
-    return str(item["msg"]).removeprefix("Value error, ")
+def _message(item: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """Return the message for one validation error of a body."""
+    if item["type"] != "extra_forbidden":
+        return str(item["msg"]).removeprefix("Value error, ")
+    *path, name = item["loc"]
+    known: Any = model
+    for part in path:
+        if isinstance(part, str) and known is not None:
+            known = _model_of(known.model_fields[part].annotation)
+    return unknown_field(str(name), known.model_fields if known else ())
 
 
-def _carry_out(request: ApiRequest, command: Command) -> Answer:
+def _model_of(annotation: Any) -> Any:
+    """Return the body model inside an annotation such as ``list[Model] | None``."""
+    from pydantic import BaseModel
+
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_of, get_args(annotation))), None)
+
+
+def _carry_out(api: Api, request: ApiRequest, command: Command) -> Answer:
+    latest = instant_at(request.received_at + MAX_AHEAD)
+    if command.version is not None and command.version.value > latest:
+        # Such a version would make every later event stale.
+        raise InvalidCommand("the body is not valid", problems=[FieldProblem("as_of", "must not be in the future")])
     key = request.headers.get("idempotency-key", "").strip()
     if len(key) > MAX_IDEMPOTENCY_KEY:
         raise BadRequest(f"Idempotency-Key has more than {MAX_IDEMPOTENCY_KEY} characters")
     envelope = Envelope(
         delivery_id=request.delivery_id,
         connection=request.path["connection"],
-        event=Event(source=API, topic=request.route, id=_event_id(request, key), entity_id=""),
+        event=Event(source=API, topic=request.route, id=_event_id(api, request, key), entity_id=""),
         command=command,
-        received_at=request.services.clock(),
+        received_at=request.received_at,
     )
     if "respond-async" in request.headers.get("prefer", "").lower():
-        return _enqueue(request, envelope)
+        return _enqueue(api, envelope)
     digest = (
         hashlib.sha256(json.dumps(request.path, sort_keys=True).encode() + request.body).hexdigest() if key else None
     )
     try:
-        executed = request.services.pipeline.execute(envelope, request.deadline, payload_digest=digest)
+        executed = api.pipeline.execute(envelope, request.deadline, payload_digest=digest)
     except RelayError as error:
-        _, entry = request.services.pipeline.recorder.failed(envelope, error, Result.IGNORED)
-        request.services.journal.write(entry)
+        _, entry = api.pipeline.recorder.failed(envelope, error, Result.IGNORED)
+        api.pipeline.recorder.journal.write(entry)
         raise
     metrics.count(
         "Outcomes",
         operation=command.operation,
-        destination=request.connection.destination.vendor,
+        destination=api.connection(request).destination.vendor,
         source=API,
         connection=envelope.connection,
         topic=request.route,
@@ -284,16 +327,16 @@ def _carry_out(request: ApiRequest, command: Command) -> Answer:
     return _reply(request, executed)
 
 
-def _event_id(request: ApiRequest, key: str) -> str:
-    """A caller's key may well be a customer's e-mail or a receipt's number, and the journal keeps event ids."""
+def _event_id(api: Api, request: ApiRequest, key: str) -> str:
+    """Return the event's id, which the journal keeps: a caller's key can be a customer's e-mail or phone."""
     if not key:
         return request.delivery_id
-    return "key:" + request.services.digests.identity(request.path["connection"], "idempotency_key", key)
+    return "key:" + api.digests().identity(request.path["connection"], "idempotency_key", key)
 
 
-def _enqueue(request: ApiRequest, envelope: Envelope) -> Answer:
-    request.services.connections.get(envelope.connection)
-    enqueue([envelope], request.services.sqs, request.services.settings)
+def _enqueue(api: Api, envelope: Envelope) -> Answer:
+    api.pipeline.connections.get(envelope.connection)
+    api.enqueue(envelope)
     return reply_json(202, {"delivery_id": envelope.delivery_id, "result": "accepted"})
 
 
@@ -305,7 +348,7 @@ def _reply(request: ApiRequest, executed: Executed) -> Answer:
 
 
 def outcome_body(outcome: Outcome, delivery_id: str, *, replayed: bool = False) -> dict[str, Any]:
-    """An outcome as the API shows it. A replay shows what was kept: no details, codes without messages."""
+    """Return an outcome as the API shows it. A replay has what was kept: no details, and codes without messages."""
     body: dict[str, Any] = {"delivery_id": delivery_id, "result": outcome.result.value, "replayed": replayed}
     if outcome.reason:
         body["reason"] = outcome.reason
@@ -322,7 +365,7 @@ def outcome_body(outcome: Outcome, delivery_id: str, *, replayed: bool = False) 
 
 
 def problem(error: RelayError, delivery_id: str) -> Answer:
-    """An error as RFC 9457 problem details."""
+    """Return an error as RFC 9457 problem details."""
     body: dict[str, Any] = {
         "type": f"urn:loyalty-relay:problem:{error.reason}",
         "title": error.reason.replace("_", " "),
@@ -347,7 +390,7 @@ def problem(error: RelayError, delivery_id: str) -> Answer:
 
 
 def reply_json(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Answer:
-    """A JSON answer."""
+    """Return a JSON response."""
     return {
         "statusCode": status,
         "headers": {"content-type": "application/json", **(headers or {})},

@@ -1,8 +1,8 @@
 """Request bodies of the HTTP API, and the commands they become.
 
-Our own words in snake_case; vendor spellings stay in the clients. Unknown members are refused by name. What a
-vendor's own rules say about values (channel types, sources, dates) is checked by its client, so both kinds of
-problem reach the caller in one answer shape.
+Names are the relay's own, in snake_case; vendor spellings stay in the clients. Unknown fields are refused by name. A
+vendor's own rules for values (channel types, sources, dates) are checked by its client, and both kinds of problem have
+one form in the response.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from loyalty_relay.model.commands import (
+    MAX_ID,
     Credits,
     CustomerRef,
     Enrollment,
@@ -27,12 +28,30 @@ from loyalty_relay.model.commands import (
 )
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_ID)]
+Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4096)]
+"""An e-mail address, a phone number, or a push token, which can be longer than 255 characters."""
 Name = Annotated[str, StringConstraints(max_length=1000)]
 Scalars = dict[Text, str | int | float | bool | None]
 
 
+def _in_range(moment: datetime) -> datetime:
+    try:
+        instant(moment)
+    except OverflowError:
+        raise ValueError("must be in the years 1 to 9999 in UTC") from None
+    return moment
+
+
+def _none_if_blank(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Moment = Annotated[datetime, AfterValidator(_in_range)]
+
+
 class Body(BaseModel):
-    """Base: no unknown members, no silent coercion between kinds of values."""
+    """Base of all bodies: unknown fields are problems."""
 
     model_config = ConfigDict(extra="forbid", strict=False, str_max_length=10_000)
 
@@ -65,7 +84,7 @@ class ChannelBody(Body):
     """A communication channel."""
 
     type: Text = Field(examples=["mobile", "email", "wechat", "ios", "android", "line", "mobilePush", "cardnumber"])
-    value: Text
+    value: Address
     primary: bool | None = None
     verified: bool | None = None
     subscribed: bool | None = None
@@ -81,13 +100,13 @@ class SubscriptionBody(Body):
 
 
 class EnrollmentBody(Body):
-    """A loyalty programme to enrol into; points are credited once per Idempotency-Key."""
+    """A loyalty programme to enrol into. Points are credited once per Idempotency-Key."""
 
     program_id: int
     tier_number: int | None = Field(None, ge=1)
     loyalty_points: float | None = Field(None, ge=0)
-    tier_expires_at: datetime | None = None
-    points_expire_at: datetime | None = None
+    tier_expires_at: Moment | None = None
+    points_expire_at: Moment | None = None
 
     def to_enrollment(self) -> Enrollment:
         return Enrollment(
@@ -100,7 +119,7 @@ class EnrollmentBody(Body):
 
 
 class UserContext(Body):
-    """Who asks, for the programme's audit log."""
+    """Who makes the change, for the programme's audit log."""
 
     type: Text | None = None
     id: Text | None = None
@@ -109,7 +128,7 @@ class UserContext(Body):
 
 
 class WriteOptions(Body):
-    """Switches of the request. ``use_async``: loyalty work in the background, no side effects in the answer."""
+    """Options of the request. ``use_async``: loyalty work runs in the background; no side effects in the response."""
 
     use_async: bool | None = None
     raw_side_effects: bool | None = None
@@ -120,7 +139,7 @@ class WriteOptions(Body):
 
 
 class ProfileBody(Body):
-    """State of a customer: what is absent is left alone, null empties."""
+    """State of a customer: an absent field is left as it is, null clears it."""
 
     first_name: Name | None = None
     last_name: Name | None = None
@@ -135,12 +154,16 @@ class ProfileBody(Body):
     status_label: Text | None = None
     associated_with: Text | None = Field(None, description="Till code associated with the customer.")
     enrollments: list[EnrollmentBody] = Field(default_factory=list, max_length=20)
-    referral_code: Text | None = None
+    referral_code: Annotated[Text | None, BeforeValidator(_none_if_blank)] = Field(
+        None, description="An empty string is the same as none."
+    )
     options: WriteOptions = Field(default_factory=WriteOptions)
-    as_of: datetime | None = Field(None, description="When this is true; older than what was applied: stale.")
+    as_of: Moment | None = Field(
+        None, description="Time of this state. Older than what was applied: stale. In the future: refused."
+    )
 
     def fields(self) -> dict[str, Any]:
-        """Return the state part as the command's flat fields."""
+        """Return the state as the command's flat fields."""
         flat: dict[str, Any] = {}
         for name in _PLAIN:
             if name in self.model_fields_set and hasattr(self, name):
@@ -185,8 +208,10 @@ class RegisterBody(ProfileBody):
     """Register a customer."""
 
     identifiers: list[IdentifierBody] = Field(min_length=1, max_length=20)
-    source_id: Text | None = Field(None, description="The customer's id at the shop, so that its webhooks find them.")
-    registered_on: datetime | None = None
+    source_id: Id | None = Field(
+        None, description="The customer's id at the shop, by which its webhooks find the customer."
+    )
+    registered_on: Moment | None = None
     if_exists: Literal["error", "update"] = "error"
 
     def to_command(self) -> RegisterCustomer:
@@ -205,7 +230,7 @@ class RegisterBody(ProfileBody):
 class UpdateBody(ProfileBody):
     """Update a customer by loyalty id."""
 
-    registered_on: datetime | None = None
+    registered_on: Moment | None = None
     registered_till: Text | None = None
     fraud_status: Text | None = None
 
@@ -268,7 +293,7 @@ class CrmFieldsBody(Body):
 
     fields: dict[Text, str | bool | int | float | None] = Field(default_factory=dict)
     tags: TagsBody | None = None
-    as_of: datetime | None = None
+    as_of: Moment | None = None
 
     @model_validator(mode="after")
     def _something(self) -> CrmFieldsBody:
@@ -295,7 +320,7 @@ class CrmFieldsBody(Body):
 class StoreLinkBody(Body):
     """Link a shop to a virtual branch."""
 
-    shop_id: Text = Field(description="The unique id of the location at the platform.")
+    shop_id: Id = Field(description="The unique id of the location at the platform.")
     account_id: Text = Field(description="The account at the platform.")
     store_name: Text | None = None
     store_domain: Text | None = Field(None, description="Required for e-commerce platforms.")

@@ -127,7 +127,10 @@ def cluster_time(text: str, region: str | None) -> datetime:
     """
     value = datetime.fromisoformat(text)
     zone = cluster_zone(region)
-    return value.replace(tzinfo=zone) if value.tzinfo is None else value.astimezone(zone)
+    try:
+        return value.replace(tzinfo=zone) if value.tzinfo is None else value.astimezone(zone)
+    except OverflowError:
+        raise ValueError("is not in the years 1 to 9999 there") from None
 
 
 def v2_moment(text: str, region: str | None) -> str:
