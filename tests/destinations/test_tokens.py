@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,6 +16,7 @@ from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CredentialsRefused, LeaseBusy, StoreUnavailable, UpstreamUnavailable
 from loyalty_relay.storage.digests import Digests
 from tests.support.stack import Stack
+from tests.support.tables import Crash
 
 KEY = "kangaroo:api.example.com:demo@example.com"
 
@@ -63,7 +65,7 @@ class Execution:
             table=self.stack.environment["RELAY_STATE_TABLE"],
             prefix="test",
             digests=Digests(b"a digest key for tests only"),
-            owner=self.name,
+            new_token=lambda: uuid4().hex,
             clock=self.stack.clock,
             sleep=self.sleep,
             random=lambda: 0.5,
@@ -302,6 +304,79 @@ def test_tokens_that_could_not_be_written_are_written_by_the_next_call_not_obtai
     assert vendor.count == 2
 
 
+def taken_by_the_version_before(stack: Stack, pk: str, holder: str) -> bool:
+    """Take the lease as executions of earlier versions do; they may run beside this one during a deployment."""
+    dynamodb, now = stack.clients["dynamodb"], stack.clock()
+    try:
+        dynamodb.put_item(
+            TableName=stack.environment["RELAY_STATE_TABLE"],
+            Item={"pk": {"S": pk}, "holder": {"S": holder}, "held_until": {"N": repr(now + LEASE_SECONDS)}},
+            ConditionExpression="attribute_not_exists(pk) OR held_until < :now OR holder = :me",
+            ExpressionAttributeValues={":now": {"N": repr(now)}, ":me": {"S": holder}},
+        )
+    except dynamodb.exceptions.ConditionalCheckFailedException:
+        return False
+    return True
+
+
+def test_a_renewal_of_the_version_before_is_waited_for(stack: Stack, vendor: Vendor) -> None:
+    one = Execution(stack)
+    pk = "token#" + one.store.name(KEY).rpartition("/")[2]
+    assert taken_by_the_version_before(stack, pk, "old")
+    with pytest.raises(LeaseBusy):
+        one.get(vendor.grant)
+    assert vendor.count == 0
+    stack.clock.now += LEASE_SECONDS
+    assert one.get(vendor.grant) == ("fake-access-1", True)
+
+
+def test_the_version_before_waits_for_a_renewal_that_it_cannot_read(stack: Stack, vendor: Vendor) -> None:
+    one = Execution(stack)
+    pk = "token#" + one.store.name(KEY).rpartition("/")[2]
+    taken_by_the_version_before(stack, pk, "old")
+    stack.clock.now += LEASE_SECONDS
+    seen: list[bool] = []
+
+    def obtain(old: TokenSet | None, deadline: Deadline) -> TokenSet:
+        # Also by an execution whose own lease was there until just now.
+        seen.extend(taken_by_the_version_before(stack, pk, holder) for holder in ("old", "other"))
+        raise UpstreamUnavailable
+
+    with pytest.raises(UpstreamUnavailable):
+        one.get(obtain)
+    assert seen == [False, False]
+    assert taken_by_the_version_before(stack, pk, "other"), "given up"
+
+
+def test_a_death_under_the_lease_does_not_stop_the_version_before_for_ever(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Execution(stack)
+
+    def die(old: TokenSet | None, deadline: Deadline) -> TokenSet:
+        raise Crash
+
+    monkeypatch.setattr(one.store._leases, "discard", lambda lease: None)
+    with pytest.raises(Crash):
+        one.get(die)
+    stack.clock.now += LEASE_SECONDS + 1
+    assert taken_by_the_version_before(stack, "token#" + one.store.name(KEY).rpartition("/")[2], "old")
+
+
+def test_a_process_that_could_not_write_its_tokens_keeps_its_lease_and_extends_it(stack: Stack, vendor: Vendor) -> None:
+    one = Execution(stack, "one", FailingSecrets(stack.clients["secretsmanager"], 6))
+    two = Execution(stack, "two")
+    with pytest.raises(StoreUnavailable):
+        one.get(vendor.grant)
+    stack.clock.now += LEASE_SECONDS - 15
+    with pytest.raises(StoreUnavailable):
+        one.get(vendor.grant)
+    stack.clock.now += LEASE_SECONDS - 15
+    with pytest.raises(LeaseBusy):
+        two.get(vendor.grant)
+    assert vendor.count == 1
+
+
 def test_a_failed_renewal_gives_up_the_lease(stack: Stack, vendor: Vendor) -> None:
     def down(old: TokenSet | None, deadline: Deadline) -> TokenSet:
         raise UpstreamUnavailable("busy")
@@ -325,7 +400,7 @@ def test_a_renewal_ends_inside_its_lease(stack: Stack, vendor: Vendor) -> None:
 
 def test_stores_that_do_not_answer_are_a_passing_fault(stack: Stack, vendor: Vendor) -> None:
     one = Execution(stack)
-    one.store._table.name = "no such table"
+    one.store._leases.table.name = "no such table"
 
     with pytest.raises(StoreUnavailable):
         one.get(vendor.grant)

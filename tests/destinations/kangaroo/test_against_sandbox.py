@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -250,14 +251,14 @@ def authorization_code(world: World) -> str:
     return url.partition("code=")[2]
 
 
-def token_store(stack: Stack, world: World, owner: str) -> TokenStore:
+def token_store(stack: Stack, world: World) -> TokenStore:
     return TokenStore(
         stack.clients["secretsmanager"],
         stack.clients["dynamodb"],
         table=stack.environment["RELAY_STATE_TABLE"],
         prefix="test",
         digests=stack.services().digests,
-        owner=owner,
+        new_token=lambda: uuid4().hex,
         clock=world.clock,
         sleep=lambda seconds: None,
         random=lambda: 0.5,
@@ -265,8 +266,8 @@ def token_store(stack: Stack, world: World, owner: str) -> TokenStore:
 
 
 def test_two_executions_share_single_use_refresh_tokens(stack: Stack, world: World) -> None:
-    one = world.crm(CODE, tokens=token_store(stack, world, "one"))
-    two = world.crm(CODE, tokens=token_store(stack, world, "two"))
+    one = world.crm(CODE, tokens=token_store(stack, world))
+    two = world.crm(CODE, tokens=token_store(stack, world))
     with pytest.raises(CredentialsRefused):
         two.tags(deadline())
     one.authorize(authorization_code(world), deadline())
@@ -281,12 +282,12 @@ def test_two_executions_share_single_use_refresh_tokens(stack: Stack, world: Wor
 
 
 def test_a_lost_refresh_token_needs_a_person_who_repairs_it(stack: Stack, world: World) -> None:
-    store = token_store(stack, world, "one")
+    store = token_store(stack, world)
     crm = world.crm(CODE, tokens=store)
     crm.authorize(authorization_code(world), deadline())
     crm.tags(deadline())
     # Somebody refreshed and died before keeping the new pair.
-    lost = token_store(stack, world, "dead")
+    lost = token_store(stack, world)
     key = crm._session.auth.key
     kept = lost.read(key)
     assert kept is not None

@@ -26,9 +26,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import LeaseBusy, RelayError, StoreUnavailable
+from loyalty_relay.storage import keys
 from loyalty_relay.storage.aws import error_code, failures
 from loyalty_relay.storage.digests import Digests
-from loyalty_relay.storage.table import Contended, Refused, Table
+from loyalty_relay.storage.lease import Lease, LeaseLost, Leases
+from loyalty_relay.storage.table import Refused, Table
 from loyalty_relay.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -42,6 +44,11 @@ RENEWAL_SECONDS = 30.0
 
 WAIT_SECONDS = 2.0
 """How long to wait for another execution's renewal before raising LeaseBusy."""
+
+PREDECESSORS = "holder = :token, held_until = :until"
+"""Written with the lease: executions of earlier versions honour only these, and a deployment or a way back runs both.
+An earlier version's ``held_until`` is honoured, too.
+"""
 
 EARLY_SECONDS = 120.0
 EARLY_SHARE = 0.1
@@ -110,8 +117,8 @@ class Tokens(Protocol):
 class TokenStore:
     """Tokens in one secret per key, with a lease in the state table. Safe to use from several threads.
 
-    ``secrets`` and ``dynamodb`` are botocore clients. ``owner`` identifies this process. ``random`` returns numbers in
-    [0, 1).
+    ``secrets`` and ``dynamodb`` are botocore clients. ``new_token``: a fresh unguessable text per call. ``random``
+    returns numbers in [0, 1).
     """
 
     def __init__(
@@ -122,21 +129,22 @@ class TokenStore:
         table: str,
         prefix: str,
         digests: Digests,
-        owner: str,
+        new_token: Callable[[], str],
         clock: Callable[[], float],
         sleep: Callable[[float], None],
         random: Callable[[], float],
     ) -> None:
         self._secrets = secrets
-        self._table = Table(dynamodb, table)
+        self._leases = Leases(Table(dynamodb, table), clock=clock, seconds=LEASE_SECONDS)
         self._prefix = prefix
         self._digests = digests
-        self._owner = owner
+        self._new_token = new_token
         self._clock = clock
         self._sleep = sleep
         self._random = random
         self._known: dict[str, TokenSet] = {}
         self._unsaved: dict[str, TokenSet] = {}
+        self._kept: dict[str, Lease] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -186,8 +194,8 @@ class TokenStore:
         while True:
             if found := self._shared(key, rejected):
                 return found.access_token, False
-            if self._take(key):
-                return self._renew(key, obtain, deadline, rejected)
+            if lease := self._take(key):
+                return self._renew(key, lease, obtain, deadline, rejected)
             left = min(WAIT_SECONDS - waited, deadline.remaining())
             if left <= 0:
                 return self._better_than_nothing(key, rejected), False
@@ -195,9 +203,10 @@ class TokenStore:
             self._sleep(nap)
             waited, pause = waited + nap, pause * 2
 
-    def _renew(self, key: str, obtain: Obtain, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
-        """Renew under the lease, which is left to run out when tokens were obtained that could not be written."""
-        kept = False
+    def _renew(
+        self, key: str, lease: Lease, obtain: Obtain, deadline: Deadline, rejected: str | None
+    ) -> tuple[str, bool]:
+        """Renew under the lease, which this process keeps when tokens were obtained that could not be written."""
         try:
             # Another execution may have renewed it between our look and our lease.
             stored = self.read(key)
@@ -214,15 +223,14 @@ class TokenStore:
                     metrics.count("TokenRefreshFailed", reason=error.reason)
                     raise
             self._unsaved[key] = renewed
-            kept = True
+            self._kept[key] = lease
             self._write(self.name(key), renewed)
-            kept = False
-            del self._unsaved[key]
+            del self._unsaved[key], self._kept[key]
             self._known[key] = renewed
             return renewed.access_token, True
         finally:
-            if not kept:
-                self._give_up(key)
+            if key not in self._kept:
+                self._leases.discard(lease)
 
     def _shared(self, key: str, rejected: str | None) -> TokenSet | None:
         """Return what another thread or execution has obtained meanwhile, None when nothing."""
@@ -249,26 +257,23 @@ class TokenStore:
         # Hexadecimal, because a secret's name must not end in a hyphen and six characters (AWS docs: CreateSecret).
         return hashlib.sha256(self._digests.identity("", "destination", key).encode()).hexdigest()[:32]
 
-    def _take(self, key: str) -> bool:
-        now = self._clock()
-        item = {
-            "pk": f"token#{self._digest(key)}",
-            "holder": self._owner,
-            "held_until": now + LEASE_SECONDS,
-            "expires_at": int(now + 86_400),
-        }
-        condition = "attribute_not_exists(pk) OR held_until < :now OR holder = :me"
+    def _take(self, key: str) -> Lease | None:
+        """Take the lease, or extend the one that this process kept; return None while another execution has it."""
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            with suppress(LeaseLost):
+                return self._leases.extend(kept, sets=PREDECESSORS)
+        values = {":expires": int(self._clock() + 86_400)}
         try:
-            self._table.put(item, condition=condition, values={":now": now, ":me": self._owner})
-        except (Refused, Contended):
-            return False
-        return True
-
-    def _give_up(self, key: str) -> None:
-        """Release the lease. Never raises: it runs out."""
-        with suppress(Refused, Contended, StoreUnavailable):
-            pk = {"pk": f"token#{self._digest(key)}"}
-            self._table.delete(pk, condition="holder = :me", values={":me": self._owner})
+            return self._leases.take(
+                keys.token_lease(self._digest(key)),
+                self._new_token(),
+                sets=f"{PREDECESSORS}, expires_at = :expires",
+                condition="(attribute_not_exists(held_until) OR held_until <= :now)",
+                values=values,
+            )
+        except (Refused, LeaseBusy):
+            return None
 
     def _write(self, name: str, tokens: TokenSet) -> None:
         """Write the secret, three tries: a refresh token that is not written is lost."""

@@ -194,7 +194,7 @@ class Services:
             table=self.settings.state_table,
             prefix=self.settings.secrets_prefix,
             digests=self.digests,
-            owner=uuid4().hex,
+            new_token=lambda: uuid4().hex,
             clock=self.clock,
             sleep=self.sleep,
             random=self.random,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loyalty_relay.model.errors import LeaseBusy, StoreUnavailable, TransientError
@@ -74,6 +74,12 @@ class Leases:
             # botocore repeated a write whose answer was lost: the item is under this very lease already.
             before = refused.item
         return Lease(pk, token, until, before)
+
+    def extend(self, lease: Lease, *, sets: str = "") -> Lease:
+        """Return the lease with its whole duration again, writing ``sets``. Raises LeaseLost, or StoreUnavailable."""
+        until = self.clock() + self.seconds
+        self.change(lease, "SET lease_until = :until" + (f", {sets}" if sets else ""), values={":until": until})
+        return replace(lease, until=until)
 
     def change(
         self,
