@@ -96,8 +96,8 @@ class CustomerLedger:
     def erase_store(self, connection: str, store: str, deadline: Deadline, *, version: Version | None = None) -> bool:
         """Erase every customer of a shop, as far as the time goes; return whether none is left.
 
-        Customers that are being worked on are skipped, so False asks for another call; it continues where this one
-        ended, because an erased customer is not listed under the shop any more.
+        Customers that other executions hold are skipped, so False means that another call is due; it continues where
+        this one ended, because an erased customer is not listed under the shop any more.
         """
         return erase_store(self._records, connection, store, deadline, version)
 
@@ -109,7 +109,7 @@ class CustomerLedger:
         return keys.customer_hash(self._records.key(connection, kind, value))
 
     def known_as(self, connection: str, customer: CustomerRef) -> str:
-        """Return the keyed hash of whom a command names, without a lookup; empty when it names nobody."""
+        """Return the keyed hash of whom a command names, without a lookup; empty when it names no customer."""
         try:
             return keys.customer_hash(self._records.key_of(connection, customer))
         except InvalidCommand:

@@ -40,8 +40,10 @@ class Mark:
     versions: Versions = field(default_factory=dict)
     """The highest version of each clock."""
     last: Version | None = None
-    """The version of the last write, when it had one: tells a second copy of that very event from an event that
-    another clock, or a command without version, has overtaken since.
+    """The version of the last write, when it had one.
+
+    It distinguishes a second copy of that very event from an event that another clock, or a command without version,
+    has overtaken since.
     """
 
 
@@ -57,7 +59,7 @@ class LwwRegister:
     floor: Versions = field(default_factory=dict)
 
     def judge(self, name: str, digest: str, version: Version | None, *, uncertain: bool) -> FieldState:
-        """What to do with a field. ``uncertain``: an attempt that was not committed may have sent another value."""
+        """Decide about a field. ``uncertain``: an attempt that was not committed may have sent another value."""
         mark = self.marks.get(name, _NOTHING)
         if version is not None:
             floor = self.floor.get(version.clock)
@@ -73,17 +75,17 @@ class LwwRegister:
         return FieldState.SEND
 
     def differs(self, name: str, digest: str) -> bool:
-        """True when another value is known to have been sent."""
+        """Return whether another value is known to have been sent."""
         known = self.marks.get(name, _NOTHING).digest
         return known is not None and known != digest
 
     def advanced(self, name: str, version: Version | None) -> LwwRegister:
-        """The field has this value already, as of ``version`` too."""
+        """Return the register where the field, whose value is the same, has ``version`` too."""
         mark = self.marks.get(name, _NOTHING)
         return self._with(name, mark.digest, version, mark)
 
     def sent(self, name: str, digest: str, version: Version | None) -> LwwRegister:
-        """The field's value was sent."""
+        """Return the register after the field's value was sent."""
         return self._with(name, digest, version, self.marks.get(name, _NOTHING))
 
     def _with(self, name: str, digest: str | None, version: Version | None, mark: Mark) -> LwwRegister:
@@ -95,19 +97,20 @@ class LwwRegister:
         return replace(self, marks=marks)
 
     def forgetting(self, names: Iterable[str]) -> LwwRegister:
-        """The digests of these fields are not known any more; their versions stay."""
-        gone = frozenset(names)
+        """Return the register without the digests of these fields; their versions stay."""
+        forgotten = frozenset(names)
         return replace(
             self,
-            marks={k: replace(v, digest=None) if k in gone else v for k, v in self.marks.items()},
+            marks={k: replace(v, digest=None) if k in forgotten else v for k, v in self.marks.items()},
         )
 
     def raised(self, floor: Versions) -> LwwRegister:
         return replace(self, floor=newest(self.floor, floor))
 
     def has_passed(self, version: Version) -> bool:
-        """True when a retirement of this version is history: some field was written by a later event of its clock, or
-        the customer came back after it already.
+        """Return whether a retirement of this version is history.
+
+        Some field was written by a later event of its clock, or the customer came back after it already.
         """
         floor = self.floor.get(version.clock)
         if floor is not None and not floor.older_than(version):
@@ -117,7 +120,7 @@ class LwwRegister:
         )
 
     def merged(self, other: LwwRegister) -> LwwRegister:
-        """Two registers of one customer as one. Where they know of different values, which came last is not known."""
+        """Return two registers of one customer as one. Where their values differ, the order of the two is unknown."""
         marks = dict(self.marks)
         for name, theirs in other.marks.items():
             ours = marks.get(name)
@@ -133,16 +136,16 @@ class LwwRegister:
         return LwwRegister(marks, newest(self.floor, other.floor))
 
     def trimmed(self) -> LwwRegister:
-        """At most MAX_FIELDS marks."""
+        """Return the register with at most MAX_FIELDS marks."""
         surplus = len(self.marks) - MAX_FIELDS
         if surplus <= 0:
             return self
         oldest = sorted(self.marks, key=lambda name: not name.startswith("tags."))
-        gone = frozenset(oldest[:surplus])
-        return replace(self, marks={k: v for k, v in self.marks.items() if k not in gone})
+        dropped = frozenset(oldest[:surplus])
+        return replace(self, marks={k: v for k, v in self.marks.items() if k not in dropped})
 
     def to_json(self) -> str:
-        """Compact text. Fields share the few versions there are, so each version is written once."""
+        """Return compact text. Fields share the few versions there are, so each version is written once."""
         index: dict[Version, int] = {}
 
         def number(version: Version) -> int:
@@ -185,7 +188,7 @@ _NOTHING = Mark()
 
 
 def newest(one: Versions, other: Versions) -> dict[str, Version]:
-    """Per clock the later version of the two."""
+    """Return per clock the later version of the two."""
     out = dict(one)
     for clock, version in other.items():
         if clock not in out or out[clock].older_than(version):

@@ -187,16 +187,16 @@ class Records:
     def update(self, after: CustomerRecord) -> Action:
         """Return the action that writes a record and ends its lease, conditional on the lease."""
         values = after.attributes() | {"updated_at": self.clock()}
-        gone = ["lease_token", "lease_until", "expires_at", *(m for m in MEMBERS if m not in values)]
+        removed = ["lease_token", "lease_until", "expires_at", *(m for m in MEMBERS if m not in values)]
         return self.table.action(
             "Update",
             {"pk": after.pk},
             expression="SET "
             + ", ".join(f"#{m} = :{m}" for m in values)
             + " REMOVE "
-            + ", ".join(f"#{m}" for m in gone),
+            + ", ".join(f"#{m}" for m in removed),
             condition="#lease_token = :token",
-            names={f"#{m}": m for m in (*values, *gone)},
+            names={f"#{m}": m for m in (*values, *removed)},
             values={f":{m}": v for m, v in values.items()} | {":token": after.lease.token if after.lease else ""},
         )
 
@@ -210,9 +210,7 @@ class Records:
         return self._put_over(pointer(pk, connection, to), over)
 
     def leave_credits(self, pk: str, connection: str, ledger: str, *, over: tuple[str, ...], until: float) -> Action:
-        """Return the action that replaces such a pointer by the credits that were sent, for attempts that begin there
-        until then.
-        """
+        """Return the action that replaces such a pointer by the sent credits, for attempts that begin there so long."""
         hashed = keys.customer_hash(pk)
         item = {"pk": pk, "connection": connection, "customer": hashed, "credits": ledger, "expires_at": int(until)}
         return self._put_over(item, over)

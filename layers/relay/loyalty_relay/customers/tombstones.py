@@ -18,8 +18,10 @@ _RANK: Mapping[str, int] = {"deleted": 0, "merged": 1, "erased": 2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tombstone:
-    """The mark of a retired customer. It never expires, because it must outlive all queued and parked work, and it
-    holds nothing personal: the reason, the versions of the retirement, and the key of the survivor of a merge.
+    """The mark of a retired customer.
+
+    It never expires, because it must outlive all queued and parked work, and it holds nothing personal: the reason, the
+    versions of the retirement, and the key of the survivor of a merge.
     """
 
     reason: Reason

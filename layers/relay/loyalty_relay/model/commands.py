@@ -1,8 +1,8 @@
-"""What we ask of a destination, and the envelope in which it travels through a queue.
+"""The commands to a destination, and the envelope in which one travels through a queue.
 
 A command separates three things, because each obeys another rule:
 
-- ``customer`` says who is meant (identity: never overwritten by an event);
+- ``customer`` is the identity of the person: never overwritten by an event;
 - ``fields`` is state: a flat map from field name to value, ordered per field by version (last writer wins);
 - ``credits`` are effects (points, enrolments, referral codes): done once per event, never derived from state.
 
@@ -16,7 +16,7 @@ Field names, the same for every source and destination:
     extended_fields.NAME          Capillary's standardised fields
     tags.NAME                     bool: present or not
 
-An absent field says nothing; ``None`` says that the source has it empty. Phones are E.164 with ``+`` where the
+An absent field is unchanged; ``None`` clears it, because the source has it empty. Phones are E.164 with ``+`` where the
 country is known, dates are ``YYYY-MM-DD``.
 """
 
@@ -66,7 +66,7 @@ class Version:
         return (self.value, self.time, self.event_id)
 
     def older_than(self, other: Version) -> bool:
-        """True when both tell of the same clock and this one is strictly older."""
+        """Return whether both are of the same clock and this one is strictly older."""
         return self.clock == other.clock and self.key() < other.key()
 
     def to_list(self) -> list[str]:
@@ -78,18 +78,18 @@ class Version:
 
 
 def instant(moment: datetime) -> str:
-    """A moment as text that sorts: UTC, microseconds, always the same length. Naive moments are taken as UTC."""
+    """Return a moment as text that sorts: UTC, microseconds, always the same length. Naive moments are taken as UTC."""
     utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def instant_at(seconds: float) -> str:
-    """The same of epoch seconds. Raises ValueError, OverflowError or OSError for what is no year from 1 to 9999."""
+    """Return ``instant`` of epoch seconds. Raises ValueError, OverflowError or OSError outside the years 1 to 9999."""
     return instant(datetime.fromtimestamp(seconds, UTC))
 
 
 def revision(number: int) -> str:
-    """A revision number as text that sorts. Raises ValueError when negative or above 20 digits."""
+    """Return a revision number as text that sorts. Raises ValueError when negative or above 20 digits."""
     if not 0 <= number < 10**20:
         raise ValueError("a revision is between 0 and 10^20")
     return f"{number:020d}"
@@ -97,7 +97,7 @@ def revision(number: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What a delivery says happened to one entity.
+    """What a delivery reports about one entity.
 
     ``id`` is the identity that makes a second copy a duplicate: the source's event id where it is covered by the
     signature, else a digest of the raw body. ``time`` is the source's event time (``instant`` text) or empty.
@@ -112,7 +112,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Identifier:
-    """One identifier by which a loyalty programme knows a customer, in our words.
+    """One identifier of a customer in a loyalty programme, in our own terms.
 
     ``type``: email, mobile, external_id, card_number, cuid, union_id, line, wechat, facebook, or another of the
     vendor's.
@@ -149,7 +149,7 @@ class Enrollment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credits:
-    """Effects, sent only when the caller asked for them and only once per event."""
+    """Effects, sent only when the caller included them and only once per event."""
 
     enrollments: tuple[Enrollment, ...] = ()
     referral_code: str | None = None
@@ -197,7 +197,7 @@ class RegisterCustomer(CustomerCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateCustomer(CustomerCommand):
-    """Update a customer; when the programme does not know it: register it, or fail."""
+    """Update a customer; when the programme has none: register it, or fail."""
 
     kind: ClassVar[str] = "update_customer"
     operation: ClassVar[str] = "update"
@@ -209,8 +209,9 @@ class UpdateCustomer(CustomerCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchCrmFields(CustomerCommand):
-    """Patch a customer's CRM fields. ``replace_tags`` is the whole set of tags; ``fields['tags.NAME']`` adds or
-    removes one.
+    """Patch a customer's CRM fields.
+
+    ``replace_tags`` is the whole set of tags; ``fields['tags.NAME']`` adds or removes one.
     """
 
     kind: ClassVar[str] = "patch_crm_fields"
@@ -222,8 +223,9 @@ class PatchCrmFields(CustomerCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetireCustomer(Command):
-    """Forget what we hold of a customer and leave a tombstone. Asks nothing of the destination: a member keeps the
-    points.
+    """Forget what we hold of a customer and leave a tombstone.
+
+    Nothing is sent to the destination: a member keeps the points.
 
     ``reason``: deleted, erased (a privacy request), merged (then ``survivor`` is the source's id of the kept customer).
     """
@@ -238,7 +240,7 @@ class RetireCustomer(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EraseStore(Command):
-    """Erase what we hold of a whole shop (a privacy request for a shop). Asks nothing of the destination."""
+    """Erase what we hold of a whole shop (a privacy request for a shop). Nothing is sent to the destination."""
 
     kind: ClassVar[str] = "erase_store"
     operation: ClassVar[str] = "update"
@@ -264,8 +266,9 @@ class LinkStore(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hydrate(Command):
-    """Fetch the resource that a thin event only names, then go on. ``data`` is what the source's module needs to
-    find it.
+    """Fetch the resource that a thin event only names, then go on.
+
+    ``data`` is what the source's module needs to find it.
     """
 
     kind: ClassVar[str] = "hydrate"
@@ -336,7 +339,7 @@ class Envelope:
 
     @classmethod
     def from_json(cls, text: str) -> Envelope:
-        """Raises ValueError when the text is not an envelope of a schema this code knows."""
+        """Return the envelope. Raises ValueError when the text is not one of a supported schema."""
         try:
             body = json.loads(text)
             if body["schema"] > SCHEMA:
@@ -355,7 +358,7 @@ class Envelope:
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses as JSON-ready dictionaries, without members that hold their default."""
+    """Return dataclasses as JSON-ready dictionaries, without members that hold their default."""
     if isinstance(value, Version):
         return value.to_list()
     if hasattr(value, "__dataclass_fields__"):
@@ -374,7 +377,7 @@ def plain(value: Any) -> Any:
 
 
 def command_from_dict(kind: str, data: Mapping[str, Any]) -> Command:
-    """The inverse of ``plain`` for a command. Raises KeyError for an unknown kind, TypeError for unknown members."""
+    """Return the command of its ``plain`` form. Raises KeyError for an unknown kind, TypeError for unknown members."""
     given = dict(data)
     if given.get("version") is not None:
         given["version"] = Version.from_list(given["version"])

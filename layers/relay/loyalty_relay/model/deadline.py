@@ -19,7 +19,7 @@ class Deadline:
         return self.at - self.clock()
 
     def require(self, seconds: float) -> float:
-        """The remaining seconds. Raises DeadlineTooShort when fewer than ``seconds`` are left."""
+        """Return the remaining seconds. Raises DeadlineTooShort when fewer than ``seconds`` are left."""
         left = self.remaining()
         if left < seconds:
             raise DeadlineTooShort(f"{max(left, 0):.1f} s are left, {seconds:.1f} s are needed")

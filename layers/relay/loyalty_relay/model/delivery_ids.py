@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def new_delivery_id(now: float, random: Callable[[int], bytes] = os.urandom) -> str:
-    """A UUIDv7. ``now``: epoch seconds, of which milliseconds are kept; ``random``: so many random bytes."""
+    """Return a UUIDv7. ``now``: epoch seconds, of which milliseconds are kept; ``random``: so many random bytes."""
     milliseconds = int(now * 1000) & ((1 << 48) - 1)
     noise = int.from_bytes(random(10), "big") & ((1 << 74) - 1)
     number = milliseconds << 80 | 0x7 << 76 | (noise >> 62) << 64 | 0b10 << 62 | noise & ((1 << 62) - 1)

@@ -1,18 +1,18 @@
-"""Everything that can go wrong, as one tree; each class says whether trying again can help.
+"""All errors, as one tree; each class defines whether trying again can help.
 
     RelayError
     ├── TransientError                 trying again can help
     │   ├── ConnectionFailed           the request never left
     │   ├── UpstreamTimeout            no answer in time; it may have taken effect
     │   ├── UpstreamUnavailable        5xx, 408, 425, Capillary 521, a broken answer
-    │   ├── RateLimited                429 from the vendor, or our own pacing says later
+    │   ├── RateLimited                429 from the vendor, or no slot under our own limit
     │   ├── LeaseBusy                  another execution works on the same customer or store
     │   ├── KeyInProgress              another execution works on the same event
     │   ├── CustomerUnknown            the event only makes sense after another one that has not come yet
     │   ├── CircuitOpen                the destination is known to be down
     │   │   └── CredentialsBlocked     the credentials are known to be refused
     │   ├── DeadlineTooShort           the call could not have ended inside this invocation
-    │   └── StoreUnavailable           our own tables, queues or secrets do not answer
+    │   └── StoreUnavailable           our own tables, queues or secrets cannot be reached
     ├── CredentialsRefused             the vendor refuses our credentials: an operator must act; nothing is parked
     ├── PermanentError                 the same command can never succeed as it is
     │   ├── InvalidCommand             fields that cannot be sent; names each of them
@@ -21,17 +21,17 @@
     │   ├── CustomerExists             already registered; carries the existing loyalty id
     │   ├── CustomerErased             a tombstone forbids it
     │   ├── StoreConflict              the shop is linked elsewhere, or its link is disabled
-    │   ├── VendorRejected             the vendor said no, with its code
+    │   ├── VendorRejected             the vendor refused the command, with its code
     │   └── AmbiguousOutcome           it may have been done and must not be repeated unseen
     ├── ConnectionInvalid              a connection's configuration is wrong; names the field
     ├── UnknownConnection              there is no such connection
     └── DeliveryRefused                an inbound request we do not accept
-        ├── NotAuthentic               signature, secret, store or replay window; says nothing more
+        ├── NotAuthentic               signature, secret, store or replay window; never says which
         ├── BodyTooLarge               over the limit
-        ├── UnsupportedFormat          authentic, in a format that is not spoken here
+        ├── UnsupportedFormat          authentic, in a format that is not supported
         └── Untranslatable             authentic, but not what its topic promises; parked raw
 
-``status`` is the HTTP status the API answers with. ``reason`` is a short stable word used in journals, metrics and
+``status`` is the HTTP status that the API returns. ``reason`` is a short stable word used in journals, metrics and
 parked messages. Messages never carry personal data: they reach logs and journals.
 """
 
@@ -71,7 +71,7 @@ class RelayError(Exception):
 
 @contextmanager
 def after_effect() -> Iterator[None]:
-    """For what follows a write that succeeded: whatever is raised, the command has had an effect."""
+    """Mark whatever is raised after a write that succeeded: the command has had an effect."""
     try:
         yield
     except RelayError as error:
@@ -96,7 +96,7 @@ class TransientError(RelayError):
     ) -> None:
         super().__init__(message, code=code, request_id=request_id)
         self.retry_after = retry_after
-        """Seconds to wait at least, when somebody said so."""
+        """Seconds to wait at least, when the destination or our pacing gave a time."""
         self.reached = reached
 
 
@@ -114,7 +114,7 @@ class UpstreamTimeout(TransientError):
 
 
 class UpstreamUnavailable(TransientError):
-    """The destination answered that it cannot serve now, or with something unreadable."""
+    """The destination reported that it cannot serve now, or its response was unreadable."""
 
     reason = "unavailable"
 
@@ -208,7 +208,7 @@ class UnsupportedByDestination(PermanentError):
 
 
 class CustomerNotFound(PermanentError):
-    """The destination does not know this customer."""
+    """The destination has no such customer."""
 
     reason = "customer_not_found"
     status = 404
@@ -233,7 +233,7 @@ class CustomerErased(PermanentError):
 
 
 class StoreConflict(PermanentError):
-    """The shop cannot be linked as asked."""
+    """The shop cannot be linked as the command requires."""
 
     reason = "store_conflict"
     status = 409
@@ -243,7 +243,7 @@ class StoreConflict(PermanentError):
     ) -> None:
         super().__init__(message, code=code)
         self.existing = dict(existing or {})
-        """The link that stands in the way, in our own words."""
+        """The existing link that prevents it, in our own terms."""
 
 
 class VendorRejected(PermanentError):
@@ -301,7 +301,7 @@ class BodyTooLarge(DeliveryRefused):
 
 
 class UnsupportedFormat(DeliveryRefused):
-    """An authentic delivery in a format that is not understood; its sender can be told so (CloudEvents)."""
+    """An authentic delivery in an unsupported format; the response may name the reason (CloudEvents)."""
 
     reason = "unsupported_format"
     status = 415

@@ -53,7 +53,7 @@ class Outcome:
         return replace(self, notices=(*self.notices, Notice(code, message, field)))
 
     def to_record(self) -> dict[str, Any]:
-        """The storable part: result, ids, codes and names of fields; never a value, message or personal datum."""
+        """Return the storable part: result, ids, codes, names of fields; never a value, message or personal datum."""
         record: dict[str, Any] = {"result": self.result.value}
         if self.reason:
             record["reason"] = self.reason
@@ -73,7 +73,7 @@ class Outcome:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Outcome:
-        """The outcome of an earlier execution, as far as it was kept."""
+        """Return the outcome of an earlier execution, as far as it was kept."""
         return cls(
             result=Result(record["result"]),
             reason=record.get("reason", ""),

@@ -1,4 +1,4 @@
-"""Phone numbers in the one form everybody can agree on, from whatever a shop's customer typed."""
+"""Phone numbers in one form, E.164, from whatever a shop's customer typed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ LONGEST_NATIONAL = 11
 
 
 def to_e164(text: str, default_country: str | None = None) -> str | None:
-    """``text`` as E.164 with ``+``, or None when no phone number can be made of it without guessing.
+    """Return ``text`` as E.164 with ``+``, or None when no phone number can be made of it without guessing.
 
     Takes national and international writing, ``00`` for ``+``, spaces and punctuation, full-width and other digits,
     ``tel:`` links, and drops extensions, which no loyalty programme can call. ``default_country`` (ISO 3166-1 alpha-2)
     is where a number without a country code is from. Shops also store E.164 without its ``+``: that is understood
     when it makes no number of the default country, or when it is too long for a number of any country by itself.
 
-    A number of an existing range is preferred, one of the right length is enough: new ranges open faster than anybody's
-    tables learn of them.
+    A number of an existing range is preferred, one of the right length is enough: new ranges open faster than any table
+    learns of them.
     """
     import phonenumbers
 
@@ -49,15 +49,15 @@ def to_e164(text: str, default_country: str | None = None) -> str | None:
 
 
 def digits(e164: str) -> str:
-    """The digits of an E.164 number, country code first and without ``+``: the form Capillary stores."""
+    """Return the digits of an E.164 number, country code first and without ``+``: the form Capillary stores."""
     return e164.removeprefix("+")
 
 
 def national(e164: str, default_country: str | None = None) -> tuple[str, str] | None:
-    """An E.164 number as its national digits and its country (ISO 3166-1 alpha-2): the form Kangaroo stores.
+    """Return an E.164 number as its national digits and its country (ISO 3166-1 alpha-2): the form Kangaroo stores.
 
-    Where several countries share a code and the digits do not tell, ``default_country`` is taken if it is one of them,
-    else the main one. None for numbers of no country (satellite phones, for instance).
+    Where several countries share a code and the digits do not decide, ``default_country`` is taken if it is one of
+    them, else the main one. None for numbers of no country (satellite phones, for instance).
     """
     import phonenumbers
 

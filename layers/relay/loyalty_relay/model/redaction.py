@@ -40,8 +40,9 @@ def conceal(error: RelayError, command: Command) -> None:
 
 
 def without(text: str, values: Iterable[str], mark: str) -> str:
-    """Return the beginning of ``text`` with ``mark`` for each of ``values`` that it holds as whole words, in any letter
-    case; longer values first.
+    """Return the beginning of ``text`` with ``mark`` for each of ``values`` that it holds as whole words.
+
+    Letter case does not count; longer values come first.
     """
     text = _beginning(text)
     folded = _folded(text)
@@ -59,7 +60,7 @@ def without(text: str, values: Iterable[str], mark: str) -> str:
 
 
 def without_markup(page: str) -> str:
-    """Return a page's text without its tags, and without what stands in scripts and style sheets."""
+    """Return a page's text without its tags, and without the contents of scripts and style sheets."""
     first, *pieces = page.split("<")
     shown, hidden = [first], ""
     for piece in pieces:
@@ -98,7 +99,7 @@ def _personal(command: CustomerCommand) -> Iterator[str]:
 def _texts(values: Iterable[Any]) -> Iterator[str]:
     for value in values:
         if isinstance(value, str):
-            # "true" and "false" are words of ours, and nobody's name.
+            # "true" and "false" are our own words, and not a name.
             if value.strip().lower() not in ("true", "false"):
                 yield value.strip()
         elif isinstance(value, Mapping):

@@ -8,7 +8,7 @@
       └─ unknown ──► register ── exists ──► update
                                               └────────────────────────► commit
 
-Credits (points, enrolments, referral codes) are sent only with a register that creates, or an update that asked for
+Credits (points, enrolments, referral codes) are sent only with a register that creates, or an update that includes
 them; an update that a register turned into never has them.
 """
 
@@ -106,7 +106,7 @@ def carry_out(
             registers = getattr(command, "if_missing", "register") == "register"
             if context.from_api or hold.loyalty_id is not None or registers:
                 raise
-            # The connection registers nobody, and a shop has more customers than the programme has members.
+            # The connection registers no new members, and a shop has more customers than the programme has members.
             return skip(Result.IGNORED, "not_a_member")
         receipt = sent.receipt
         notices += sent.notices
@@ -139,8 +139,9 @@ def carry_out(
 def _without_refused(
     command: C, hold: Hold, context: Context, crm: Any, send: Callable[[C, Hold, Context, Any], Sent]
 ) -> Sent:
-    """Send a command. Where the vendor refuses fields of a webhook, leave them out with a notice and send the rest: a
-    shop's customer cannot correct a value, and a refused request had no effect.
+    """Send a command. Where the vendor refuses fields of a webhook, leave them out with a notice and send the rest.
+
+    A shop's customer cannot correct a value, and a refused request had no effect.
     """
     left_out: tuple[Notice, ...] = ()
     while True:
@@ -158,8 +159,9 @@ def _without_refused(
 
 
 def _refused_fields(command: CustomerCommand, refused: InvalidCommand) -> dict[str, str]:
-    """Return the fields that a refusal is about, with the reasons; nothing where the command cannot be sent without
-    them, or where it may have credited something already.
+    """Return the fields that a refusal is about, with the reasons.
+
+    Nothing where the command cannot be sent without them, or where it may have credited something already.
     """
     wrong = {problem.field: problem.message for problem in refused.problems}
     if "tags" in wrong:
@@ -203,8 +205,10 @@ def _has_work(command: CustomerCommand, hold: Hold) -> bool:
 
 
 def _may_be_named_later(command: CustomerCommand, context: Context) -> bool:
-    """Return whether a later event may name the customer: tags and consent can arrive before it, as long as platforms
-    repeat deliveries. A whole customer without contact is one who cannot be a member.
+    """Return whether a later event may name the customer.
+
+    Tags and consent can arrive before it, as long as platforms repeat deliveries. A whole customer without contact is
+    one who cannot be a member.
     """
     partial = all(name.startswith(("tags.", "subscriptions.")) for name in command.fields)
     age = context.now - context.envelope.received_at
@@ -274,8 +278,10 @@ def _update_existing(command: CustomerCommand, hold: Hold, loyalty_id: str, cont
 
 
 def _sendable(command: C, context: Context, crm: Crm) -> tuple[C, tuple[Notice, ...]]:
-    """Return the command as this destination can take it, with notices of what was left out: a shop sends more than a
-    CRM has. Raises InvalidCommand for what cannot be left out, and for all problems of a caller of the API.
+    """Return the command as this destination can take it, with notices of what was left out.
+
+    A shop sends more than a CRM has. Raises InvalidCommand for what cannot be left out, and for all problems of a
+    caller of the API.
     """
     command, notices = _normalised(command, context, crm)
     problems = crm.check(command)
@@ -311,8 +317,9 @@ def _normalised(command: C, context: Context, crm: Crm) -> tuple[C, tuple[Notice
 
 
 def _without_problems(command: C, problems: list[FieldProblem]) -> tuple[C, tuple[Notice, ...]]:
-    """Return the command without the fields and identifiers that have problems, as long as it still names the customer;
-    else the same command and no notice.
+    """Return the command without the fields and identifiers that have problems, as long as it still names the customer.
+
+    Else return the same command and no notice.
     """
     wrong = {problem.field: problem.message for problem in problems}
     customer = command.customer

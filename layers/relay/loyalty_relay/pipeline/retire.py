@@ -1,6 +1,6 @@
-"""Forgetting: tombstones for customers who are gone at the source, and the erasure of a whole shop.
+"""Retirement: tombstones for customers whom the source deleted, and the erasure of a whole shop.
 
-Nothing is asked of the destination. A member keeps the points that were earned; erasing the member at the CRM is the
+Nothing is sent to the destination. A member keeps the points that were earned; erasing the member at the CRM is the
 retailer's own duty and not something a shop's webhook may trigger.
 """
 

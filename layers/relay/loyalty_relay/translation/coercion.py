@@ -19,7 +19,7 @@ class NotCoercible(ValueError):
 
 
 def coerce(field: str, value: Any) -> Any:
-    """The value in the form that ``field`` (names: ``loyalty_relay.model.commands``) wants; empty becomes None.
+    """Return the value in the form of ``field`` (names: ``loyalty_relay.model.commands``); empty becomes None.
 
     Raises NotCoercible.
     """
@@ -33,8 +33,9 @@ _YMD = re.compile(r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})(?:[T ].*)?")
 
 
 def _date(value: Any) -> str:
-    """``YYYY-MM-DD``; year, month and day of an object too. A birthday without its year (Square writes 0000) is not
-    told.
+    """Return ``YYYY-MM-DD``, also of an object with year, month and day.
+
+    A birthday without its year (Square writes 0000) is refused.
     """
     if isinstance(value, Mapping):
         parts = [value.get(name) for name in ("year", "month", "day")]
@@ -48,7 +49,7 @@ def _date(value: Any) -> str:
 
 
 def _time(value: Any) -> str:
-    """An ISO 8601 moment stays one, a date a date."""
+    """Return an ISO 8601 moment as one, a date as a date."""
     if isinstance(value, str) and len(value.strip()) > 10 and (as_of := moment(value)):
         return as_of
     return _date(value)

@@ -4,11 +4,10 @@ It lies over the defaults: a field that is mapped for a topic comes from its exp
 patterns (``customers/*``); where several match, ``*`` yields to any other and an exact topic wins. What an
 expression yields:
 
-- null: the field is not told;
-- an empty text: the field is told to be empty;
-- anything else: the value, in the form the field wants (``coercion``). A value that cannot take that form goes on
-as it is,
-  so that the operation refuses it by name instead of losing it.
+- null: the field is absent, so that it stays unchanged;
+- an empty text: the field is cleared;
+- anything else: the value, in the form of the field (``coercion``). A value that cannot take that form goes on as it
+  is, so that the operation refuses it by name instead of losing it.
 
 Besides the fields of ``model.commands`` a mapping may name ``tags`` (a list, or a comma-separated text, of
 tags that are set) and ``identifiers.TYPE`` (a further identifier of the customer, such as ``identifiers.card_number``).
@@ -33,21 +32,21 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=512)
 def compiled(expression: str) -> ParsedResult:
-    """A JMESPath expression, compiled once per process. Raises jmespath.exceptions.JMESPathError."""
+    """Return a JMESPath expression, compiled once per process. Raises jmespath.exceptions.JMESPathError."""
     import jmespath
 
     return jmespath.compile(expression)
 
 
 def rules_for(topic: str, mapping: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Field -> expression of every pattern that matches, the more exact over the less."""
+    """Return field -> expression of every pattern that matches, the more exact over the less."""
     matching = [pattern for pattern in mapping if fnmatchcase(topic, pattern)]
     matching.sort(key=lambda pattern: (pattern == topic, pattern != "*", len(pattern)))
     return {field: expression for pattern in matching for field, expression in mapping[pattern].items()}
 
 
 def mapped(topic: str, payload: Mapping[str, Any], connection: Connection) -> tuple[dict[str, Any], frozenset[str]]:
-    """(values, names): what the mapping tells of a topic's payload, and every field it is in charge of.
+    """Return the values that the mapping makes of a topic's payload, and the names of all fields it maps.
 
     Raises Untranslatable('mapping_failed') when an expression cannot be evaluated on this payload.
     """
@@ -82,7 +81,7 @@ def _listed(value: Any) -> Iterable[str]:
 
 
 def check_mapping(connection: Connection) -> list[FieldProblem]:
-    """Every expression that does not compile, and every field the destination does not have, by name and reason."""
+    """Return every expression that does not compile, and every field the destination does not have, with reasons."""
     vendor = vendor_named(connection.destination.vendor)
     problems = []
     for pattern, rules in connection.mapping.items():
@@ -115,7 +114,7 @@ def _reason(expression: str) -> str | None:
 
 
 def _functions(node: Any) -> Iterable[str]:
-    """The names of all functions called: an unknown one is only found out when it is evaluated."""
+    """Yield the names of all functions called: an unknown one is only noticed when it is evaluated."""
     if isinstance(node, dict):
         if node.get("type") == "function_expression":
             yield node["value"]

@@ -1,9 +1,9 @@
-"""From changes to commands: what a source's news becomes at the connection's destination.
+"""From changes to commands: what a source's report becomes at the connection's destination.
 
     customer created      capillary: register        kangaroo: patch CRM fields
     customer changed      capillary: update          kangaroo: patch CRM fields
     consent, tags         part of the same           part of the same
-    customer retired      a tombstone of ours; the destination is not asked
+    customer retired      a tombstone of ours; no request to the destination
     store changed         nothing                    link the store
     store erased          erasure of what we hold
     thin                  hydrate, then as above
@@ -52,7 +52,7 @@ class Skip:
 
 
 def translate(change: Change, connection: Connection) -> list[Command] | Skip:
-    """The commands of one change, in the order in which they are to be sent.
+    """Return the commands of one change, in the order in which they are to be sent.
 
     Raises Untranslatable for what could not be read, and 'mapping_failed' when a mapping's expression fails on it.
     """
@@ -116,12 +116,12 @@ def _changed(change: CustomerChanged, connection: Connection) -> list[Command] |
 
 
 def _store(name: str | None) -> str | None:
-    """A store as commands name it: one spelling, so that erasing it finds what belongs to it."""
+    """Return a store as commands name it: one spelling, so that erasing it finds what belongs to it."""
     return name.casefold() if name else None
 
 
 def _defaults(reported: Mapping[str, Any], vendor: Vendor) -> dict[str, Any]:
-    """What the source tells, in the form the fields want. A default that cannot take that form is left out."""
+    """Return the reported fields in their own forms. A default that cannot take its form is left out."""
     fields: dict[str, Any] = {}
     for name, value in reported.items():
         if name.startswith(("tags.", "subscriptions.")) and not vendor.takes(name):
