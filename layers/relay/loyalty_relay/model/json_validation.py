@@ -23,10 +23,10 @@ def unknown_field(name: str, known: Iterable[str]) -> str:
 
 
 class Reader:
-    """One JSON object under a path. Values of the wrong type, missing values and unknown fields become problems, not
-    exceptions.
+    """One JSON object under a path.
 
-    The getters return a usable default after adding a problem, so one pass finds everything that is wrong.
+    Values of the wrong type, missing values and unknown fields become problems, not exceptions. The getters return a
+    usable default after adding a problem, so one pass finds everything that is wrong.
     """
 
     def __init__(self, data: Any, path: str = "", problems: list[FieldProblem] | None = None) -> None:
