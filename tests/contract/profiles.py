@@ -72,25 +72,59 @@ def _unchanged(world: World) -> Any:
     return [relay.run("update_customer", NAMES)["result"], world.stub.lines()]
 
 
-def _resource_403(world: World) -> Any:
-    """A 403 about one customer does not keep another one waiting."""
-    denied = Reply({"message": "This action is unauthorized."}, 403)
+def _after_403(denied: Reply, **more: Reply) -> Callable[[World], Any]:
+    """What comes of a command about a customer to whom the vendor answers 403, and of one about another customer."""
     other = kangaroo_crm.CUSTOMER[:-1] + "9"
-    world.stub.script(
-        {
-            kangaroo_crm.FIELDS: Reply(kangaroo_crm.LIST),
-            kangaroo_crm.PATCH: denied,
-            f"GET /customers/{other}/crm-fields": Reply(kangaroo_crm.LIST),
-            f"PATCH /customers/{other}/crm-fields": lambda r: Reply(kangaroo_crm.answered(r.body)),
-        }
-    )
-    relay = world.kangaroo()
-    relay.applied()
-    for customer in (kangaroo_crm.CUSTOMER, other):
-        result = relay.run(
-            "patch_crm_fields", {"customer": {"loyalty_id": customer}, "fields": {"first_name": "Ana"}}, source="api"
+
+    def do(world: World) -> Any:
+        world.stub.script(
+            {
+                kangaroo_crm.FIELDS: Reply(kangaroo_crm.LIST),
+                kangaroo_crm.PATCH: denied,
+                f"GET /customers/{other}/crm-fields": Reply(kangaroo_crm.LIST),
+                f"PATCH /customers/{other}/crm-fields": lambda r: Reply(kangaroo_crm.answered(r.body)),
+                "GET /me": Reply({"data": {"id": "11eb"}}),
+                **more,
+            }
         )
-    return result.get("result", result.get("reason"))
+        relay = world.kangaroo()
+        relay.applied()
+        results = [
+            relay.run("patch_crm_fields", {"customer": {"loyalty_id": who}, "fields": {"first_name": "Ana"}})
+            for who in (kangaroo_crm.CUSTOMER, other)
+        ]
+        return [result.get("result", result.get("reason")) for result in results]
+
+    return do
+
+
+def _rows_of_403() -> Iterator[Row]:
+    page = Reply("<html><body>Request blocked</body></html>", 403, kind="text/html")
+    about_one = {
+        "E4": Reply({"message": "This action is unauthorized."}, 403),
+        "E1": Reply({"error": {"status_code": 403, "message": "Forbidden", "description": "Not your customer."}}, 403),
+        "E2": Reply({"client": ["This client is not yours."]}, 403),
+        "E6": Reply({"errors": [{"status": "403", "title": "Forbidden", "detail": "Another branch's client."}]}, 403),
+        "E7": Reply({"status_code": 403, "message": "Forbidden", "description": "frozen tokens"}, 403),
+        "inside 200": Reply({"error": {"status_code": 403, "message": "Forbidden", "description": "no"}}),
+        "a page": page,
+        "nothing": Reply("", 403),
+    }
+    about_all = {
+        "the scope": Reply({"message": "Invalid scope(s) provided."}, 403),
+        "the token": Reply({"message": "The access token has expired."}, 403),
+        "OAuth": Reply({"error": "access_denied", "error_description": "denied"}, 403),
+    }
+    for name, reply in about_one.items():
+        want = ["invalid" if name == "E2" else "rejected", "applied"]
+        item = f"about one customer: {name}"
+        yield Row("000", "a 403", item, "handled", _after_403(reply), want)
+    for name, reply in about_all.items():
+        want = ["credentials", "circuit_open"]
+        yield Row("000", "a 403", f"about the credentials: {name}", "handled", _after_403(reply), want)
+    blocked = _after_403(page, **{"GET /me": page})
+    want = ["credentials", "circuit_open"]
+    yield Row("000", "a 403", "about the credentials: a page for every request", "handled", blocked, want)
 
 
 def _other_value(world: World) -> Any:
@@ -137,7 +171,7 @@ def _rows() -> Iterator[Row]:
     undone = "a warning that a part was not done counts as applied"
     item = "a consent withdrawal with warning 91022 is sent again"
     yield Row("003", "subscriptions", item, "sent", _failed_consent, 2, undone)
-    yield Row("000", "errors", "a 403 concerns its own customer", "handled", _resource_403, "applied")
+    yield from _rows_of_403()
     item = "another value than was sent"
     yield Row("000", "PATCH crm-fields: response", item, "handled", _other_value, [False, True])
     dropped = "options that V1.1 has no place for are dropped silently"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loyalty_relay.destinations.base import Receipt
 from loyalty_relay.model.commands import Credits, CustomerRef, Identifier, PatchCrmFields
@@ -17,6 +20,7 @@ from loyalty_relay.model.errors import (
     UpstreamUnavailable,
     VendorRejected,
 )
+from loyalty_relay.sources.parsing import json_value
 from tests.destinations.kangaroo.support import CUSTOMER, Call, Clock, Script, answer, crm, deadline
 
 PATH = f"/customers/{CUSTOMER}/crm-fields"
@@ -101,6 +105,17 @@ def test_fields_go_out_under_the_vendors_names_and_in_its_forms(fields: dict[str
     assert script.asked[-1].json == body
     assert script.asked[-1].may_repeat
     assert receipt.sent == tuple(fields)
+
+
+@given(st.from_regex(r"-?(?:0|[1-9][0-9]{0,30})(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?", fullmatch=True))
+def test_a_number_keeps_its_digits_from_the_webhooks_bytes_to_the_vendor(written: str) -> None:
+    script = vendor()
+
+    receipt = patch(script, {"custom_fields.custom_field_1": json_value(f"[{written}]".encode())[0]}, strict=False)
+
+    (sent,) = script.asked[-1].json.values()
+    assert (Decimal(sent), "e" in sent.lower()) == (Decimal(written), False)
+    assert receipt.notices == ()
 
 
 def test_everything_that_is_wrong_is_named_at_once() -> None:

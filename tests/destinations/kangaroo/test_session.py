@@ -100,6 +100,33 @@ def test_a_403_about_a_resource_is_permanent_and_spends_no_token() -> None:
     assert vendor.paths().count(TOKEN) == 1
 
 
+PAGE = answer(403, text="<html><body>Request blocked</body></html>", kind="text/html")
+
+
+@pytest.mark.attack(
+    "senders",
+    "a customer's name that a firewall in front of the vendor blocks, to stop everybody's events",
+    "a page in a 403 counts against the credentials only where they are served nothing else",
+    "G8",
+)
+@pytest.mark.parametrize("path", ["GET /tags", "GET /api/v1/branches"])
+def test_a_page_in_a_403_is_about_the_request_where_the_credentials_may_do_something_else(path: str) -> None:
+    served = answer(200, {"data": []})
+    vendor = Script({path: [PAGE, served], "GET /me": served})
+    client = crm(vendor)
+
+    with pytest.raises(VendorRejected):
+        client.tags(deadline()) if path == "GET /tags" else client.branches(deadline())
+
+    assert vendor.paths() == [path, "GET /me" if path == "GET /tags" else path]
+
+
+@pytest.mark.parametrize("me", [PAGE, UNAUTHENTICATED, answer(503, {})])
+def test_a_page_in_a_403_is_about_the_credentials_where_they_may_do_nothing(me: httpx.Response) -> None:
+    with pytest.raises(CredentialsRefused):
+        crm(Script({"GET /tags": PAGE, "GET /me": me})).tags(deadline())
+
+
 def test_client_credentials_go_without_application_key() -> None:
     vendor = Script({TOKEN: pair(1), "GET /api/v1/branches": answer(200, {"data": []})})
 

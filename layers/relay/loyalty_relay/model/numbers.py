@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from math import isfinite
 
+MOST_DIGITS = 400
+"""Digits of a number written out: more than the largest double has."""
+
 
 def exact(digits: str) -> float | str:
-    """Return a JSON number with a fraction or exponent: a float where it has the very value, else the digits as text.
+    """Return a JSON number with a fraction or exponent: a float where it has the very value, else its digits as text.
 
-    For ``json.loads(parse_float=...)``. Raises ValueError for a number beyond what a double can express.
+    For ``json.loads(parse_float=...)``. A number of more than ``MOST_DIGITS`` stays as it was written.
     """
-    value = float(digits)
-    if not isfinite(value):
-        raise ValueError("too large for a number")
-    return value if Decimal(digits) == Decimal(repr(value)) else digits
+    value, number = float(digits), Decimal(digits)
+    if isfinite(value) and number == Decimal(repr(value)):
+        return value
+    return format(number, "f") if -MOST_DIGITS < number.adjusted() < MOST_DIGITS else digits
+
+
+def whole(digits: str) -> int | str:
+    """Return a JSON number without fraction and exponent: an int, or its text where Python converts no more digits.
+
+    For ``json.loads(parse_int=...)``.
+    """
+    return int(digits) if len(digits) <= sys.int_info.default_max_str_digits else digits
 
 
 def plain(value: int | float) -> str:

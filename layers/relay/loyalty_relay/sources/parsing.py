@@ -11,7 +11,7 @@ from typing import Any
 
 from loyalty_relay.model.commands import MAX_ID, instant, instant_at
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.model.numbers import exact
+from loyalty_relay.model.numbers import exact, whole
 
 # -- JSON ---------------------------------------------------------------------------------------------------------
 
@@ -37,7 +37,7 @@ def json_value(body: bytes | str) -> Any:
     """
     try:
         text = body.decode("utf-8") if isinstance(body, bytes) else body
-        value = json.loads(text, parse_constant=_no_constant, parse_float=exact)
+        value = json.loads(text, parse_constant=_no_constant, parse_float=exact, parse_int=whole)
     except (ValueError, RecursionError) as error:
         raise Untranslatable("not_json") from error
     if _too_deep(value):

@@ -183,10 +183,19 @@ TAKEN = re.compile(r"\b(?:taken|already|in use|exists|duplicate)\b", re.IGNORECA
 _ROUTE = re.compile(r"\broute\b", re.IGNORECASE)
 
 
-_CREDENTIALS = re.compile(r"\b(?:unauthenticated|tokens?|scopes?|application key|client)\b", re.IGNORECASE)
+_CREDENTIALS = re.compile(
+    r"\b(?:unauthenticated|(?:access|bearer|refresh|invalid|expired|revoked) tokens?|tokens? (?:has|is|was|does|cannot)"
+    r"|scopes?|application[ -]key|client (?:authentication|credentials|id|secret|app))\b",
+    re.IGNORECASE,
+)
 """Words of a 403 that is about the credentials. Without them a 403 in a shape of the vendor's is a policy's answer
-about one resource ("This action is unauthorized.", Kangaroo API blueprint: transactions, offers). One in an unknown
-shape, such as a firewall's page, would be answered to every event, so it counts against the account.
+about one resource ("This action is unauthorized.", Kangaroo API blueprint: transactions, offers); a business may call
+its customers clients, and its points tokens.
+"""
+
+ONE_REQUEST = "page"
+"""The shape of a 403 in an unknown shape where the same credentials may do something else: a firewall's page about what
+this request contains. Otherwise it would come for every event and counts against the credentials.
 """
 
 

@@ -8,19 +8,20 @@ branch links writes it without, which is also what HTTP allows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import httpx
 
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.kangaroo.auth import KangarooAuth
-from loyalty_relay.destinations.kangaroo.errors import VendorError, refuse, unreadable, vendor_error
+from loyalty_relay.destinations.kangaroo.errors import ONE_REQUEST, VendorError, refuse, unreadable, vendor_error
 from loyalty_relay.destinations.kangaroo.redaction import excerpt, texts_in
 from loyalty_relay.destinations.tokens import Tokens
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import NotJson, build_request, json_of
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import VendorRejected
+from loyalty_relay.model.errors import RelayError, VendorRejected
 
 VENDOR_TYPE = "application/vnd.kangaroorewards.api.v1+json"
 
@@ -73,7 +74,19 @@ class KangarooSession:
         Raises the errors of ``Client.fetch`` and of the token store.
         """
         response = self._client.fetch(request, deadline, self.auth)
-        return response, vendor_error(response, request.extensions["sent"])
+        refused = vendor_error(response, request.extensions["sent"])
+        strange = refused is not None and (refused.status, refused.shape) == (403, "unknown")
+        if refused is not None and strange and self._accepted(request.extensions["api"], deadline):
+            refused = replace(refused, shape=ONE_REQUEST)
+        return response, refused
+
+    def _accepted(self, host: Host, deadline: Deadline) -> bool:
+        """Return whether a host serves these credentials at all: one reading request without anybody's data."""
+        probe = self.request(host, "GET", "/me" if host == "api" else "/api/v1/branches", plain=host != "api")
+        try:
+            return vendor_error(self._client.fetch(probe, deadline, self.auth)) is None
+        except RelayError:
+            return False
 
     def read(self, request: httpx.Request, deadline: Deadline, *, customer: bool = False) -> Any:
         """Return the JSON of a success. ``customer``: the path names a customer, so that 404 is CustomerNotFound.
