@@ -5,8 +5,9 @@ Sources: shopify.dev "Webhooks: delivery structure", "Verify deliveries", "Ignor
 
 What the signature covers decides what is believed. It covers the body alone, so that
 - the topic header is held against the body's own shape: a signed update cannot be replayed as a delete;
-- a copy is recognised by its body. A new ``X-Shopify-Webhook-Id`` makes no new event, except where the same body can
-  truthfully be sent twice (``shop/redact``);
+- a copy is recognised by its body. A new ``X-Shopify-Webhook-Id`` makes no new event;
+- order follows times in the body. The trigger time in the headers is at most the time of arrival, and orders only what
+  is final and has no time of its own (deletions, merges, redactions);
 - the shop header is held against the connection's stores, and against the body where it names the shop. One app has one
   secret for all of its shops, so use an app of its own for each shop whose owners do not trust each other.
 
@@ -108,7 +109,6 @@ class Shopify(SourceModule):
             topic=topic,
             body=json_object(request.body),
             raw=request.body,
-            webhook_id=request.header(f"{family}shopify-webhook-id") or "",
             time=moment(request.header(f"{family}shopify-triggered-at")) or "",
             shop=self.store(request, source) or "",
         )

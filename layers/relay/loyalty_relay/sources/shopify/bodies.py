@@ -35,8 +35,8 @@ def _customer(delivery: Delivery) -> Change:
         opted, as_of = consent_of(body.get(member_name), "state", "consent_updated_at")
         if opted is not None:
             fields[field] = opted
-            if as_of and (version := delivery.version(as_of, event)):
-                versions[field] = version
+            if as_of:
+                versions[field] = delivery.version(as_of, event)
     return CustomerChanged(
         event=event,
         source_id=source_id,
@@ -71,7 +71,7 @@ def _merged(delivery: Delivery) -> Change:
         source_id=gone,
         reason="merged",
         survivor=kept,
-        version=delivery.version(None, event),
+        version=delivery.final(event),
         store=delivery.shop,
     )
 
@@ -165,7 +165,7 @@ def _redacted(delivery: Delivery) -> Change:
         event=event,
         source_id=source_id,
         reason="erased",
-        version=delivery.version(None, event),
+        version=delivery.final(event),
         email=text_or_none(member(body, "customer", "email")),
         phone=text_or_none(member(body, "customer", "phone")),
         store=delivery.shop,
@@ -179,13 +179,15 @@ def _data_request(delivery: Delivery) -> Change:
 
 
 def _shop_redacted(delivery: Delivery) -> Change:
-    """Sent 48 h after an app was uninstalled, so a shop that comes back and leaves again sends the same body again."""
+    """Sent 48 h after an app was uninstalled. A shop that comes back and leaves again sends the same body: for the
+    30 days that events are remembered it cannot be told from a replay, and has no effect.
+    """
     body = delivery.body
     delivery.expect(body.keys() <= {"shop_id", "shop_domain"})
     delivery.same_shop(body.get("shop_domain"))
     shop = delivery.shop.lower()
-    event = delivery.event(shop, repeats=True)
-    return StoreErased(event=event, shop_id=shop, version=delivery.version(None, event))
+    event = delivery.event(shop)
+    return StoreErased(event=event, shop_id=shop, version=delivery.final(event))
 
 
 # -- shops and locations ------------------------------------------------------------------------------------------

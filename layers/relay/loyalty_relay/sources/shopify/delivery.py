@@ -25,30 +25,37 @@ class Delivery:
     topic: str
     body: dict[str, Any]
     raw: bytes
-    webhook_id: str
     time: str
     shop: str
 
-    def event(self, entity_id: str, *, family: str | None = None, repeats: bool = False) -> Event:
-        """The event under the identity of its body.
+    def event(self, entity_id: str, *, family: str | None = None) -> Event:
+        """Return the event under the identity of its body. The webhook id is not signed, and whoever replays a body can
+        invent one.
 
-        ``family``: what stands for the topic in the identity, where two topics with opposite meanings share a shape
-        of body. ``repeats``: the same body can truthfully be sent again, so that only the delivery's id tells
-        copies apart.
+        ``family``: what replaces the topic in the identity, where two topics with opposite meanings share a shape of
+        body.
         """
-        parts = [family or self.topic, *([self.webhook_id] if repeats else [])]
         return Event(
             source=PLATFORM,
             topic=self.topic,
-            id=body_digest(*parts, self.raw),
+            id=body_digest(family or self.topic, self.raw),
             entity_id=entity_id,
             time=self.time,
         )
 
-    def version(self, reported: Any, event: Event) -> Version | None:
-        """As of the time the body tells, or else of the event."""
-        value = moment(reported) or self.time
-        return Version(CLOCK, value, self.time, event.id) if value else None
+    def version(self, signed_time: Any, event: Event) -> Version:
+        """Return the version as of a time in the signed body. Raises Untranslatable('no_signed_time').
+
+        The unsigned time of the delivery only orders events of one signed time.
+        """
+        value = moment(signed_time)
+        if value is None:
+            raise Untranslatable("no_signed_time", "the body has no time that the event could be ordered by")
+        return Version(CLOCK, value, self.time, event.id)
+
+    def final(self, event: Event) -> Version | None:
+        """Return the version of what is final, and therefore may take the unsigned time of a body that has none."""
+        return Version(CLOCK, self.time, self.time, event.id) if self.time else None
 
     def expect(self, expected: bool) -> None:
         """Raises Untranslatable('topic_mismatch') when this is another topic's body."""
@@ -111,5 +118,5 @@ def retired(delivery: Delivery, source_id: str) -> CustomerRetired:
     """A deletion; its body tells no time, and being final it may take the unsigned one."""
     event = delivery.event(source_id)
     return CustomerRetired(
-        event=event, source_id=source_id, reason="deleted", version=delivery.version(None, event), store=delivery.shop
+        event=event, source_id=source_id, reason="deleted", version=delivery.final(event), store=delivery.shop
     )

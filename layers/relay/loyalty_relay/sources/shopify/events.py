@@ -33,7 +33,7 @@ def _event(delivery: Delivery) -> Change:
         return retired(delivery, source_id)
     if not customer.keys() - {"id"}:
         raise Untranslatable("no_customer_in_query", "the subscription's query asks for no customer")
-    event = delivery.event(source_id, repeats="updatedAt" not in customer)
+    event = delivery.event(source_id)
     fields = take(customer, _EVENT_FIELDS)
     fields |= address(customer, "defaultAddress", "zip", "countryCodeV2")
     fields |= {f"tags.{tag}": True for tag in tags_of(customer.get("tags"))}
@@ -90,8 +90,8 @@ class _EventContact:
             opted, as_of = consent_of(customer.get(self.consent), "marketingState", "consentUpdatedAt")
         if opted is not None:
             fields[self.subscription] = opted
-            if as_of and (version := delivery.version(as_of, event)):
-                versions[self.subscription] = version
+            if as_of:
+                versions[self.subscription] = delivery.version(as_of, event)
 
 
 _EVENT_CONTACTS = (
