@@ -144,7 +144,8 @@ def test_a_connection_needs_its_shops_by_their_permanent_names(stores: list[str]
 
 
 @pytest.mark.attack(
-    "senders", "a replay with an invented webhook id or trigger time (Shopify signs neither)",
+    "senders",
+    "a replay with an invented webhook id or trigger time (Shopify signs neither)",
     "a copy is known by its signed body; what has an order needs a time in the signed body",
     "G4",
 )
