@@ -22,6 +22,10 @@ HINTS: Mapping[str, Hint] = {
         "The command has fields that the destination cannot take.",
         "Correct them at the source or in the connection's mapping (relay map shows them), then relay redrive.",
     ),
+    "idempotency_key_reused": Hint(
+        "The caller used an Idempotency-Key again with another request.",
+        "Let the caller send it again with a key of its own; relay redrive executes it as it is.",
+    ),
     "unsupported_by_destination": Hint(
         "This destination has no such operation or field.", "Change the connection's mapping or its destination."
     ),

@@ -48,7 +48,41 @@ def test_a_replay_answers_what_the_first_call_was_answered_and_does_nothing(func
 def test_the_same_key_with_another_body_is_422(functions: Functions) -> None:
     functions.call(REGISTER, ANA, headers={"Idempotency-Key": "k1"})
     status, body, _ = functions.call(REGISTER, {**ANA, "first_name": "Eva"}, headers={"Idempotency-Key": "k1"})
-    assert (status, body["code"]) == (422, "idempotency_key_reused")
+    assert (status, body["type"]) == (422, "urn:loyalty-relay:problem:idempotency_key_reused")
+    assert functions.crm.members["1000"].fields == {"first_name": "Ana"}
+
+
+@pytest.mark.attack(
+    "callers",
+    "an Idempotency-Key used again for another customer, after an asynchronous call",
+    "the request's digest travels with the command and is kept with the key",
+    "G2",
+)
+def test_a_key_of_an_asynchronous_call_belongs_to_its_request(functions: Functions) -> None:
+    def put(customer_id: str, **headers: str) -> tuple[int, dict[str, Any]]:
+        given = {"Idempotency-Key": "k1", **headers}
+        status, body, _ = functions.call(
+            UPDATE, {"first_name": "Eva"}, operation="update", headers=given, customer_id=customer_id
+        )
+        return status, body
+
+    functions.call(REGISTER, ANA)
+    functions.call(REGISTER, {**ANA, "identifiers": [{"type": "email", "value": "eva@example.com"}]})
+    assert put("1000", Prefer="respond-async")[0] == 202
+    functions.consume("update")
+    status, body = put("1001")
+    assert (status, body["type"]) == (422, "urn:loyalty-relay:problem:idempotency_key_reused")
+    assert put("1000")[1]["replayed"]
+    assert functions.crm.members["1001"].fields == {"first_name": "Ana"}
+
+
+def test_an_asynchronous_call_with_a_used_key_is_parked(functions: Functions) -> None:
+    key = {"Idempotency-Key": "k1"}
+    functions.call(REGISTER, ANA, headers=key)
+    functions.call(REGISTER, {**ANA, "first_name": "Eva"}, headers={**key, "Prefer": "respond-async"})
+    functions.consume("register")
+    (message,) = functions.stack.messages("parked:register")
+    assert message["MessageAttributes"]["reason"]["StringValue"] == "idempotency_key_reused"
     assert functions.crm.members["1000"].fields == {"first_name": "Ana"}
 
 

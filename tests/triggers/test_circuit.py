@@ -54,6 +54,16 @@ def test_a_patch_is_its_own_probe_and_closes_the_circuit(functions: Functions) -
     assert state(functions) is None
 
 
+def test_a_used_idempotency_key_proves_nothing_about_the_destination(functions: Functions) -> None:
+    key = {"Idempotency-Key": "k1"}
+    functions.call(REGISTER, ANA, headers=key)
+    half_open(functions)
+    before = state(functions)
+    status, _, _ = functions.call(REGISTER, {**ANA, "first_name": "Eva"}, headers=key)
+    assert status == 422
+    assert state(functions) == before
+
+
 @pytest.mark.parametrize(("route", "path"), READS)
 def test_a_read_is_a_probe_and_closes_the_circuit(functions: Functions, route: str, path: dict[str, Any]) -> None:
     half_open(functions)

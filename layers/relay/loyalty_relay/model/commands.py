@@ -306,6 +306,8 @@ class Envelope:
     """When ingest accepted the delivery, epoch seconds."""
     redrives: int = 0
     """How often the command was redriven. Part of the key, so redriven work is no duplicate. JSON: ``attempt``."""
+    payload_digest: str | None = None
+    """Keyed digest of the API request, which must be the same when an Idempotency-Key is used again."""
 
     @property
     def key(self) -> str:
@@ -335,6 +337,8 @@ class Envelope:
             "kind": self.command.kind,
             "command": plain(self.command),
         }
+        if self.payload_digest is not None:
+            body["payload_digest"] = self.payload_digest
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -351,6 +355,7 @@ class Envelope:
                 position=body["position"],
                 received_at=body["received_at"],
                 redrives=body["attempt"],
+                payload_digest=body.get("payload_digest"),
                 command=command_from_dict(body["kind"], body["command"]),
             )
         except (KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -16,6 +16,7 @@
     ├── CredentialsRefused             the vendor refuses our credentials: an operator must act; nothing is parked
     ├── PermanentError                 the same command can never succeed as it is
     │   ├── InvalidCommand             fields that cannot be sent; names each of them
+    │   ├── IdempotencyKeyReused       the key completed another request
     │   ├── UnsupportedByDestination   this operation or field does not exist at this destination
     │   ├── CustomerNotFound           no such customer, and the command does not allow to register one
     │   ├── CustomerExists             already registered; carries the existing loyalty id
@@ -199,6 +200,12 @@ class InvalidCommand(PermanentError):
     """Fields of the command cannot be sent to the destination."""
 
     reason = "invalid"
+
+
+class IdempotencyKeyReused(PermanentError):
+    """The idempotency key was used before with another request."""
+
+    reason = "idempotency_key_reused"
 
 
 class UnsupportedByDestination(PermanentError):

@@ -73,13 +73,10 @@ class Pipeline:
     digest: Callable[[str], str]
     """The keyed digest of credentials, which name their circuit."""
 
-    def execute(
-        self, envelope: Envelope, deadline: Deadline, *, payload_digest: str | None = None, receives: int = 1
-    ) -> Executed:
+    def execute(self, envelope: Envelope, deadline: Deadline, *, receives: int = 1) -> Executed:
         """Carry out one command, or recognise that it was carried out.
 
-        ``payload_digest``: for API callers, what must be the same when an Idempotency-Key is used again. ``receives``:
-        how often the queue has delivered the command.
+        ``receives``: how often the queue has delivered the command.
         Raises the errors of ``loyalty_relay.model.errors``; every stage gives back what it had taken.
         """
         command = envelope.command
@@ -91,7 +88,7 @@ class Pipeline:
             asks = not isinstance(command, OURS_ALONE)
             with (
                 self._use(live.destination.key, _credentials(live)) if asks else nullcontext(CircuitCall()) as call,
-                self.idempotency.hold(envelope.key, command.operation, payload_digest=payload_digest) as key,
+                self.idempotency.hold(envelope.key, command.operation, payload_digest=envelope.payload_digest) as key,
             ):
                 if key.original is not None:
                     return _replay(key.original, context)

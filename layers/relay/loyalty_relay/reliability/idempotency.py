@@ -12,12 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from loyalty_relay.model.errors import FieldProblem, InvalidCommand, KeyInProgress, StoreUnavailable
+from loyalty_relay.model.errors import IdempotencyKeyReused, KeyInProgress, StoreUnavailable
 from loyalty_relay.model.outcomes import Outcome
 from loyalty_relay.storage import keys
 
 KEPT_SECONDS = 30 * 24 * 3600
-KEY_REUSED = "idempotency_key_reused"
 
 
 class RemainingTime(Protocol):
@@ -63,11 +62,11 @@ class Idempotency:
     def hold(self, key: str, operation: str, *, payload_digest: str | None = None) -> Iterator[Key]:
         """Hold a command's key while the block runs; complete it with the block's ``outcome``, else free it.
 
-        A key that was completed before yields its ``original``. ``payload_digest``: of the request's body, for callers
-        who choose their own keys; None compares nothing.
+        A key that was completed before yields its ``original``. ``payload_digest``: of the request, for callers who
+        choose their own keys; None compares nothing.
 
-        Raises KeyInProgress while another execution holds the key, InvalidCommand with code ``idempotency_key_reused``
-        when the key was completed with another payload, StoreUnavailable when the table does not answer.
+        Raises KeyInProgress while another execution holds the key, IdempotencyKeyReused when the key was completed with
+        another payload, StoreUnavailable when the table does not answer.
 
         When only the last write fails, the block has ended well all the same: its work is committed, and the key
         becomes free with the end of the invocation, after which the ledger recognises what was sent.
@@ -133,8 +132,4 @@ class Idempotency:
 def _compare(completed: dict[str, Any], payload_digest: str | None) -> None:
     kept = completed.get("payload")
     if payload_digest is not None and kept is not None and kept != payload_digest:
-        raise InvalidCommand(
-            "the idempotency key was used before with another body",
-            code=KEY_REUSED,
-            problems=[FieldProblem("idempotency_key", "was used before with another body")],
-        )
+        raise IdempotencyKeyReused

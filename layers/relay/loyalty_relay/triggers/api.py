@@ -303,14 +303,12 @@ def _carry_out(api: Api, request: ApiRequest, command: Command) -> Answer:
         event=Event(source=API, topic=request.route, id=_event_id(api, request, key), entity_id=""),
         command=command,
         received_at=request.received_at,
+        payload_digest=_payload_digest(api, request) if key else None,
     )
     if "respond-async" in request.headers.get("prefer", "").lower():
         return _enqueue(api, envelope)
-    digest = (
-        hashlib.sha256(json.dumps(request.path, sort_keys=True).encode() + request.body).hexdigest() if key else None
-    )
     try:
-        executed = api.pipeline.execute(envelope, request.deadline, payload_digest=digest)
+        executed = api.pipeline.execute(envelope, request.deadline)
     except RelayError as error:
         _, entry = api.pipeline.recorder.failed(envelope, error, Result.IGNORED)
         api.pipeline.recorder.journal.write(entry)
@@ -332,6 +330,12 @@ def _event_id(api: Api, request: ApiRequest, key: str) -> str:
     if not key:
         return request.delivery_id
     return "key:" + api.digests().identity(request.path["connection"], "idempotency_key", key)
+
+
+def _payload_digest(api: Api, request: ApiRequest) -> str:
+    """Return the digest of what a replay must repeat. It is kept with the key, so it must not disclose a short body."""
+    payload = hashlib.sha256(json.dumps(request.path, sort_keys=True).encode() + request.body).hexdigest()
+    return api.digests().identity(request.path["connection"], "payload", payload)
 
 
 def _enqueue(api: Api, envelope: Envelope) -> Answer:
