@@ -56,6 +56,10 @@ class Run:
         return self.tree / "output.txt"
 
     @property
+    def kept(self) -> Path:
+        return self.tree / "kept"
+
+    @property
     def code(self) -> int | None:
         """Pytest's exit code; None when the run took too long."""
         return os.waitstatus_to_exitcode(self.status) if os.WIFEXITED(self.status) else None
@@ -88,20 +92,21 @@ class Run:
         os.environ["PYTHONPATH"] = f"{self.tree}:{self.tree / 'layers' / 'relay'}"
         return int(pytest.main(["-q", "-rf", "--hypothesis-seed=0", "-o", "cache_dir=.cache", *options, *self.tests]))
 
+    def apply(self, number: int) -> None:
+        """Make the mutant's change."""
+        if self.mutant is not None:
+            path = self.tree / self.mutant.file
+            shutil.copy2(path, self.kept)
+            path.write_text(self.mutant.applied(path.read_text()))
+            # A time of its own: compiled modules are recognised by whole seconds and the size.
+            os.utime(path, (number, number))
+
     def end(self, status: int) -> None:
         """Record how the run ended, and make the copy as it was."""
         self.status = status
         self.seconds += time.monotonic()
         if self.mutant is not None:
-            shutil.copy2(ROOT / self.mutant.file, self.tree / self.mutant.file)
-
-    def apply(self, number: int) -> None:
-        """Make the mutant's change."""
-        if self.mutant is not None:
-            path = self.tree / self.mutant.file
-            path.write_text(self.mutant.applied(path.read_text()))
-            # A time of its own: compiled modules are recognised by whole seconds and the size.
-            os.utime(path, (number, number))
+            shutil.copy2(self.kept, self.tree / self.mutant.file)
 
 
 @contextmanager

@@ -47,6 +47,28 @@ def test_a_crash_between_message_and_marker_parks_twice_rather_than_never(stack:
     assert keys == {ENVELOPE.key}
 
 
+@pytest.mark.parametrize("raw", [False, True], ids=["command", "raw delivery"])
+def test_a_crash_before_the_message_was_sent_parks_it_at_the_next_attempt(stack: Stack, raw: bool) -> None:
+    """A marker that was written first would stand for a message that nobody has."""
+
+    class Dies:
+        def send_message(self, **_: object) -> object:
+            raise SystemExit("killed")
+
+    def park() -> bool:
+        if raw:
+            return services.parking.park_raw({"body": "x"}, "shop-1", "not_json", "d1", "print")
+        return services.parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
+
+    services = stack.services("update")
+    services.parking._sqs = Dies()
+    with pytest.raises(SystemExit):
+        park()
+    services = stack.services("update")
+    assert park()
+    assert len(stack.messages("parked:update")) == 1
+
+
 def test_the_marker_ends_before_the_queue_forgets_the_message(stack: Stack) -> None:
     stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
     (marker,) = [i for i in stack.items("state") if i["pk"]["S"].startswith("P#")]
