@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from loyalty_relay.http.client import Client
+from loyalty_relay.model.commands import Envelope
 from tests.faults.dying import Death, Fate, Mortal
 from tests.guarantees.world import World
 from tests.sources.samples import load
@@ -92,6 +93,35 @@ def test_copies_of_one_event_are_one_change(reading: World) -> None:
     reading.again()
     assert sorted(reading.outcomes()) == ["applied", "duplicate", "duplicate"]
     assert first_names(reading) == ["Bea"]
+
+
+def test_a_reading_is_done_when_its_commands_are_in_their_queue_and_no_sooner(reading: World) -> None:
+    class Refusing:
+        def send_message_batch(self, **batch: Any) -> dict[str, Any]:
+            return {"Failed": [{"Id": entry["Id"], "Code": "InternalError"} for entry in batch["Entries"]]}
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(sqs, name)
+
+    services = reading.functions["hydrate"]
+    sqs, services.sqs = services.sqs, Refusing()
+    told(reading)
+    reading.settle()
+    assert [(e.result.value, e.reason) for e in reading.journal()] == [("retrying", "store_unavailable")]
+    services.sqs = sqs
+    reading.again()
+    assert first_names(reading) == ["Bea"]
+
+
+def test_a_redriven_reading_leads_to_the_same_commands_as_the_first(reading: World) -> None:
+    told(reading)
+    (record,) = reading.stack.receive("hydrate")["Records"]
+    again = Envelope.from_json(record["body"]).redriven().to_json()
+    assert reading.work("hydrate", [record]) == 0
+    assert reading.work("hydrate", [{**record, "body": again}]) == 0
+    bodies = [message["Body"] for name in ("register", "update") for message in reading.stack.messages(name)]
+    assert len(bodies) == 2
+    assert len({Envelope.from_json(body).key for body in bodies}) == 1
 
 
 # -- the newest state wins --------------------------------------------------------------------------------------------

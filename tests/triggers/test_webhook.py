@@ -99,12 +99,14 @@ class Journal:
 @dataclass
 class DeadLetterQueue:
     parked: list[tuple[dict[str, Any], str, str]] = field(default_factory=list)
+    fingerprints: set[str] = field(default_factory=set)
     broken: Exception | None = None
 
     def park_raw(self, body: dict[str, Any], connection: str, reason: str, delivery_id: str, fingerprint: str) -> bool:
         if self.broken:
             raise self.broken
         self.parked.append((body, connection, reason))
+        self.fingerprints.add(fingerprint)
         return True
 
 
@@ -426,6 +428,12 @@ def test_a_signed_body_that_cannot_be_read_is_parked_whole_and_accepted(world: W
     assert parked["headers"]["x-shopify-topic"] == "customers/create"
     (entry,) = world.journal.entries
     assert (entry.result, entry.reason) == (Result.PARKED, "not_json")
+
+
+def test_copies_of_a_body_that_cannot_be_read_are_parked_under_one_name(world: World) -> None:
+    for body in (BROKEN, BROKEN, replace(BROKEN, body=b"{")):
+        assert world.post(body)["statusCode"] == 200
+    assert len(world.parking.fingerprints) == 2
 
 
 @pytest.mark.parametrize("missing", ["id", "updated_at"])
