@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -62,6 +63,11 @@ def envelope(command: Command, **members: object) -> Envelope:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.kind)
 def test_every_command_survives_the_queue(command: Command) -> None:
     sent = envelope(command, position=3, received_at=12.5, redrives=1)
+    assert Envelope.from_json(sent.to_json()) == sent
+
+
+def test_what_an_api_call_adds_survives_the_queue() -> None:
+    sent = replace(envelope(COMMANDS[0]), force=True, payload_digest="d")
     assert Envelope.from_json(sent.to_json()) == sent
 
 

@@ -529,3 +529,25 @@ def test_a_field_that_the_vendor_refuses_of_a_webhook_does_not_hold_back_the_res
     assert (outcome.result, outcome.fields) == (Result.APPLIED, ("subscriptions.email.bulk",))
     (member,) = relay.crm.members.values()
     assert (member.fields, member.credits) == ({"subscriptions.email.bulk": False}, [POINTS])
+
+
+def test_force_sends_what_is_unchanged_and_no_credit(relay: Relay) -> None:
+    owed = Credits(referral_code="R1")
+    relay.run(customer(kind=RegisterCustomer, credits=owed))
+    relay.crm.members["1000"].fields["first_name"] = "changed at the vendor"
+    outcome = relay.run(relay.envelope(customer(credits=owed), force=True))
+    assert (outcome.result, [n.code for n in outcome.notices]) == (Result.APPLIED, ["credits_not_sent"])
+    assert relay.crm.members["1000"].fields["first_name"] == "Ana"
+    assert relay.crm.members["1000"].credits == [owed]
+
+
+def test_force_sends_a_value_that_a_command_without_version_confirmed_since(relay: Relay) -> None:
+    relay.run(customer())
+    relay.run(customer(at=None))
+    assert relay.run(relay.envelope(customer(), force=True)).result is Result.APPLIED
+
+
+def test_force_sends_nothing_older(relay: Relay) -> None:
+    relay.run(customer({"first_name": "Eva"}, "2"))
+    assert relay.run(relay.envelope(customer({"first_name": "Ana"}, "1"), force=True)).result is Result.STALE
+    assert relay.crm.members["1000"].fields["first_name"] == "Eva"

@@ -296,6 +296,57 @@ def test_too_little_time_is_a_504_that_names_the_delivery(functions: Functions) 
     assert body["delivery_id"]
 
 
+def test_force_undoes_what_was_changed_at_the_vendor(functions: Functions) -> None:
+    functions.call(REGISTER, ANA)
+    calls: list[tuple[str, str, dict[str, Any]]] = [
+        ("update", UPDATE, {"first_name": "Ana"}),
+        ("update", BY_IDENTIFIER, ANA),
+        ("crm-patch", f"PATCH {FIELDS}", {"fields": {"first_name": "Ana"}}),
+    ]
+    for operation, route, body in calls:
+        functions.crm.members["1000"].fields["first_name"] = "changed at the vendor"
+        if route != BY_IDENTIFIER:
+            _, plain, _ = functions.call(route, body, operation=operation, customer_id="1000")
+            assert plain["result"] == "unchanged"
+        _, forced, _ = functions.call(route, {**body, "force": True}, operation=operation, customer_id="1000")
+        assert (forced["result"], forced["fields"]) == ("applied", ["first_name"])
+        assert functions.crm.members["1000"].fields["first_name"] == "Ana"
+
+
+def test_force_sends_nothing_that_is_stale(functions: Functions) -> None:
+    functions.call(REGISTER, {**ANA, "as_of": "2026-01-02T00:00:00Z"})
+    old = {"first_name": "Eva", "as_of": "2026-01-01T00:00:00Z", "force": True}
+    _, body, _ = functions.call(UPDATE, old, operation="update", customer_id="1000")
+    assert (body["result"], functions.crm.members["1000"].fields) == ("stale", {"first_name": "Ana"})
+
+
+def test_force_with_a_credit_is_422(functions: Functions) -> None:
+    functions.call(REGISTER, ANA)
+    for credit in ({"enrollments": [{"program_id": 469}]}, {"referral_code": "R1"}):
+        status, body, _ = functions.call(UPDATE, {**credit, "force": True}, operation="update", customer_id="1000")
+        assert status == 422
+        assert "force" in body["errors"][0]["message"]
+
+
+def test_a_replay_of_a_forced_call_sends_nothing(functions: Functions) -> None:
+    functions.call(REGISTER, ANA)
+    key = {"Idempotency-Key": "k1"}
+    body = {"first_name": "Ana", "force": True}
+    functions.call(UPDATE, body, operation="update", headers=key, customer_id="1000")
+    sent = len(functions.crm.calls)
+    _, again, _ = functions.call(UPDATE, body, operation="update", headers=key, customer_id="1000")
+    assert (again["replayed"], len(functions.crm.calls)) == (True, sent)
+
+
+def test_force_travels_through_the_queue(functions: Functions) -> None:
+    functions.call(REGISTER, ANA)
+    functions.crm.members["1000"].fields["first_name"] = "changed at the vendor"
+    body = {"first_name": "Ana", "force": True}
+    functions.call(UPDATE, body, operation="update", headers={"Prefer": "respond-async"}, customer_id="1000")
+    functions.consume("update")
+    assert functions.crm.members["1000"].fields["first_name"] == "Ana"
+
+
 def test_a_crm_patch_with_tags_is_one_patch(functions: Functions) -> None:
     functions.call(REGISTER, ANA)
     body = {"fields": {"first_name": "Eva", "custom_field_1": "x"}, "tags": {"add": ["Red"], "remove": ["Blue"]}}

@@ -50,10 +50,11 @@ class Hold:
     registered = False
     """Whether the customer was registered under this hold."""
 
-    def __init__(self, records: Records, connection: str, command: CustomerCommand, key: str) -> None:
+    def __init__(self, records: Records, connection: str, command: CustomerCommand, key: str, force: bool) -> None:
         _check(command)
         self.connection = connection
         self.key = key
+        self._force = force
         self._records = records
         self._command = command
         self._digests = {name: records.digests.field(connection, name, value) for name, value in command.fields.items()}
@@ -133,7 +134,8 @@ class Hold:
         if self.tombstone is None:
             uncertain = record.uncertain
             for name, digest in self._digests.items():
-                states[name] = record.register.judge(name, digest, self._version(name), uncertain=name in uncertain)
+                state = record.register.judge(name, digest, self._version(name), uncertain=name in uncertain)
+                states[name] = FieldState.SEND if self._force and state is FieldState.UNCHANGED else state
         self.stale = tuple(name for name, state in states.items() if state is FieldState.STALE)
         self.unchanged = tuple(name for name, state in states.items() if state is FieldState.UNCHANGED)
         self.fields = {n: v for n, v in self._command.fields.items() if states[n] is FieldState.SEND}

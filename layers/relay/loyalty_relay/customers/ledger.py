@@ -55,14 +55,14 @@ class CustomerLedger:
             sleep=sleep,
         )
 
-    def hold(self, connection: str, command: CustomerCommand, *, key: str) -> Hold:
+    def hold(self, connection: str, command: CustomerCommand, *, key: str, force: bool = False) -> Hold:
         """Take the lease of a command's customer and record the intent, for a ``with`` block.
 
-        ``key``: of the command, by which its credits are recognised. Raises LeaseBusy while another execution works on
-        the customer, InvalidCommand when the command names no customer or has more fields than a register keeps,
-        StoreUnavailable.
+        ``key``: of the command, by which its credits are recognised. ``force``: no field is unchanged.
+        Raises LeaseBusy while another execution works on the customer, InvalidCommand when the command names no
+        customer or has more fields than a register keeps, StoreUnavailable.
         """
-        return Hold(self._records, connection, command, key)
+        return Hold(self._records, connection, command, key, force)
 
     def lookup(self, connection: str, customer: CustomerRef) -> CustomerRecord | None:
         """Return the record of a customer without touching it; None when there is none."""

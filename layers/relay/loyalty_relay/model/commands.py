@@ -308,6 +308,8 @@ class Envelope:
     """How often the command was redriven. Part of the key, so redriven work is no duplicate. JSON: ``attempt``."""
     payload_digest: str | None = None
     """Keyed digest of the API request, which must be the same when an Idempotency-Key is used again."""
+    force: bool = False
+    """Send also what the ledger considers unchanged. Never stale fields, and never credits."""
 
     @property
     def key(self) -> str:
@@ -337,6 +339,8 @@ class Envelope:
             "kind": self.command.kind,
             "command": plain(self.command),
         }
+        if self.force:
+            body["force"] = True
         if self.payload_digest is not None:
             body["payload_digest"] = self.payload_digest
         return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
@@ -356,6 +360,7 @@ class Envelope:
                 received_at=body["received_at"],
                 redrives=body["attempt"],
                 payload_digest=body.get("payload_digest"),
+                force=body.get("force", False),
                 command=command_from_dict(body["kind"], body["command"]),
             )
         except (KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -82,8 +82,12 @@ def carry_out(
 
     Raises the errors of ``loyalty_relay.model.errors``; the hold ends as each of them requires.
     """
+    envelope = context.envelope
     command, notices = _sendable(command, context, crm)
-    with customers.hold(context.envelope.connection, command, key=context.envelope.key) as hold:
+    if envelope.force and command.credits:
+        command = replace(command, credits=Credits())
+        notices += (Notice("credits_not_sent", "force never sends points, enrolments or referral codes"),)
+    with customers.hold(envelope.connection, command, key=envelope.key, force=envelope.force) as hold:
 
         def skip(result: Result, reason: str = "", loyalty_id: str | None = None) -> Outcome:
             known = loyalty_id or hold.loyalty_id

@@ -160,13 +160,15 @@ def _register(api: Api, request: ApiRequest) -> Answer:
 def _update(api: Api, request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import UpdateBody
 
-    return _carry_out(api, request, _parse(request, UpdateBody).to_command(request.path["customer_id"]))
+    body = _parse(request, UpdateBody)
+    return _carry_out(api, request, body.to_command(request.path["customer_id"]), force=body.force)
 
 
 def _update_by_identifier(api: Api, request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.api_bodies import UpdateByIdentifierBody
 
-    return _carry_out(api, request, _parse(request, UpdateByIdentifierBody).to_update())
+    body = _parse(request, UpdateByIdentifierBody)
+    return _carry_out(api, request, body.to_update(), force=body.force)
 
 
 def _patch_crm_fields(api: Api, request: ApiRequest) -> Answer:
@@ -175,7 +177,8 @@ def _patch_crm_fields(api: Api, request: ApiRequest) -> Answer:
     body = _parse(request, CrmFieldsBody)
     crm = _crm(api, api.connection(request))
     try:
-        return _carry_out(api, request, body.to_command(request.path["customer_id"], crm.command_field))
+        command = body.to_command(request.path["customer_id"], crm.command_field)
+        return _carry_out(api, request, command, force=body.force)
     except PermanentError as error:
         asked = {crm.command_field(name): f"fields.{name}" for name in body.fields}
         error.problems = tuple(replace(p, field=asked.get(p.field, p.field)) for p in error.problems)
@@ -289,7 +292,7 @@ def _model_of(annotation: Any) -> Any:
     return next(filter(None, map(_model_of, get_args(annotation))), None)
 
 
-def _carry_out(api: Api, request: ApiRequest, command: Command) -> Answer:
+def _carry_out(api: Api, request: ApiRequest, command: Command, *, force: bool = False) -> Answer:
     latest = instant_at(request.received_at + MAX_AHEAD)
     if command.version is not None and command.version.value > latest:
         # Such a version would make every later event stale.
@@ -303,6 +306,7 @@ def _carry_out(api: Api, request: ApiRequest, command: Command) -> Answer:
         event=Event(source=API, topic=request.route, id=_event_id(api, request, key), entity_id=""),
         command=command,
         received_at=request.received_at,
+        force=force,
         payload_digest=_payload_digest(api, request) if key else None,
     )
     if "respond-async" in request.headers.get("prefer", "").lower():

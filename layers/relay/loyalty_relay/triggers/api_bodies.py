@@ -227,12 +227,23 @@ class RegisterBody(ProfileBody):
         )
 
 
+Force = Annotated[bool, Field(description="Send also what the relay has sent before; never what is stale.")]
+
+
 class UpdateBody(ProfileBody):
     """Update a customer by loyalty id."""
+
+    force: Force = False
 
     registered_on: Moment | None = None
     registered_till: Text | None = None
     fraud_status: Text | None = None
+
+    @model_validator(mode="after")
+    def _state_only(self) -> UpdateBody:
+        if self.force and self.credits():
+            raise ValueError("force sends state only; send enrollments and referral_code without it")
+        return self
 
     def to_command(self, loyalty_id: str) -> UpdateCustomer:
         return UpdateCustomer(
@@ -294,6 +305,7 @@ class CrmFieldsBody(Body):
     fields: dict[Text, str | bool | int | float | None] = Field(default_factory=dict)
     tags: TagsBody | None = None
     as_of: Moment | None = None
+    force: Force = False
 
     @model_validator(mode="after")
     def _something(self) -> CrmFieldsBody:
