@@ -30,7 +30,7 @@ HINTS: Mapping[str, Hint] = {
         "This destination has no such operation or field.", "Change the connection's mapping or its destination."
     ),
     "customer_not_found": Hint(
-        "The programme does not know this customer, and the connection does not register missing ones.",
+        "The programme has no such customer, and the connection does not register missing ones.",
         "Set register_missing in the connection or register the customer, then relay redrive.",
     ),
     "customer_exists": Hint(
@@ -50,7 +50,7 @@ HINTS: Mapping[str, Hint] = {
         "Check the member or the link at the vendor; if nothing was done there, relay redrive --one ID.",
     ),
     "crashed": Hint(
-        "The function ended again and again before it could say why.",
+        "The function ended again and again before it could record why.",
         "Look at relay logs for this operation; after a fix, relay redrive.",
     ),
     "unreadable": Hint(
@@ -62,7 +62,7 @@ HINTS: Mapping[str, Hint] = {
     "too_deep": Hint("The signed body is nested deeper than any platform sends.", "Check who sends with this secret."),
     "too_many_entities": Hint("The delivery has more entities than any platform sends.", "Check who sends with it."),
     "no_topic": Hint(
-        "Nothing says which topic this is.", "Register the webhook URL with the topic after the connection's id."
+        "The request names no topic.", "Register the webhook URL with the topic after the connection's id."
     ),
     "topic_mismatch": Hint(
         "The body is not of the shape that its topic has.", "Compare it with relay map PLATFORM TOPIC --file."
@@ -71,6 +71,10 @@ HINTS: Mapping[str, Hint] = {
     "bad_id": Hint("The entity's id is not one.", "Check what the platform sends for this topic."),
     "bad_field": Hint("A field has a value of another kind than the platform documents.", "relay parked show --body."),
     "bad_time": Hint("A time in the delivery is not one.", "Check what the platform sends for this topic."),
+    "no_signed_time": Hint(
+        "The signed body has no time that the event could be ordered by.",
+        "Subscribe the webhook to the entity's time of change.",
+    ),
     "bad_revision": Hint("The revision in the delivery is not one.", "Check what the platform sends for this topic."),
     "bad_merge": Hint("The merge names no two customers.", "Check what the platform sends for this topic."),
     "no_payload": Hint(
@@ -104,7 +108,7 @@ HINTS: Mapping[str, Hint] = {
     "in_progress": Hint("Another copy of the same event is being applied."),
     "circuit_open": Hint("The destination is known to be failing; nothing is sent until a probe succeeds."),
     "deadline": Hint("Too little time was left in this invocation; it is tried again by itself."),
-    "store_unavailable": Hint("One of the relay's own AWS services does not answer; it is tried again by itself."),
+    "store_unavailable": Hint("One of the relay's own AWS services cannot be reached; it is tried again by itself."),
     "credentials": Hint(
         "The destination refuses the connection's credentials; nothing is lost, everything waits.",
         "Apply the connection with good credentials (relay connections check ID names what is missing).",
@@ -115,29 +119,27 @@ HINTS: Mapping[str, Hint] = {
     "customer_merged": Hint("The customer was merged into another; older events stay without effect."),
     "no_identifier": Hint(
         "The customer has no e-mail, phone or other identifier, so the programme cannot register them.",
-        "Map an identifier in the connection, or ask for one at the source.",
+        "Map an identifier in the connection, or collect one at the source.",
     ),
-    "nothing_mapped": Hint(
-        "The event tells nothing that is mapped.", "Map a field of it, if the destination wants it."
-    ),
-    "nothing_told": Hint("The delivery names nothing that changed."),
+    "nothing_mapped": Hint("The event has no field that is mapped.", "Map a field of it, if the destination wants it."),
+    "no_changes": Hint("The delivery names nothing that changed."),
     "topic_not_used": Hint("This topic is understood, and nothing of it is for a loyalty programme."),
-    "segments_not_used": Hint("Segments are the shop's own; the event tells no time, so nothing can be ordered by it."),
+    "segments_not_used": Hint("Segments are the shop's own; the event has no time, so nothing can be ordered by it."),
     "no_tags": Hint("The event names no tag."),
-    "no_consent_given": Hint("The customer was never asked, or has not answered: nobody is opted in for that."),
+    "no_consent_given": Hint("The customer has given no consent, and is not opted in without it."),
     "no_tags_at_capillary": Hint("Capillary has no tags.", "Map them to a custom field, if they are wanted there."),
     "no_stores_at_capillary": Hint("Stores are linked at Kangaroo only."),
     "no_such_consent_at_kangaroo": Hint("Kangaroo keeps consent to e-mail only."),
     "data_request": Hint(
-        "A customer asks for their data.",
-        "An operator must answer it; relay events list --customer finds what was sent.",
+        "A customer requests their data.",
+        "An operator must reply to it; relay events list --customer finds what was sent.",
     ),
     "app_uninstalled": Hint("The shop removed the app; store links are kept.", "Remove the connection if it is final."),
     "location_closed": Hint("The location is closed; its link is kept."),
     "fulfilment_service": Hint("The location is a fulfilment service's, not a store."),
     "merge_failed": Hint("The shop could not merge the two customers; both stay."),
     "merge_not_completed": Hint("The merge goes on at the shop; its end is another event."),
-    "not_a_member": Hint("The customer is no member, and this connection registers nobody."),
+    "not_a_member": Hint("The customer is no member, and this connection registers no new members."),
     "not_the_main_address": Hint("Another address than the customer's main one changed."),
     "role_not_wanted": Hint("The user is no customer (an administrator, for instance)."),
     "no_access_token": Hint(
@@ -148,7 +150,7 @@ HINTS: Mapping[str, Hint] = {
         "One of the delivery's stores is not among the connection's.", "Add it to source.stores, if it is yours."
     ),
     "ping": Hint("A test of the webhook; it has no effect."),
-    "gone": Hint("The resource was deleted at the source before it could be fetched."),
+    "deleted_meanwhile": Hint("The resource was deleted at the source before it could be fetched."),
     "hydrated": Hint("The resource was fetched, and its command was sent on."),
     "store_erased": Hint("Everything that was held of the shop's customers and links is erased."),
     # Why a request is refused.
@@ -174,9 +176,17 @@ RESULTS: Mapping[str, Hint] = {
 }
 
 
+FORMER: Mapping[str, str] = {"nothing_told": "no_changes", "gone": "deleted_meanwhile"}
+"""Reasons in journal items of up to 90 days ago, and what they are called now."""
+
+
+def _described(reason: str) -> Hint | None:
+    return HINTS.get(FORMER.get(reason, reason))
+
+
 def hint(reason: str, result: str = "") -> str:
     """Return what to do about a reason, else about a result; empty when there is nothing to do."""
-    found = HINTS.get(reason)
+    found = _described(reason)
     if found is not None and found.do:
         return found.do
     if found is not None and result != "parked":
@@ -186,7 +196,7 @@ def hint(reason: str, result: str = "") -> str:
 
 def meaning(reason: str, result: str = "") -> str:
     """Return what happened, in a sentence; empty when nothing is known."""
-    found = HINTS.get(reason) or RESULTS.get(result)
+    found = _described(reason) or RESULTS.get(result)
     if found is None:
         return ""
     if result == "parked" and reason in HINTS and not found.do:

@@ -1,4 +1,4 @@
-"""Every reason that can stand in a journal has a meaning, and what is parked has something to do."""
+"""Every reason that can be in a journal has a meaning, and what is parked has something to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devkit.cli.hints import HINTS, RESULTS, as_markdown, hint, meaning
+from devkit.cli.hints import FORMER, HINTS, RESULTS, as_markdown, hint, meaning
 from loyalty_relay.model import errors
 from loyalty_relay.model.errors import PermanentError, RelayError
 from loyalty_relay.model.outcomes import Result
@@ -96,3 +96,9 @@ def test_the_manual_has_every_reason_that_asks_for_something() -> None:
 
     # Else: replace the last table of docs/cli.md by what devkit.cli.hints.as_markdown() gives.
     assert manual.endswith(as_markdown())
+
+
+@pytest.mark.parametrize(("former", "present"), FORMER.items())
+def test_a_reason_of_older_journal_items_is_explained_too(former: str, present: str) -> None:
+    assert former not in HINTS
+    assert meaning(former, "ignored") == HINTS[present].means

@@ -199,7 +199,7 @@ def test_who_was_deleted_before_the_reading_is_an_outcome(reading: World) -> Non
     told(reading)
     reading.control.put("/_sandbox/settings/bigcommerce", json={"entities": {CUSTOMER: None}}).raise_for_status()
     reading.settle()
-    assert [(e.result.value, e.reason) for e in reading.journal()] == [("ignored", "gone")]
+    assert [(e.result.value, e.reason) for e in reading.journal()] == [("ignored", "deleted_meanwhile")]
 
 
 @pytest.mark.attack(

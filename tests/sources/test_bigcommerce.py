@@ -328,7 +328,7 @@ def test_what_the_platform_answers_becomes_these_commands(name: str, sandbox: Sa
 )
 def test_what_was_deleted_meanwhile_is_an_outcome(name: str, path: str, sandbox: SandboxClient) -> None:
     sandbox.set("bigcommerce", entities={f"stores/demohash1/{path}": None})
-    assert followed(fixture(name), connection("bigcommerce", "kangaroo"), sandbox) == [("ignored", "gone")]
+    assert followed(fixture(name), connection("bigcommerce", "kangaroo"), sandbox) == [("ignored", "deleted_meanwhile")]
 
 
 @pytest.mark.parametrize("name", ["customer-created", "subscriber-created", "information-updated", "location-created"])
@@ -340,7 +340,7 @@ def test_other_answers_are_refusals_or_may_pass(name: str) -> None:
     for unreadable in nothing:
         with pytest.raises(TransientError):
             shown(name, unreadable)
-    assert shown(name, None, 404).reason == "gone"
+    assert shown(name, None, 404).reason == "deleted_meanwhile"
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,9 @@ def test_the_first_address_counts_and_none_is_none() -> None:
 
 
 def test_only_the_customer_who_was_asked_for_is_taken() -> None:
-    assert shown("customer-updated", {"data": [{"id": 1002, "email": "other@example.com"}]}).reason == "gone"
+    assert (
+        shown("customer-updated", {"data": [{"id": 1002, "email": "other@example.com"}]}).reason == "deleted_meanwhile"
+    )
     both = {"data": [{"id": 1002, "first_name": "Other"}, {"id": 1001, "first_name": "Bea"}]}
     assert shown("customer-updated", both).fields == {"first_name": "Bea"}
 

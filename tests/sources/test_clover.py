@@ -359,7 +359,9 @@ def test_what_clover_answers_becomes_these_commands(collections: str, sandbox: S
 
 def test_a_customer_who_was_deleted_meanwhile_is_an_outcome(sandbox: SandboxClient) -> None:
     sandbox.set("clover", entities={f"v3/merchants/{MERCHANT}/customers/{CUSTOMER}": None})
-    assert followed(fixture("customer-update"), connection("clover", "kangaroo"), sandbox) == [("ignored", "gone")]
+    assert followed(fixture("customer-update"), connection("clover", "kangaroo"), sandbox) == [
+        ("ignored", "deleted_meanwhile")
+    ]
 
 
 def test_other_answers_are_refusals_or_may_pass() -> None:

@@ -422,12 +422,12 @@ def test_the_sandboxs_location_is_linked() -> None:
         ("link_store", LOCATION, MERCHANT, "Demo Bakery", "https://bakery.example.com")
     ]
     sandbox.set("square", entities={f"v2/locations/{LOCATION}": None})
-    assert followed(fixture("location-created"), to, sandbox) == [("ignored", "gone")]
+    assert followed(fixture("location-created"), to, sandbox) == [("ignored", "deleted_meanwhile")]
 
 
 def test_a_location_that_is_gone_or_inactive_is_an_outcome() -> None:
     to = connection("square", "kangaroo")
-    assert hydrated(fixture("location-updated"), to, 404, {"errors": []}) == [("ignored", "gone")]
+    assert hydrated(fixture("location-updated"), to, 404, {"errors": []}) == [("ignored", "deleted_meanwhile")]
     closed = {"location": SHOWN["location"] | {"status": "INACTIVE"}}
     assert hydrated(fixture("location-updated"), to, 200, closed) == [("ignored", "location_closed")]
 

@@ -237,7 +237,7 @@ def test_a_consent_event_tells_consent_and_finds_the_customer_by_their_contacts(
     change = read(fixture("customer-consent"))
     assert change.fields == {"subscriptions.email.bulk": False}
     assert change.email == "dara@example.com"
-    assert read(with_customer("customer-consent", consents=...)).reason == "nothing_told"
+    assert read(with_customer("customer-consent", consents=...)).reason == "no_changes"
 
 
 def test_a_tags_event_tells_of_each_tag_whether_it_is_set() -> None:

@@ -210,7 +210,7 @@ EXPECTED: dict[str, tuple[Told, Told]] = {
     "customer-created": (("register_customer", WHO, BOTH, CREATED), ("patch_crm_fields", WHO, BOTH, CREATED)),
     "customer-created-staff": (("ignored", "role_not_wanted"),) * 2,
     "customer-updated": (("update_customer", WHO, MAIL, UPDATED), ("patch_crm_fields", WHO, MAIL, UPDATED)),
-    "customer-updated-gone": (("ignored", "gone"),) * 2,
+    "customer-updated-gone": (("ignored", "deleted_meanwhile"),) * 2,
     "customer-deleted": (("retire_customer", WHO, "deleted", None),) * 2,
     "order-created": (("ignored", "topic_not_used"),) * 2,
 }

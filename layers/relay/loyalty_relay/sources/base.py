@@ -304,6 +304,7 @@ class HydratingSource(SourceModule):
 
     @abstractmethod
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
-        """The change, from the platform's answer. What was deleted meanwhile is ``NothingToDo('gone')``, not an
-        error.
+        """Return the change, from the platform's response.
+
+        What was deleted meanwhile is ``NothingToDo('deleted_meanwhile')``, not an error.
         """

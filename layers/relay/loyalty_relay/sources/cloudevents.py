@@ -43,9 +43,7 @@ PLATFORM = "cloudevents"
 TOPICS = (
     Topic(name="customer.created", becomes="register", fixture="customer-created", note="binary mode"),
     Topic(name="customer.created", becomes="register", fixture="customer-created-structured", note="structured mode"),
-    Topic(
-        name="customer.updated", becomes="update", fixture="customer-updated", note="registers whom it does not know"
-    ),
+    Topic(name="customer.updated", becomes="update", fixture="customer-updated", note="registers an unknown customer"),
     Topic(name="customer.updated", becomes="update", fixture="customers-batch", note="batched mode"),
     Topic(name="customer.consent", becomes="consent", fixture="customer-consent"),
     Topic(name="customer.tags", becomes="tags", fixture="customer-tags"),

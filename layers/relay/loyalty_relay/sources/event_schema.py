@@ -127,7 +127,7 @@ def _changed(
     source_id = text_id(customer.get("id"))
     created = payload.type == "customer.created"
     if not fields and not created:
-        return NothingToDo(event=payload.event(source_id), reason="nothing_told")
+        return NothingToDo(event=payload.event(source_id), reason="no_changes")
     return CustomerChanged(
         event=payload.event(source_id),
         source_id=source_id,

@@ -40,7 +40,7 @@ PLATFORM = "lightspeed"
 
 TOPICS = (
     Topic(name="customer.update", becomes="register", fixture="customer-created"),
-    Topic(name="customer.update", becomes="update", fixture="customer-updated", note="registers whom it does not know"),
+    Topic(name="customer.update", becomes="update", fixture="customer-updated", note="registers an unknown customer"),
     Topic(name="customer.update", becomes="update", fixture="customer-updated-1-0", note="as API 1.0 has it"),
     Topic(name="customer.update", becomes="retire", fixture="customer-deleted", note="with deleted_at"),
     Topic(name="sale.update", becomes="ignored", fixture="sale-updated"),

@@ -59,9 +59,7 @@ _ATTRIBUTES = ("owned.", "visible.", "public.", "")
 TOPICS = (
     Topic(name="customer.created", becomes="register", fixture="customer-created"),
     Topic(name="customer.created", becomes="register", fixture="customer-created-by-merge", note="out of a merge"),
-    Topic(
-        name="customer.updated", becomes="update", fixture="customer-updated", note="registers whom it does not know"
-    ),
+    Topic(name="customer.updated", becomes="update", fixture="customer-updated", note="registers an unknown customer"),
     Topic(name="customer.deleted", becomes="retire", fixture="customer-deleted"),
     Topic(name="customer.deleted", becomes="retire", fixture="customer-deleted-by-merge", note="into the new customer"),
     *(
@@ -162,7 +160,7 @@ class Square(HydratingSource):
         """A location. Links are never undone by an event, so an inactive one is left as it is."""
         answer = answered(status, body)
         if answer is None:
-            return NothingToDo(event=thin.event, reason="gone")
+            return NothingToDo(event=thin.event, reason="deleted_meanwhile")
         location = answer.get("location")
         if not isinstance(location, dict) or text_or_none(location.get("id")) is None:
             raise unreadable()

@@ -21,9 +21,7 @@ from loyalty_relay.sources.signatures import standard_webhooks_verdict
 
 TOPICS = (
     Topic(name="customer.created", becomes="register", fixture="customer-created"),
-    Topic(
-        name="customer.updated", becomes="update", fixture="customer-updated", note="registers whom it does not know"
-    ),
+    Topic(name="customer.updated", becomes="update", fixture="customer-updated", note="registers an unknown customer"),
     Topic(name="customer.consent", becomes="consent", fixture="customer-consent"),
     Topic(name="customer.tags", becomes="tags", fixture="customer-tags"),
     Topic(name="customer.deleted", becomes="retire", fixture="customer-deleted"),

@@ -55,9 +55,7 @@ STAFF = frozenset({"administrator", "editor", "author", "contributor", "shop_man
 TOPICS = (
     Topic(name="customer.created", becomes="register", fixture="customer-created"),
     Topic(name="customer.created", becomes="ignored", fixture="customer-created-staff", note="see the option roles"),
-    Topic(
-        name="customer.updated", becomes="update", fixture="customer-updated", note="registers whom it does not know"
-    ),
+    Topic(name="customer.updated", becomes="update", fixture="customer-updated", note="registers an unknown customer"),
     Topic(name="customer.updated", becomes="ignored", fixture="customer-updated-gone", note="deleted meanwhile"),
     Topic(name="customer.deleted", becomes="retire", fixture="customer-deleted"),
     Topic(name="order.created", becomes="ignored", fixture="order-created", note="guests are not registered"),
@@ -230,7 +228,7 @@ def _error(delivery: _Delivery) -> Change:
     """
     status, code = member(delivery.body, "data", "status"), delivery.body["code"]
     if status in (404, 410) and code != "rest_no_route":
-        return NothingToDo(event=delivery.event("", shape="error"), reason="gone")
+        return NothingToDo(event=delivery.event("", shape="error"), reason="deleted_meanwhile")
     raise Untranslatable("error_object", "WooCommerce sent an error instead of the customer: see the webhook's owner")
 
 

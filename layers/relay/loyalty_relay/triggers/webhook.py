@@ -274,7 +274,7 @@ class _AuthenticDelivery:
             self._journal(Result.IGNORED, reason, position=position, change=change)
         if problem is not None:
             raise problem
-        return "" if envelopes else next(iter(skipped), "nothing_told")
+        return "" if envelopes else next(iter(skipped), "no_changes")
 
     def _translated(self) -> tuple[list[Envelope], dict[str, tuple[int, Change]], Untranslatable | None]:
         """Return what to send, the first change of each reason for which nothing is sent, and the first problem.

@@ -44,7 +44,7 @@ TOPICS = (
         name="observer.customer_save_commit_after",
         becomes="update",
         fixture="customer-updated",
-        note="registers whom it does not know",
+        note="registers an unknown customer",
     ),
     Topic(
         name="observer.customer_save_commit_after", becomes="update", fixture="customers-batch", note="several at once"

@@ -52,7 +52,7 @@ def _listed(thin: ThinChange, status: int, body: Any) -> Mapping[str, Any] | Non
 
 
 def _gone(thin: ThinChange) -> Change:
-    return NothingToDo(event=thin.event, reason="gone")
+    return NothingToDo(event=thin.event, reason="deleted_meanwhile")
 
 
 # -- customers ----------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ class Resource:
         """The change that the answer tells of. Raises what ``answered`` raises."""
         answer = answered(status, body)
         if answer is None:
-            return NothingToDo(event=thin.event, reason="gone")
+            return NothingToDo(event=thin.event, reason="deleted_meanwhile")
         if str(answer.get("id")) != str(thin.data["id"]):
             raise unreadable()
         return self.reader(thin, answer)

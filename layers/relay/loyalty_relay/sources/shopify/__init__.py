@@ -33,9 +33,7 @@ TOPICS = (
     Topic(
         name="customers/create", becomes="register", fixture="customers-create-2024-10", note="with tags and consents"
     ),
-    Topic(
-        name="customers/update", becomes="update", fixture="customers-update", note="registers whom it does not know"
-    ),
+    Topic(name="customers/update", becomes="update", fixture="customers-update", note="registers an unknown customer"),
     Topic(name="customers/update", becomes="update", fixture="customers-update-2024-10", note="with tags and consents"),
     Topic(name="customers/enable", becomes="update", fixture="customers-enable", note="state stays in the payload"),
     Topic(name="customers/disable", becomes="update", fixture="customers-disable", note="state stays in the payload"),
@@ -54,8 +52,8 @@ TOPICS = (
     Topic(name="customers_whats_app_marketing_consent/update", becomes="consent", fixture="whats-app-consent"),
     Topic(name="customer.tags_added", becomes="tags", fixture="customer-tags-added"),
     Topic(name="customer.tags_removed", becomes="tags", fixture="customer-tags-removed"),
-    Topic(name="customer.joined_segment", becomes="ignored", fixture="customer-joined-segment", note="tells no time"),
-    Topic(name="customer.left_segment", becomes="ignored", fixture="customer-left-segment", note="tells no time"),
+    Topic(name="customer.joined_segment", becomes="ignored", fixture="customer-joined-segment", note="has no time"),
+    Topic(name="customer.left_segment", becomes="ignored", fixture="customer-left-segment", note="has no time"),
     Topic(name="locations/create", becomes="link-store", fixture="locations-create"),
     Topic(name="locations/update", becomes="link-store", fixture="locations-update"),
     Topic(name="locations/activate", becomes="link-store", fixture="locations-activate"),
