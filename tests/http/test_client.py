@@ -245,6 +245,9 @@ def test_the_vendors_wait_is_read_from_seconds_dates_and_reset_times(
 @pytest.mark.parametrize(
     ("status", "wrote", "reached"),
     [
+        (301, True, True),
+        (303, False, False),
+        (307, True, True),
         (408, True, True),
         (425, True, False),
         (500, True, True),
@@ -264,7 +267,7 @@ def test_passing_statuses_say_whether_the_request_may_have_had_an_effect(
     assert (caught.value.code, caught.value.request_id) == (str(status), "r-1")
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 301, 400, 401, 403, 404, 409, 422])
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 400, 401, 403, 404, 409, 422])
 def test_every_other_status_is_left_to_the_vendors_client(status: int) -> None:
     answer = transport(lambda _: httpx.Response(status, json={"a": 1})).fetch(post(), in_seconds(25))
     raise_for_transient(answer)
@@ -322,7 +325,6 @@ def test_a_cookie_is_not_sent_back() -> None:
         ("application/json", b"[" * 200_000, "not JSON, or cut off"),
         ("application/json", b'{"a": NaN}', "not JSON, or cut off"),
         ("text/html; charset=utf-8", b"<html></html>", "content type text/html"),
-        ("text/html", b'{"a": 1}', "content type text/html"),
         ("application/xml", b"<response/>", "content type application/xml"),
     ],
 )
@@ -333,6 +335,11 @@ def test_a_body_that_is_not_json_says_why_and_nothing_of_itself(kind: str, body:
 @pytest.mark.parametrize("kind", ["application/json", "application/vnd.x+json; charset=utf-8", "text/plain", ""])
 def test_json_is_read_under_every_label_that_does_not_contradict_it(kind: str) -> None:
     assert json_of(answered(200, {"content-type": kind}, b'{"a":1}')) == {"a": 1}
+
+
+@pytest.mark.parametrize("kind", ["", "text/html; charset=UTF-8", "application/xml", "text/plain", "application/x-y"])
+def test_json_is_read_whatever_it_is_labelled_as(kind: str) -> None:
+    assert json_of(answered(200, {"content-type": kind}, b'{"a": 1}')) == {"a": 1}
 
 
 def test_a_packed_answer_is_unpacked_and_its_header_names_are_in_lower_case() -> None:

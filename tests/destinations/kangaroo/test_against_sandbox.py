@@ -325,7 +325,7 @@ FAULTS: list[tuple[dict[str, Any], type[RelayError]]] = [
     ({"html": True, "status": 200}, UpstreamUnavailable),
     ({"html": True, "status": 400}, VendorRejected),
     ({"empty": True, "status": 500}, UpstreamUnavailable),
-    ({"content_type": "text/html"}, UpstreamUnavailable),
+    ({"status": 302, "html": True}, UpstreamUnavailable),
     ({"status": 418, "body": {"never": "seen"}}, VendorRejected),
 ]
 

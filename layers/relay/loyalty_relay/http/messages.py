@@ -112,16 +112,15 @@ class NotJson:
 
 
 def json_of(response: httpx.Response) -> Any | NotJson:
-    """Return the body as JSON. A content type that contradicts it (HTML, XML) decides; plain text or none does not."""
-    kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+    """Return the body as JSON, whatever it is labelled as: intermediaries label JSON as HTML, and HTML as JSON."""
     if not response.content.strip():
         return NotJson("empty body")
-    if kind and "json" not in kind and kind not in ("text/plain", "application/octet-stream"):
-        return NotJson(f"content type {kind[:60]}")
     try:
         return jsonlib.loads(response.content, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        return NotJson("not JSON, or cut off")
+        kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
+        labelled = kind and "json" not in kind and kind not in ("text/plain", "application/octet-stream")
+        return NotJson(f"content type {kind[:60]}" if labelled else "not JSON, or cut off")
 
 
 def _no_constant(name: str) -> None:
@@ -154,7 +153,9 @@ def raise_for_transient(
     """Raise the transient error of a status that passes by itself.
 
     RateLimited for 429, UpstreamTimeout for 504, behind which the destination may still be at work (RFC 9110 section
-    15.6.5), UpstreamUnavailable for 408, 425 and other 5xx.
+    15.6.5), UpstreamUnavailable for 408, 425, other 5xx and 3xx. A redirect is an API that has moved, or a page in front
+    of it, so it comes for every request until somebody acts; it is not followed, because its target would get the
+    credentials.
 
     Call it after reading the body: a vendor may put a lasting error into a 500, or success into a 202. ``status``: the
     status that the body names, where it differs.
@@ -167,7 +168,7 @@ def raise_for_transient(
             code=code or "429",
             request_id=request_id,
         )
-    if status in (408, 425) or status >= 500:
+    if 300 <= status < 400 or status in (408, 425) or status >= 500:
         kind = UpstreamTimeout if status == 504 else UpstreamUnavailable
         raise kind(
             f"the destination returned {status}",

@@ -96,7 +96,8 @@ class StoreLinks:
         request = self._session.request("integrations", "GET", path, plain=True)
         answer, refused = self._session.ask(request, deadline)
         if refused is not None and refused.status != 401:
-            raise_for_transient(answer, status=refused.status, code=refused.code)
+            if refused.status >= 400:
+                raise_for_transient(answer, status=refused.status, code=refused.code)
             raise AmbiguousOutcome(absent, code=refused.code)
         if refused is None and isinstance(json_of(answer), NotJson):
             raise AmbiguousOutcome(absent)
