@@ -153,7 +153,7 @@ def raise_for_transient(
     """Raise the transient error of a status that passes by itself.
 
     RateLimited for 429, UpstreamTimeout for 504, behind which the destination may still be at work (RFC 9110 section
-    15.6.5), UpstreamUnavailable for 408, 425, other 5xx and 3xx. A redirect is an API that has moved, or a page in front
+    15.6.5), UpstreamUnavailable for 408, 425, other 5xx and 3xx. A redirect is an API that has moved or a page in front
     of it, so it comes for every request until somebody acts; it is not followed, because its target would get the
     credentials.
 
