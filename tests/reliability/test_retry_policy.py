@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loyalty_relay.model import errors
+from loyalty_relay.pipeline.customers import LATECOMER_SECONDS
 from loyalty_relay.reliability import retry_policy
 
 TRANSIENT = [
@@ -149,3 +150,20 @@ def test_a_long_outage_does_not_use_up_the_receives(error: errors.TransientError
 def test_a_turn_is_taken_when_it_comes() -> None:
     """Under backlog; later than that, slots would pass unused."""
     assert max(retry_policy.delay(errors.RateLimited(retry_after=60.0), n, 0.999) for n in range(1, 50)) <= 65.0
+
+
+@pytest.mark.attack(
+    "senders",
+    "thousands of consents of customers whom nobody knows, each of which is tried again and again",
+    "each wait is four times as long as the one before: at most eighteen receives until it is ignored",
+    "G8",
+)
+@pytest.mark.parametrize("jitter", [0.0, 0.999])
+def test_an_event_of_an_unknown_customer_costs_few_receives(jitter: float) -> None:
+    waited, receives = 0.0, 1
+    while waited < LATECOMER_SECONDS:
+        waited += retry_policy.delay(errors.CustomerUnknown(), receives, jitter)
+        receives += 1
+    assert receives <= 18
+    assert waited < LATECOMER_SECONDS + retry_policy.MAX_RETRY_AFTER
+    assert retry_policy.delay(errors.CustomerUnknown(), 1, jitter) <= 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -293,6 +294,47 @@ def test_nothing_is_fetched_for_what_is_not_addressed_to_us() -> None:
     assert published.asked == []
 
 
+ANOTHER = replace(source("adobe"), options={"client_id": "another-client"})
+
+
+@pytest.mark.attack(
+    "senders",
+    "invented key paths, to make deliveries fail (Adobe)",
+    "keys and the budget of fetches are per connection; only keys that exist are kept, and their renewal "
+    "has a budget of its own",
+    "G4",
+)
+def test_invented_paths_take_no_key_and_no_fetch_from_another_connection() -> None:
+    adobe, published = fetching(public_pem(1).encode())
+    keys = adobe._keys
+    for number in range(20):
+        with contextlib.suppress(KeyUnavailable):
+            keys.key(f"/prod/keys/pub-key-{number}.pem", ANOTHER, NOW)
+    assert adobe.verify(fixture("customer-created").signed(), unpinned(), [], NOW) is Verdict.AUTHENTIC
+    assert len(published.asked) == 11
+
+
+@pytest.mark.attack("senders", "invented key paths, to make deliveries fail (Adobe)")
+def test_invented_paths_neither_evict_a_key_nor_prevent_its_renewal() -> None:
+    adobe, published = fetching(public_pem(1).encode())
+    request = fixture("customer-created").signed()
+    assert adobe.verify(request, unpinned(), [], NOW)
+    for number in range(200):
+        with contextlib.suppress(KeyUnavailable):
+            adobe._keys.key(f"/prod/keys/pub-key-{number:x}.pem", unpinned(), NOW + number * 6)
+    published.asked.clear()
+    assert adobe.verify(request, unpinned(), [], NOW + 1200)
+    assert published.asked == []
+    for number in range(10):
+        adobe._keys.key(f"/prod/keys/pub-key-f{number}.pem", unpinned(), NOW + KEEP)
+    published.keys[URL] = OSError("no route")
+    assert adobe.verify(request, unpinned(), [], NOW + KEEP) is Verdict.UNDECIDED
+    assert adobe.verify(request, unpinned(), [], NOW + KEEP + 1) is Verdict.UNDECIDED
+    assert published.asked.count(URL) == 1
+    published.keys[URL] = public_pem(1).encode()
+    assert adobe.verify(request, unpinned(), [], NOW + KEEP + 6) is Verdict.AUTHENTIC
+
+
 @pytest.mark.attack("senders", "a path in a header that names a key to be fetched (Adobe)")
 def test_strangers_cannot_make_us_fetch_without_end() -> None:
     published = Published()
@@ -305,7 +347,7 @@ def test_strangers_cannot_make_us_fetch_without_end() -> None:
     assert keys.key("/prod/keys/pub-key-a.pem", unpinned(), NOW + 60) is None
 
 
-def test_only_so_many_keys_are_kept() -> None:
+def test_only_so_many_paths_without_a_key_are_remembered() -> None:
     published = Published()
     keys = PublicKeys(published)
     for number in range(65):
@@ -407,6 +449,11 @@ def test_a_validation_url_of_adobes_is_logged_for_an_operator_and_never_followed
     assert reply.note["where"].startswith("https://csm.adobe.io/csm/registrations/validate?id=")
 
 
+@pytest.mark.attack(
+    "senders",
+    "a validation URL that a browser reads as another host's (Adobe)",
+    "only the one form that every reader takes alike: no user, port, backslash or blank",
+)
 @pytest.mark.parametrize(
     "url",
     [
@@ -418,6 +465,15 @@ def test_a_validation_url_of_adobes_is_logged_for_an_operator_and_never_followed
         "https://[::1",
         "https://csm.adobe.io/\u00e9",
         "https://csm.adobe.io/\nx",
+        "https://evil.example\\@csm.adobe.io/x",
+        "https://evil.example\\.adobe.io/x",
+        "https://csm.adobe.io\\@evil.example/x",
+        "https://evil.example#@csm.adobe.io/x",
+        "https://csm.adobe.io:444/x",
+        "https://user@csm.adobe.io/x",
+        " https://csm.adobe.io/x",
+        "https:/csm.adobe.io/x",
+        "https://csm.adobe.io./x",
         None,
         7,
         ["https://csm.adobe.io/x"],

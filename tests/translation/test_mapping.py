@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from loyalty_relay.connections.check import check_connection
-from loyalty_relay.model.commands import CustomerCommand
+from loyalty_relay.model.commands import CustomerCommand, plain
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources import source_module
 from loyalty_relay.translation.mapping import rules_for
@@ -79,6 +80,21 @@ def test_values_take_the_form_of_their_field() -> None:
     assert made["birthday"] == "1990-05-07"
     assert made["gender"] == "female"
     assert made["subscriptions.email.bulk"] is True
+
+
+@pytest.mark.attack(
+    "senders",
+    "a text that a mapping's to_number reads as infinite or as no number, to make every attempt fail",
+    "the field is left out where the mapping yields it",
+    "G1",
+)
+@pytest.mark.parametrize("note", ["Infinity", "-inf", "nan", "1e999"])
+def test_a_number_that_no_json_can_carry_is_absent(note: str) -> None:
+    rules = {"*": {"custom_fields.x": "to_number(note)", "custom_fields.y": "[to_number(note)]", "notes": "'kept'"}}
+    made = command(CREATE.changed(note=note), rules)
+    assert made.fields["notes"] == "kept"
+    assert not made.fields.keys() & {"custom_fields.x", "custom_fields.y"}
+    json.dumps(plain(made), allow_nan=False)
 
 
 def test_what_cannot_take_the_form_goes_on_to_be_refused_by_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -202,3 +203,25 @@ def test_a_mapping_may_name_only_what_the_vendors_client_supports(vendor: str, i
 
     assert all(vendor_named(vendor).takes(field) for field in inside)
     assert [field for field in inside | vendor_named(vendor).fields - {"country"} if not supported(field)] == []
+
+
+@pytest.mark.attack(
+    "senders",
+    "an erasure of another shop, admitted by a field that names one's own",
+    "the shop that is erased must be one of the connection's stores itself",
+    "G4",
+)
+@pytest.mark.parametrize("platform", ["standard", "cloudevents"])
+def test_only_a_store_of_the_connection_is_erased(platform: str) -> None:
+    sample = load(platform, "store-erased")
+    body = sample.json()
+    store = body["data"]["store"]
+    known = connection(platform)
+    mine = replace(known, source=replace(known.source, stores=(str(store["id"]), "mine")))
+    module = source_module(platform)
+    (own,) = module.read(sample.signed(), mine.source)
+    assert translate(own, mine) != Skip("store_not_connected")
+    body["data"]["store_id"] = "mine"
+    store["id"] = "another"
+    (other,) = module.read(sample.with_body(body).signed(), mine.source)
+    assert translate(other, mine) == Skip("store_not_connected")

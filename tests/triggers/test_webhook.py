@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from loyalty_relay.connections.model import Connection, WebhookSecret
-from loyalty_relay.model.commands import Envelope, instant_at
+from loyalty_relay.model.commands import MAX_ID, Envelope, instant_at
 from loyalty_relay.model.errors import ConnectionInvalid, FieldProblem, StoreUnavailable, UnknownConnection
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import JournalEntry
@@ -561,6 +561,35 @@ def test_a_till_is_heard_and_a_late_copy_is_not(world: World) -> None:
     world.now += 301
     assert world.deliver(event)["statusCode"] == 401
     assert len(world.sqs.sent) == 1
+
+
+# -- long texts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.attack(
+    "senders",
+    "a topic, a type or an id of many kilobytes, which no table's key and no message takes",
+    "200 characters at ingest; the delivery is parked as it came",
+    "G1",
+)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body | {"type": "x" * 450_000},
+        lambda body: body | {"data": body["data"] | {"store_id": "s" * 2049}},
+        lambda body: body | {"type": "store.updated", "data": {"store": {"id": "1", "account_id": "a" * 2049}}},
+    ],
+    ids=["type", "store", "account"],
+)
+def test_a_text_that_is_too_long_for_a_key_is_parked(world: World, change: Callable[[Any], Any]) -> None:
+    sample = load("standard", "customer-updated")
+    known = world.connections.connections["till"]
+    world.connections.connections["till"] = replace(known, source=replace(known.source, stores=()))
+    assert world.post(sample.with_body(change(sample.json())), to="till")["statusCode"] == 200
+    ((parked, _, reason),) = world.parking.parked
+    assert (reason, world.sqs.sent) == ("too_long", [])
+    assert len(json.dumps(parked)) < 10_000
+    assert all(len(entry.topic) <= MAX_ID for entry in world.journal.entries)
 
 
 # -- times ------------------------------------------------------------------------------------------------------------

@@ -177,3 +177,23 @@ def test_a_webhook_added_by_hand_is_taken_where_the_operator_says_so(world: Worl
     assert post(world, sample, headers=bare)["statusCode"] == 200
     elsewhere = replace(sample, body=sample.body.replace(b"acme-test", b"other"))
     assert post(world, elsewhere, headers=bare)["statusCode"] == 401
+
+
+# -- keys of the platform's -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.attack(
+    "configuration",
+    "a host from which Adobe's keys would be fetched, in a secret that another tool wrote",
+    "below Adobe's own domain or a host of the stack's SandboxHosts, before anything is fetched",
+    "G4",
+)
+def test_no_key_is_fetched_from_a_host_that_is_not_adobes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[str] = []
+    monkeypatch.setattr(adobe.SOURCE, "_keys", PublicKeys(fetched.append))
+    known = world.connections.connections["adobe"]
+    options = {"client_id": known.source.options["client_id"]}
+    elsewhere = replace(known.source, options=options, api_host="https://169.254.169.254")
+    world.connections.connections["adobe"] = replace(known, source=elsewhere)
+    assert post(world, load("adobe", "customer-created"))["statusCode"] == 503
+    assert (fetched, world.untouched) == ([], True)

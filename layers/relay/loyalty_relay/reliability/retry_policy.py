@@ -7,7 +7,7 @@ Constraints that lead to the numbers:
    shortly before that is parked, which gives it 14 further days and its reason.
 4. Many records fail at the same moment, so waits are spread evenly over the whole back-off (full jitter).
 5. A message can be hidden for at most 12 h per receive, and somebody may repair the destination at any time, so no wait
-   is longer than 15 minutes unless the destination itself sets a longer one.
+   is longer than 15 minutes unless the destination itself sets a longer one, or the wait is for another event.
 """
 
 from __future__ import annotations
@@ -43,11 +43,18 @@ MAX_BACKOFF = 900.0
 MAX_RETRY_AFTER = 6 * 3600.0
 """The longest Retry-After that is honoured in full, well inside SQS's 12 h of invisibility."""
 
-TURNS = (RateLimited, LeaseBusy, KeyInProgress, CustomerUnknown)
+TURNS = (RateLimited, LeaseBusy, KeyInProgress)
 """Waits for another execution or a slot, which end at the moment that the error names."""
 
-WAITING = (*TURNS, CircuitOpen, CredentialsRefused)
-"""Not failures of the command: turns, and destinations that are known to need time or an operator."""
+WAITING = (*TURNS, CustomerUnknown, CircuitOpen, CredentialsRefused)
+"""Not failures of the command: turns, customers who are not known yet, and destinations that are known to need time or
+an operator.
+"""
+
+FIRST_ABSENCE = 30.0
+"""Seconds until an event about an unknown customer is tried again; each further wait is four times as long. Somebody
+may send thousands of such events in one delivery, so each of them costs little until it is ignored.
+"""
 
 PATIENCE = 100
 """Receives after which a turn that has not come is waited for like the end of an outage: a vendor can answer 429 for
@@ -73,6 +80,8 @@ def delay(error: BaseException, receives: int, jitter: float) -> float:
     retry_after = getattr(error, "retry_after", None)
     if isinstance(error, CredentialsRefused):
         return MAX_BACKOFF / 2 * (1 + jitter)
+    if isinstance(error, CustomerUnknown):
+        return min(MAX_RETRY_AFTER, FIRST_ABSENCE * 4.0 ** (min(max(receives, 1), 10) - 1)) * (1 - jitter / 4)
     ceiling = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(max(receives, 1), 20))
     if retry_after is None:
         return max(1.0, ceiling * jitter)

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
 from loyalty_relay.connections.model import Source
-from loyalty_relay.model.commands import Event, Version, instant_at
+from loyalty_relay.model.commands import MAX_ID, Event, Version, instant_at
 from loyalty_relay.model.errors import Untranslatable
 
 MAX_HEADER = 8192
@@ -198,6 +198,23 @@ def not_later(change: Change, now: float, *, signed: bool) -> Change:
     return change if same else replace(change, **reported)
 
 
+_NAMES = ("source_id", "survivor", "shop_id", "account_id", "store")
+
+
+def bounded(change: Change) -> Change:
+    """Return the change, or what is unreadable about it: a topic or an id that is too long for keys and messages."""
+    event = change.event
+    texts = {"topic": event.topic, "event id": event.id, "entity id": event.entity_id}
+    texts |= {name: getattr(change, name, None) or "" for name in _NAMES}
+    long = [name for name, text in texts.items() if len(text) > MAX_ID]
+    if not long:
+        return change
+    short = replace(event, topic=event.topic[:MAX_ID], id=event.id[:MAX_ID], entity_id=event.entity_id[:MAX_ID])
+    return Unreadable(
+        event=short, problem=Untranslatable("too_long", f"the {long[0]} has more than {MAX_ID} characters")
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
     """One row of the catalogue: a topic of a platform and what it becomes.
@@ -233,6 +250,8 @@ class SourceModule(ABC):
     """False when deliveries prove themselves by something that is no secret of the connection, such as the platform's
     public key.
     """
+    fetches_keys: ClassVar[bool] = False
+    """True when ``verify`` may fetch the platform's public key, from the source's ``api_host`` where it names one."""
     secret_headers: ClassVar[frozenset[str]] = frozenset()
     """Headers that are credentials themselves; they are not kept with a parked delivery."""
     api_domains: ClassVar[tuple[str, ...]] = ()

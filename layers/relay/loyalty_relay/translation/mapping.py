@@ -4,7 +4,7 @@ It lies over the defaults: a field that is mapped for a topic comes from its exp
 patterns (``customers/*``); where several match, ``*`` yields to any other and an exact topic wins. What an
 expression yields:
 
-- null: the field is absent, so that it stays unchanged;
+- null, or a number that is infinite or NaN: the field is absent, so that it stays unchanged;
 - an empty text: the field is cleared;
 - anything else: the value, in the form of the field (``coercion``). A value that cannot take that form goes on as it
   is, so that the operation refuses it by name instead of losing it.
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from loyalty_relay.connections.model import Connection
@@ -54,7 +55,7 @@ def mapped(topic: str, payload: Mapping[str, Any], connection: Connection) -> tu
     values: dict[str, Any] = {}
     for field, expression in rules.items():
         found = _search(field, expression, payload)
-        if found is None:
+        if found is None or not _finite(found):
             continue
         if field == "tags":
             values |= {f"tags.{tag}": True for tag in _listed(found)}
@@ -73,6 +74,13 @@ def _search(field: str, expression: str, payload: Mapping[str, Any]) -> Any:
         return compiled(expression).search(payload)
     except JMESPathError as error:
         raise Untranslatable("mapping_failed", f"mapping of {field}: {type(error).__name__}") from error
+
+
+def _finite(value: Any) -> bool:
+    """Return whether every number in a value is one: ``to_number`` reads Infinity and NaN, which no JSON can carry."""
+    if isinstance(value, dict | list):
+        return all(_finite(child) for child in (value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, float) or isfinite(value)
 
 
 def _listed(value: Any) -> Iterable[str]:

@@ -40,6 +40,7 @@ from loyalty_relay.sources.base import (
     StoreChanged,
     StoreErased,
     Unreadable,
+    listed,
 )
 from loyalty_relay.translation.coercion import NotCoercible, coerce
 
@@ -66,6 +67,8 @@ def translate(change: Change, connection: Connection) -> list[Command] | Skip:
         case CustomerRetired():
             return [_retired(change, connection)]
         case StoreErased():
+            if connection.source.stores and not listed(change.shop_id, connection.source):
+                return Skip("store_not_connected")
             return [EraseStore(shop_id=change.shop_id, version=change.version, store=_store(change.shop_id))]
         case StoreChanged():
             return _store_changed(change, connection)

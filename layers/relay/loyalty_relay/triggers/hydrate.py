@@ -21,7 +21,7 @@ from loyalty_relay.model.errors import (
 )
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.sources import may_read_from, source_module
-from loyalty_relay.sources.base import HydratingSource, ThinChange, not_later
+from loyalty_relay.sources.base import HydratingSource, ThinChange, bounded, not_later
 from loyalty_relay.translation.translate import Skip, translate
 from loyalty_relay.triggers.enqueue import enqueue
 from loyalty_relay.triggers.queue import consume_with
@@ -63,7 +63,7 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
     )
     status, body = _fetch(thin, module, connection, services, deadline)
     try:
-        change = not_later(module.hydrated(thin, status, body), services.clock(), signed=True)
+        change = not_later(bounded(module.hydrated(thin, status, body)), services.clock(), signed=True)
         translated = translate(change, connection)
     except Untranslatable as error:
         raise InvalidCommand(

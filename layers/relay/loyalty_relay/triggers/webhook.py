@@ -31,8 +31,8 @@ from loyalty_relay.model.errors import (
     Untranslatable,
 )
 from loyalty_relay.model.outcomes import Result
-from loyalty_relay.sources import source_module
-from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, listed, not_later
+from loyalty_relay.sources import may_read_from, source_module
+from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, bounded, listed, not_later
 from loyalty_relay.sources.parsing import body_digest
 from loyalty_relay.telemetry import logs, metrics
 from loyalty_relay.translation.translate import Skip, translate
@@ -124,6 +124,10 @@ class Ingest:
             raise _Refusal("too_large", TOO_LARGE)
         connection = self._connection(connection_id)
         module = source_module(connection.source.platform)
+        host = connection.source.api_host
+        if module.fetches_keys and host and not may_read_from(host, module, self._services.settings.sandbox_hosts):
+            # ``relay connections apply`` refuses it, but secrets can be written by other tools.
+            raise _Refusal("api_host", UNAVAILABLE)
         if (shaken := module.handshake(request, connection.source)) is not None:
             logs.info("handshake", connection=connection_id, source=module.platform, **shaken.note)
             return shaken
@@ -282,7 +286,7 @@ class _AuthenticDelivery:
         A bug of ours in reading a body is no reason to lose it: it is parked like a body that breaks the rules.
         """
         try:
-            changes = [self._in_time(c) for c in self._module.read(self._request, self._connection.source)]
+            changes = [self._in_time(bounded(c)) for c in self._module.read(self._request, self._connection.source)]
             translated = [self._commands(change) for change in changes[: MAX_ENTITIES + 1]]
         except RelayError:
             raise

@@ -17,7 +17,6 @@ import base64
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event
@@ -100,6 +99,7 @@ MAX_SIGNATURE = 2048
 _SIGNATURES = tuple((f"x-adobe-digital-signature-{n}", f"x-adobe-public-key{n}-path") for n in (1, 2))
 _RECIPIENT = ("recipientclientid", "recipient_client_id")
 _OPTIONS = ("client_id", "provider", "public_keys")
+_VALIDATION_URL = re.compile(r"https://(?:[a-z0-9-]{1,63}\.){1,8}adobe\.io(?:[/?][!-\[\]-~]{0,2000})?")
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
@@ -112,6 +112,7 @@ class Adobe(SourceModule):
     platform = PLATFORM
     topics = TOPICS
     needs_secrets = False
+    fetches_keys = True
     api_domains = ("static.adobeioevents.com",)
 
     def __init__(self, keys: PublicKeys | None = None) -> None:
@@ -239,15 +240,15 @@ def _unusable(pem: Any) -> str | None:
 
 
 def _validation_url(request: Request) -> str | None:
-    """The URL of Adobe's own in a validation request; None for everything else."""
+    """Return the URL of Adobe's own in a validation request; None for everything else.
+
+    A person opens it, so it must be one that every browser reads alike: no user, port, backslash or blank.
+    """
     try:
         url = json_object(request.body).get("validationUrl") if len(request.body) <= MAX_SIGNATURE else None
-        parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
-    except (Untranslatable, ValueError):
+    except Untranslatable:
         return None
-    if parts is None or parts.scheme != "https" or not (parts.hostname or "").endswith(".adobe.io"):
-        return None
-    return url
+    return url if isinstance(url, str) and _VALIDATION_URL.fullmatch(url) else None
 
 
 # -- I/O Events ---------------------------------------------------------------------------------------------------

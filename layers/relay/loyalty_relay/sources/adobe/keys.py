@@ -1,17 +1,19 @@
-"""Adobe's public keys: from the connection, or fetched from the one host where Adobe publishes them.
+"""Provide Adobe's public keys: from the connection, or fetched from the host where Adobe publishes them.
 
 Source: Adobe Developer docs "Webhook signature verification": keys lie below a fixed host, deliveries name their paths,
 and a key may be kept for 24 hours.
 
-The path comes out of a header that nobody has signed yet, so it must look like a key's path to the letter, and the host
-is never taken from it. Redirects are not followed. Nothing is fetched for a delivery that is not addressed to the
-connection's client, and at most ten keys a minute.
+The path comes from a header before any signature is verified, so it must have the exact form of a key's path, and the
+host is never taken from it. Redirects are not followed. Nothing is fetched for a delivery that is not addressed to the
+connection's client, and at most ten unknown paths a minute and connection: what strangers send to one connection takes
+neither keys nor fetches from another, and keys that are known are kept and renewed whatever is invented.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,22 +26,27 @@ KEEP = 24 * 3600.0
 """Seconds that a fetched key is good for."""
 
 KEEP_MISSING = 300.0
-"""Seconds until a key that does not exist is asked for again."""
+"""Seconds until a key that does not exist is fetched again."""
 
 MAX_FETCHES, WINDOW = 10, 60.0
-"""Fetches that strangers' headers may cause, in how many seconds."""
+"""Fetches of unknown paths per connection, and in how many seconds: invented headers may cause so many."""
 
-MAX_KEPT = 64
+MAX_MISSING = 64
+"""Paths without a key that are remembered per connection."""
+
+AGAIN = 6.0
+"""Seconds between two fetches of a key whose last copy has expired. They do not count as those of unknown paths."""
+
 TIMEOUT = 2.0
 """Seconds for each step of a fetch; Adobe waits ten for the answer to its delivery."""
 
 
 class KeyUnavailable(Exception):
-    """The key cannot be had now."""
+    """The key cannot be fetched now."""
 
 
 def fetch(url: str) -> bytes | None:
-    """What lies at a key's URL; None when nothing does. Raises OSError for everything else."""
+    """Return the content of a key's URL; None for 404 and 410. Raises OSError for everything else."""
     import http.client
 
     parts = urlsplit(url)
@@ -59,46 +66,75 @@ def fetch(url: str) -> bytes | None:
         connection.close()
 
 
+@dataclass(slots=True)
+class _Known:
+    """What one connection has fetched. Only Adobe's own host adds keys, so that invented paths remove none."""
+
+    keys: dict[str, tuple[float, PublicKey]] = field(default_factory=dict)
+    missing: dict[str, float] = field(default_factory=dict)
+    fetched_at: list[float] = field(default_factory=list)
+    """When unknown paths were fetched."""
+    tried_at: dict[str, float] = field(default_factory=dict)
+    """When the keys that are known were last fetched."""
+
+    def may_fetch(self, path: str, now: float) -> bool:
+        """Return whether the path may be fetched now, and count the fetch."""
+        if path in self.keys:
+            allowed = not 0 <= now - self.tried_at.get(path, 0.0) < AGAIN
+            self.tried_at[path] = now if allowed else self.tried_at[path]
+            return allowed
+        self.fetched_at = [at for at in self.fetched_at if 0 <= now - at < WINDOW]
+        allowed = len(self.fetched_at) < MAX_FETCHES
+        self.fetched_at += [now] if allowed else []
+        return allowed
+
+    def keep(self, path: str, key: PublicKey | None, now: float) -> None:
+        """Remember what a path led to."""
+        if key is not None:
+            self.keys[path] = (now, key)
+            self.missing.pop(path, None)
+            return
+        self.keys.pop(path, None)
+        self.missing[path] = now
+        if len(self.missing) > MAX_MISSING:
+            del self.missing[min(self.missing, key=self.missing.__getitem__)]
+
+
 class PublicKeys:
-    """The keys by their paths. One instance per process keeps what it has fetched."""
+    """The keys by connection and path. One instance per process keeps what it has fetched."""
 
     def __init__(self, fetch: Callable[[str], bytes | None] = fetch) -> None:
         self._fetch = fetch
-        self._kept: dict[str, tuple[float, PublicKey | None]] = {}
-        self._fetched_at: list[float] = []
+        self._known: dict[tuple[str, str], _Known] = {}
 
     def key(self, path: str, source: Source, now: float) -> PublicKey | None:
-        """The key at a path that ``PATH`` matches: the connection's own copy, else Adobe's; None when there is none.
+        """Return the key at a path that ``PATH`` matches: the connection's own copy, else Adobe's; None for no key.
 
-        Raises KeyUnavailable when it cannot be told.
+        Raises KeyUnavailable when the key cannot be fetched now.
         """
         pinned = source.options.get("public_keys")
         if isinstance(pinned, dict) and path in pinned:
             return usable(pinned[path])
-        url = f"{source.api_host or HOST}{path}"
-        if url in self._kept:
-            at, known = self._kept[url]
-            if 0 <= now - at < (KEEP if known else KEEP_MISSING):
-                return known
-        self._kept[url] = (now, found := self._fetch_key(url, now))
-        if len(self._kept) > MAX_KEPT:
-            del self._kept[min(self._kept, key=lambda kept: self._kept[kept][0])]
-        return found
-
-    def _fetch_key(self, url: str, now: float) -> PublicKey | None:
-        self._fetched_at = [at for at in self._fetched_at if 0 <= now - at < WINDOW]
-        if len(self._fetched_at) >= MAX_FETCHES:
-            raise KeyUnavailable("too many keys were asked for in a minute")
-        self._fetched_at.append(now)
+        host = source.api_host or HOST
+        # A client id belongs to one connection.
+        known = self._known.setdefault((host, str(source.options.get("client_id"))), _Known())
+        if path in known.keys and 0 <= now - known.keys[path][0] < KEEP:
+            return known.keys[path][1]
+        if path in known.missing and 0 <= now - known.missing[path] < KEEP_MISSING:
+            return None
+        if not known.may_fetch(path, now):
+            raise KeyUnavailable("too many keys were requested in a minute")
         try:
-            found = self._fetch(url)
-            return None if found is None else public_key(found.decode("ascii"))
+            found = self._fetch(f"{host}{path}")
+            key = None if found is None else public_key(found.decode("ascii"))
         except (OSError, ValueError) as error:
             raise KeyUnavailable("the key cannot be fetched") from error
+        known.keep(path, key, now)
+        return key
 
 
 def usable(pem: object) -> PublicKey | None:
-    """The key in a connection's PEM text; None where it is none, which ``check`` has told when it was applied."""
+    """Return the key in a connection's PEM text; None where it is none, which ``check`` reports when it is applied."""
     try:
         return public_key(pem) if isinstance(pem, str) else None
     except ValueError:
