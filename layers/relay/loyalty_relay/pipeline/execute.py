@@ -54,11 +54,6 @@ class Executed:
     replayed: bool = False
 
 
-def _credentials(connection: Connection) -> str:
-    """Return the credentials of a connection's destination as one text."""
-    return json.dumps(dict(connection.destination.credentials), sort_keys=True)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """The stages with their collaborators; made in ``runtime.wiring``."""
@@ -71,7 +66,7 @@ class Pipeline:
     crm: Callable[[Connection], Any]
     """The client of a connection's destination."""
     digest: Callable[[str], str]
-    """The keyed digest of credentials, which name their circuit."""
+    """The keyed digest of a text."""
 
     def execute(self, envelope: Envelope, deadline: Deadline, *, receives: int = 1) -> Executed:
         """Carry out one command, or recognise that it was carried out.
@@ -87,7 +82,9 @@ class Pipeline:
             )
             asks = not isinstance(command, OURS_ALONE)
             with (
-                self._use(live.destination.key, _credentials(live)) if asks else nullcontext(CircuitCall()) as call,
+                self._use(live.destination.key, self._credentials(live))
+                if asks
+                else nullcontext(CircuitCall()) as call,
                 self.idempotency.hold(envelope.key, command.operation, payload_digest=envelope.payload_digest) as key,
             ):
                 if key.original is not None:
@@ -107,16 +104,17 @@ class Pipeline:
         connection: Connection,
         account: str,
         ask: Callable[[Connection], T],
-        credentials: Callable[[Connection], str] = _credentials,
+        credentials: Callable[[Connection], str] | None = None,
     ) -> T:
         """Ask a destination's or platform's account for something; a read has no key and no ledger.
 
-        ``credentials``: what ``ask`` authenticates with, as a text.
+        ``credentials``: a name of what ``ask`` authenticates with, of which nothing can be learned about it; by default
+        a keyed digest of those of the connection's destination.
         Raises the errors of ``loyalty_relay.model.errors``.
         """
 
         def attempt(live: Connection) -> T:
-            with self._use(account, credentials(live)) as call:
+            with self._use(account, (credentials or self._credentials)(live)) as call:
                 answer = ask(live)
                 call.answered = True
             return answer
@@ -126,10 +124,13 @@ class Pipeline:
     @contextmanager
     def _use(self, account: str, credentials: str) -> Iterator[CircuitCall]:
         """Use an account with credentials: within the circuit of the account, and within that of the credentials."""
-        key = f"{account}:{self.digest(credentials)}"
-        with self.circuit.call(account) as outer, self.circuit.call(key, credentials=True) as call:
+        refusals = self.circuit.call(f"{account}:{credentials}", credentials=True)
+        with self.circuit.call(account) as outer, refusals as call:
             yield call
             outer.answered = call.answered
+
+    def _credentials(self, connection: Connection) -> str:
+        return self.digest(json.dumps(dict(connection.destination.credentials), sort_keys=True))
 
     def _with_live_credentials(self, connection: Connection, attempt: Callable[[Connection], T]) -> T:
         """Attempt, and once more where refused credentials were rotated a moment ago: what is refused has no effect."""

@@ -6,6 +6,7 @@ deleted meanwhile is an outcome, not an error.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -103,8 +104,8 @@ def _fetch(
         return answer
 
     def credentials(live: Connection) -> str:
-        # What the request authenticates with: each store of a connection may have a token of its own.
-        return json.dumps(sorted(module.fetch(thin, live.source).headers.items()))
+        # Each store of a connection may have a token of its own. Tokens are random, so the digest needs no key.
+        return hashlib.sha256(json.dumps(sorted(module.fetch(thin, live.source).headers.items())).encode()).hexdigest()
 
     answer = services.pipeline.read(connection, account, ask, credentials)
     body = json_of(answer)
