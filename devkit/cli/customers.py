@@ -18,7 +18,7 @@ def customer_hashes(services: Services, connection: Connection, text: str) -> li
     """
     found: list[str] = []
     for kind, value in readings(text, connection.default_country):
-        known = services.customers.lookup(connection.id, _ref(kind, value))
+        known = services.customers.lookup(connection.id, reading_of(kind, value))
         found += known.hashes if known is not None else ()
         found.append(services.customers.customer_hash(connection.id, kind, value))
     return list(dict.fromkeys(found))
@@ -38,7 +38,8 @@ def readings(text: str, country: str | None) -> Iterator[tuple[str, str]]:
         yield "loyalty_id", text
 
 
-def _ref(kind: str, value: str) -> CustomerRef:
+def reading_of(kind: str, value: str) -> CustomerRef:
+    """Return a reading as the reference of a customer."""
     if kind == "source_id":
         return CustomerRef(source_id=value)
     if kind == "loyalty_id":

@@ -8,21 +8,24 @@ as unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 from loyalty_relay.customers.hold import Hold
-from loyalty_relay.customers.record import CustomerRecord
+from loyalty_relay.customers.lww_register import LwwRegister
+from loyalty_relay.customers.record import CustomerRecord, Intent
 from loyalty_relay.customers.records import Records
 from loyalty_relay.customers.retirement import erase_store, retire
 from loyalty_relay.customers.tombstones import Reason, Tombstone
 from loyalty_relay.model.commands import CustomerCommand, CustomerRef, Version
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import InvalidCommand
+from loyalty_relay.model.errors import InvalidCommand, LeaseBusy
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
 from loyalty_relay.storage import keys
 from loyalty_relay.storage.digests import Digests
+from loyalty_relay.storage.lease import BUSY_SECONDS
 
 
 class CustomerLedger:
@@ -67,6 +70,33 @@ class CustomerLedger:
     def lookup(self, connection: str, customer: CustomerRef) -> CustomerRecord | None:
         """Return the record of a customer without touching it; None when there is none."""
         return self._records.find(self._records.key_of(connection, customer))
+
+    def reset(
+        self, connection: str, customer: CustomerRef, *, fields: Collection[str] = (), tombstone: bool = False
+    ) -> CustomerRecord | None:
+        """Forget what was sent of a customer, so that the next event is sent whatever its version.
+
+        ``fields``: only of these; else of all, with the versions below which everything is stale. ``tombstone``: also
+        remove the tombstone. The loyalty id, the keys that lead here, and the credits that were or may have been sent
+        stay. Returns the record as it is then; None when there is none. Raises LeaseBusy while another execution works
+        on the customer, StoreUnavailable.
+        """
+        records = self._records
+        found = records.find(records.key_of(connection, customer))
+        if found is None:
+            return None
+        intent = Intent(token=records.new_token(), operation="reset")
+        taken = records.take(found.pk, connection, intent, create=False)
+        if taken is None or taken.lease is None:
+            raise LeaseBusy(retry_after=BUSY_SECONDS)
+        register = taken.register.without(fields) if fields else LwwRegister()
+        after = replace(taken, register=register, tombstone=None if tombstone else taken.tombstone)
+        try:
+            records.write({"record": records.update(after)})
+        except Exception:
+            records.give_back(taken, interrupted=False)
+            raise
+        return after
 
     def retire(
         self,

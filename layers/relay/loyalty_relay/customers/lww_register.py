@@ -104,6 +104,11 @@ class LwwRegister:
             marks={k: replace(v, digest=None) if k in forgotten else v for k, v in self.marks.items()},
         )
 
+    def without(self, names: Iterable[str]) -> LwwRegister:
+        """Return the register that knows nothing of these fields: neither values nor versions."""
+        gone = frozenset(names)
+        return replace(self, marks={name: mark for name, mark in self.marks.items() if name not in gone})
+
     def raised(self, floor: Versions) -> LwwRegister:
         return replace(self, floor=newest(self.floor, floor))
 

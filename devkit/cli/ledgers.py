@@ -1,0 +1,139 @@
+"""``relay customers``: what the ledger holds of one customer, and the repair of a ledger that is wrong.
+
+Nothing personal is printed: the ledger holds keyed digests, and the customer that was typed is not repeated.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from devkit.cli.connections import ConnectionId, store_of
+from devkit.cli.customers import reading_of, readings
+from devkit.cli.options import AsJson, StackName, group
+from devkit.cli.output import CommandError, note, out, pairs, show_json, table, when
+from devkit.cli.services import services_of
+from devkit.cli.stack import find_stack
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.customers.lww_register import Versions
+from loyalty_relay.customers.record import CustomerRecord
+from loyalty_relay.model.commands import CustomerRef
+from loyalty_relay.runtime.wiring import Services
+from loyalty_relay.storage import keys
+
+app = group("Look at what was sent of a customer, and repair it.")
+
+Customer = Annotated[
+    str, typer.Argument(metavar="EMAIL|PHONE|ID", help="An e-mail, a phone number, or an id.", show_default=False)
+]
+
+
+@app.command()
+def show(id: ConnectionId, customer: Customer, stack: StackName = None, json: AsJson = False) -> None:
+    """Show what the ledger holds of a customer: fields, versions, credits, tombstone; no values."""
+    found = find_stack(stack)
+    services, connection = services_of(found), store_of(found).read(id)
+    _, record = _record(services, connection, customer)
+    _show(record, as_json=json)
+
+
+@app.command()
+def reset(
+    id: ConnectionId,
+    customer: Customer,
+    field: Annotated[list[str] | None, typer.Option("--field", help="Only this field; may be repeated.")] = None,
+    tombstone: Annotated[
+        bool, typer.Option("--tombstone", help="Also remove the tombstone of a deleted, erased or merged customer.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Reset without asking.")] = False,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Forget versions and values sent of a customer: the next event is sent, whatever its version.
+
+    For a customer whose events are all stale because of a version from the future. Credits that were sent are not
+    forgotten.
+    """
+    found = find_stack(stack)
+    services, connection = services_of(found), store_of(found).read(id)
+    reference, record = _record(services, connection, customer)
+    if unknown := sorted(set(field or ()) - record.register.marks.keys()):
+        known = ", ".join(sorted(record.register.marks)) or "none"
+        raise CommandError(f"the ledger has no field {', '.join(unknown)}", do=f"it has: {known}")
+    if not yes:
+        _show(record, as_json=False)
+        typer.confirm("Forget this?", abort=True)
+    after = services.customers.reset(connection.id, reference, fields=field or (), tombstone=tombstone)
+    _show(after or record, as_json=json)
+    if record.tombstone is not None and not tombstone:
+        note("the tombstone stays, and older events stay stale; --tombstone removes it")
+
+
+def _record(services: Services, connection: Connection, text: str) -> tuple[CustomerRef, CustomerRecord]:
+    """Return the record of a customer, and what found it. Raises CommandError for none, and for several."""
+    found: dict[str, tuple[CustomerRef, CustomerRecord]] = {}
+    for kind, value in readings(text, connection.default_country):
+        reference = reading_of(kind, value)
+        record = services.customers.lookup(connection.id, reference)
+        if record is not None:
+            found[record.pk] = (reference, record)
+    if not found:
+        raise CommandError(
+            f"the ledger of connection {connection.id} has no such customer",
+            do="try their id at the source, or their loyalty id; relay events list --customer shows their events",
+        )
+    if len(found) > 1:
+        kinds = " and ".join(keys.customer_kind(pk) for pk in found)
+        raise CommandError(f"this is the {kinds} of different customers", do="name the customer by e-mail or phone")
+    return next(iter(found.values()))
+
+
+def _show(record: CustomerRecord, *, as_json: bool) -> None:
+    stone = record.tombstone
+    doubt = record.in_doubt
+    known: dict[str, Any] = {
+        "customer": list(record.hashes),
+        "loyalty_id": record.loyalty_id,
+        "leased_until": record.lease_until or None,
+        "tombstone": None if stone is None else {"reason": stone.reason, "versions": _versions(stone.floor)},
+        "stale_below": _versions(record.register.floor),
+        "fields": {
+            name: {"value_known": mark.digest is not None, "versions": _versions(mark.versions)}
+            for name, mark in record.register.marks.items()
+        },
+        "interrupted": [
+            {"operation": intent.operation, "fields": list(intent.fields), "credits": intent.credits}
+            for intent in record.intents
+        ],
+        "credits": {"sent": len(record.credited), "in_doubt": len(doubt)},
+    }
+    if as_json:
+        show_json(known)
+        return
+    out.print(
+        pairs(
+            [
+                ("journal hash", ", ".join(record.hashes)),
+                ("loyalty id", record.loyalty_id or ""),
+                ("leased until", when(record.lease_until or None)),
+                ("tombstone", "" if stone is None else f"{stone.reason} {_text(stone.floor)}"),
+                ("stale below", _text(record.register.floor)),
+                ("interrupted", "; ".join(f"{i.operation} {', '.join(i.fields)}" for i in record.intents)),
+                ("credits", f"{len(record.credited)} commands sent, {len(doubt)} in doubt"),
+            ]
+        )
+    )
+    rows = [
+        [name, "known" if mark.digest is not None else "unknown", _text(mark.versions)]
+        for name, mark in record.register.marks.items()
+    ]
+    out.print(table(["field", "value sent", "versions"], rows))
+
+
+def _versions(versions: Versions) -> dict[str, dict[str, str]]:
+    return {clock: {"value": v.value, "time": v.time} for clock, v in versions.items()}
+
+
+def _text(versions: Versions) -> str:
+    return ", ".join(f"{clock} {v.value}" for clock, v in versions.items())
