@@ -45,7 +45,7 @@ REPORTED: tuple[tuple[str, str, str, dict[str, str], tuple[int, int], str, str],
 QUERIES = (
     # logical id, name, query
     ("Delivery", "what happened to a delivery", """\
-fields @timestamp, message, operation, outcome, reason, code, attempt, delay, duration_ms
+fields @timestamp, message, operation, outcome, reason, code, receives, delay, duration_ms
 | filter delivery_id = "PUT THE DELIVERY ID HERE" and ispresent(message)
 | sort @timestamp asc"""),
     ("Failure", "failed attempts by connection and reason", """\

@@ -49,12 +49,12 @@ def _row(parked: Parked) -> list[str]:
         parked.connection,
         parked.topic,
         parked.reason + (f" {parked.code}" if parked.code else ""),
-        "" if parked.attempts is None else str(parked.attempts),
+        "" if parked.receives is None else str(parked.receives),
         parked.id,
     ]
 
 
-COLUMNS = ["parked", "operation", "connection", "topic", "reason", "attempts", "id"]
+COLUMNS = ["parked", "operation", "connection", "topic", "reason", "receives", "id"]
 
 
 @app.command("list")
@@ -101,7 +101,7 @@ def show(
                     ("means", meaning(p.reason, "parked")),
                     ("detail", p.detail),
                     ("vendor code", p.code),
-                    ("attempts", "" if p.attempts is None else str(p.attempts)),
+                    ("receives", "" if p.receives is None else str(p.receives)),
                     ("parked", when(p.parked_at)),
                     ("connection", p.connection),
                     ("source", p.source),
@@ -161,7 +161,7 @@ def redrive(
     stack: StackName = None,
     json: AsJson = False,
 ) -> None:
-    """Send parked work through the normal path again. It gets a new attempt, so it is no duplicate."""
+    """Send parked work through the normal path again. It counts as another redrive, so it is no duplicate."""
     from devkit.cli.redriving import redrive_one
 
     if connection is None and reason is None and one is None and not every:
@@ -187,11 +187,11 @@ def redrive(
         with progress("redriving", len(work), quiet=json or dry_run) as bar:
             for p in work:
                 try:
-                    attempt = None if dry_run else redrive_one(found, queues, p)
+                    outcome = None if dry_run else redrive_one(found, queues, p)
                 except CommandError as error:
                     failed.append({"field": p.id, "message": f"{p.reason}: {error.what}"})
                 else:
-                    sent.append({**p.to_dict(), "attempt": attempt})
+                    sent.append({**p.to_dict(), "outcome": outcome})
                 bar.advance(bar.task_ids[0])
     if left:
         note(f"{left} ambiguous left parked: compare each with the vendor, then relay redrive --one ID")

@@ -51,7 +51,7 @@ class Parked:
     connection: str = ""
     delivery_id: str = ""
     code: str = ""
-    attempts: int | None = None
+    receives: int | None = None
     detail: str = ""
     topic: str = ""
     source: str = ""
@@ -73,7 +73,7 @@ class Parked:
             "topic": self.topic,
             "event_id": self.event_id,
             "delivery_id": self.delivery_id,
-            "attempts": self.attempts,
+            "receives": self.receives,
             "parked_at": self.parked_at,
             "copies": len(self.messages),
         }
@@ -173,7 +173,7 @@ class ParkedQueues:
 
 
 def grouped(messages: Iterable[tuple[str, Message]]) -> list[Parked]:
-    """Messages as parked work: copies of the same command are one, the one of the latest attempt speaking for it."""
+    """Messages as parked work: copies of the same command are one, of which the one redriven last is shown."""
     groups: dict[str, list[Parked]] = {}
     for operation, message in messages:
         parked = read(operation, message)
@@ -201,7 +201,8 @@ def read(operation: str, message: Message) -> Parked:
     delivery_id = envelope.delivery_id if envelope else attributes.get("delivery_id", "")
     event = envelope.event if envelope else None
     position = envelope.position if envelope else 0
-    attempts = attributes.get("attempts", "")
+    # Earlier versions parked it as ``attempts``.
+    receives = attributes.get("receives") or attributes.get("attempts", "")
     return Parked(
         id=f"{delivery_id}.{position}" if envelope else delivery_id or message.id,
         operation=operation,
@@ -209,7 +210,7 @@ def read(operation: str, message: Message) -> Parked:
         connection=envelope.connection if envelope else attributes.get("connection", ""),
         delivery_id=delivery_id,
         code=attributes.get("code", ""),
-        attempts=int(attempts) if attempts.isdigit() else None,
+        receives=int(receives) if receives.isdigit() else None,
         detail=attributes.get("detail", ""),
         topic=event.topic if event else _raw(message.body).get("topic") or "",
         source=event.source if event else "",

@@ -12,7 +12,7 @@ from devkit.cli.stack import Stack
 
 
 def redrive_one(stack: Stack, queues: ParkedQueues, parked: Parked) -> str:
-    """Send it again, then delete it where it was parked; returns what became of it, such as ``attempt 1``.
+    """Send it again, then delete it where it was parked; returns what became of it, such as ``redrive 1``.
 
     Raises CommandError, leaving it parked, for what cannot be sent.
     """
@@ -21,7 +21,7 @@ def redrive_one(stack: Stack, queues: ParkedQueues, parked: Parked) -> str:
         queues.delete(parked)
         return outcome
     envelope = queues.redrive(parked, stack.queue(parked.operation))
-    return f"attempt {envelope.redrives}"
+    return f"redrive {envelope.redrives}"
 
 
 def _translate_again(stack: Stack, parked: Parked) -> str:

@@ -307,7 +307,7 @@ def test_what_is_parked_is_listed_shown_exported_and_redriven(relay: Relay, tmp_
     assert len(dry["redriven"]) == len(done["redriven"]) == 1
     assert relay.json("parked", "list") == []
     sent = sqs.receive_message(QueueUrl=relay.env["RELAY_QUEUE_REGISTER"])["Messages"]
-    assert json.loads(sent[0]["Body"])["attempt"] == 1
+    assert json.loads(sent[0]["Body"])["redrives"] == 1
 
 
 def test_the_catalogues_page_is_what_the_code_says(relay: Relay) -> None:

@@ -82,10 +82,10 @@ def test_everything_is_given_back_when_the_reader_fails(queues: Queues) -> None:
     assert len(queues.waiting(queues.parked)) == 1
 
 
-def test_copies_of_one_command_are_one_piece_of_work_whatever_their_attempt(queues: Queues) -> None:
+def test_copies_of_one_command_are_one_piece_of_work_whatever_their_redrive(queues: Queues) -> None:
     queues.park(ENVELOPE, reason="rejected", code="3217", attempts="1", detail="no")
     queues.park(ENVELOPE, reason="rejected", code="3217", attempts="1")
-    queues.park(ENVELOPE.redriven(), reason="ambiguous", attempts="4")
+    queues.park(ENVELOPE.redriven(), reason="ambiguous", receives="4")
     queues.park(replace(ENVELOPE, position=1), reason="rejected")
 
     with queues.reader.opened() as parked:
@@ -93,7 +93,15 @@ def test_copies_of_one_command_are_one_piece_of_work_whatever_their_attempt(queu
 
     assert set(found) == {"0199-delivery.0", "0199-delivery.1"}
     assert len(found["0199-delivery.0"].messages) == 3
-    assert (found["0199-delivery.0"].reason, found["0199-delivery.0"].attempts) == ("ambiguous", 4)
+    assert (found["0199-delivery.0"].reason, found["0199-delivery.0"].receives) == ("ambiguous", 4)
+
+
+@pytest.mark.parametrize("name", ["receives", "attempts"])
+def test_receives_are_read_under_the_name_of_this_and_of_earlier_versions(queues: Queues, name: str) -> None:
+    queues.park(ENVELOPE, reason="rejected", **{name: "7"})
+
+    with queues.reader.opened() as parked:
+        assert [p.receives for p in parked] == [7]
 
 
 def test_what_the_queue_moved_by_itself_is_crashed(queues: Queues) -> None:

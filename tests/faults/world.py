@@ -132,9 +132,7 @@ class World:
         self._resources.close()
 
     def _process(self) -> Services:
-        services = self.stack.services("update", self._random, crm=lambda connection: self.crm)
-        services.postpone = self._postpone  # type: ignore[method-assign]
-        return services
+        return self.stack.services("update", self._random, crm=lambda connection: self.crm, postpone=self._postpone)
 
     # -- the source -----------------------------------------------------------------------------------------------
 

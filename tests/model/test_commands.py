@@ -105,7 +105,15 @@ def test_copies_of_an_event_share_a_key_whatever_brought_them() -> None:
     assert first.key == again.key
 
 
-def test_connection_operation_event_entity_position_and_attempt_each_change_the_key() -> None:
+def test_redrives_are_read_under_the_name_of_this_and_of_earlier_versions() -> None:
+    redriven = envelope(COMMANDS[0]).redriven()
+    body = json.loads(redriven.to_json())
+    assert body["redrives"] == body["attempt"] == 1, "earlier versions run beside this one during a deployment"
+    for name in ("redrives", "attempt"):
+        assert Envelope.from_json(json.dumps({k: v for k, v in body.items() if k != name})) == redriven
+
+
+def test_connection_operation_event_entity_position_and_redrive_each_change_the_key() -> None:
     base = envelope(COMMANDS[0])
     other = Event(source="shopify", topic="customers/update", id="f", entity_id="7")
     entity = Event(source="shopify", topic="customers/update", id="e", entity_id="8")

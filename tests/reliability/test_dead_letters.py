@@ -24,9 +24,9 @@ ENVELOPE = Envelope(
 
 def test_a_command_is_parked_once_per_key(stack: Stack) -> None:
     parking = stack.services("update").parking
-    assert parking.park(ENVELOPE, VendorRejected("no", code="8014"), attempts=2)
-    assert not parking.park(replace(ENVELOPE, delivery_id="d2"), VendorRejected("no"), attempts=1)
-    assert parking.park(ENVELOPE.redriven(), VendorRejected("no"), attempts=1)
+    assert parking.park(ENVELOPE, VendorRejected("no", code="8014"), receives=2)
+    assert not parking.park(replace(ENVELOPE, delivery_id="d2"), VendorRejected("no"), receives=1)
+    assert parking.park(ENVELOPE.redriven(), VendorRejected("no"), receives=1)
     assert len(stack.messages("parked:update")) == 2
 
 
@@ -41,8 +41,8 @@ def test_a_crash_between_message_and_marker_parks_twice_rather_than_never(stack:
 
     services.parking._table.dynamodb = Dies()
     with pytest.raises(SystemExit):
-        services.parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
-    stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
+        services.parking.park(ENVELOPE, VendorRejected("no"), receives=1)
+    stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), receives=1)
     keys = {m["MessageAttributes"]["key"]["StringValue"] for m in stack.messages("parked:update")}
     assert keys == {ENVELOPE.key}
 
@@ -70,11 +70,11 @@ def test_a_crash_before_the_message_was_sent_parks_it_at_the_next_attempt(stack:
 
 
 def test_the_marker_ends_before_the_queue_forgets_the_message(stack: Stack) -> None:
-    stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
+    stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), receives=1)
     (marker,) = [i for i in stack.items("state") if i["pk"]["S"].startswith("P#")]
     assert float(marker["expires_at"]["N"]) <= stack.clock.now + KEPT < stack.clock.now + 14 * 86_400
     stack.clock.now += KEPT + 1
-    assert stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), attempts=1), "though it still stands"
+    assert stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), receives=1), "though it still stands"
 
 
 def test_a_copy_of_an_untranslatable_delivery_is_parked_once(stack: Stack) -> None:
@@ -101,7 +101,7 @@ def test_a_failure_of_queue_or_table_is_an_error_of_the_relay(
     services = stack.services("update")
     services._client = client
     with pytest.raises(StoreUnavailable, match=code or "EndpointConnectionError"):
-        services.parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
+        services.parking.park(ENVELOPE, VendorRejected("no"), receives=1)
     record = {"messageId": "m1", "body": "no envelope"}
     if service == "sqs":
         with pytest.raises(StoreUnavailable):
@@ -115,7 +115,7 @@ def test_a_vendors_text_does_not_hinder_the_parking(stack: Stack) -> None:
     """Every character that SQS refuses, and more text than an attribute may have."""
     text = f"No{REFUSED_BY_SQS} such{''.join(map(chr, range(32)))} member \U0001f642" + "é" * 100_000
     error = VendorRejected(text, code=text, request_id=REFUSED_BY_SQS)
-    stack.services("update").parking.park(ENVELOPE, error, attempts=1)
+    stack.services("update").parking.park(ENVELOPE, error, receives=1)
     (message,) = stack.messages("parked:update")
     detail = message["MessageAttributes"]["detail"]["StringValue"]
     assert detail.startswith("No such\t\n\r member \U0001f642é")
@@ -127,5 +127,5 @@ def test_the_longest_envelope_can_be_parked_with_its_attributes(stack: Stack) ->
     room = MAX_BYTES - ATTRIBUTES - len(long.to_json().encode())
     long = replace(long, command=UpdateCustomer(customer=CustomerRef(source_id="7"), fields={"first_name": "x" * room}))
     assert len(long.to_json().encode()) == MAX_BYTES - ATTRIBUTES
-    stack.services("update").parking.park(long, VendorRejected("é" * 1000, code="c" * 1000), attempts=1)
+    stack.services("update").parking.park(long, VendorRejected("é" * 1000, code="c" * 1000), receives=1)
     assert len(stack.messages("parked:update")) == 1

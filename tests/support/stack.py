@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -90,8 +90,11 @@ class Stack:
         random: Callable[[], float] = lambda: 0.5,
         *,
         crm: Callable[[Connection], Any] | None = None,
+        postpone: Callable[[str, Iterable[dict[str, Any]]], None] | None = None,
     ) -> Services:
-        """``crm``: the client of a connection's destination, in place of the vendor's."""
+        """``crm``: the client of a connection's destination, in place of the vendor's. ``postpone``: in place of
+        changing the visibility of messages.
+        """
         # The authorizer parks nothing.
         environment = {**self.environment, "RELAY_PARKED": self.environment.get(f"PARKED_{operation}", "")}
         return Services(
@@ -102,6 +105,7 @@ class Stack:
             random=random,
             client=self.client_of(operation),
             crm=crm,
+            postpone=postpone,
         )
 
     def put_connection(self, id: str, data: dict[str, Any]) -> None:

@@ -87,7 +87,7 @@ def test_a_permanent_error_is_parked_at_once_with_all_that_helps(functions: Func
     (parked,) = functions.stack.messages("parked:update")
     said = {name: value["StringValue"] for name, value in parked["MessageAttributes"].items()}
     assert Envelope.from_json(parked["Body"]) == envelope()
-    assert (said["reason"], said["code"], said["delivery_id"], said["attempts"]) == (
+    assert (said["reason"], said["code"], said["delivery_id"], said["receives"]) == (
         "rejected",
         "8014",
         "delivery-1",
@@ -180,7 +180,7 @@ def test_the_last_receive_parks_with_the_reason(functions: Functions) -> None:
     assert functions.consume("update", receives=retry_policy.MAX_RECEIVES) == {"batchItemFailures": []}
     (parked,) = functions.stack.messages("parked:update")
     said = {name: value["StringValue"] for name, value in parked["MessageAttributes"].items()}
-    assert (said["reason"], said["attempts"]) == ("credentials", str(retry_policy.MAX_RECEIVES))
+    assert (said["reason"], said["receives"]) == ("credentials", str(retry_policy.MAX_RECEIVES))
 
 
 def test_a_batch_that_ends_in_the_last_second_is_told(functions: Functions, capsys: pytest.CaptureFixture[str]) -> None:

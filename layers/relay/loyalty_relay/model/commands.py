@@ -305,7 +305,7 @@ class Envelope:
     received_at: float = 0.0
     """When ingest accepted the delivery, epoch seconds."""
     redrives: int = 0
-    """How often the command was redriven. Part of the key, so redriven work is no duplicate. JSON: ``attempt``."""
+    """How often the command was redriven. Part of the key, so redriven work is no duplicate."""
     payload_digest: str | None = None
     """Keyed digest of the API request, which must be the same when an Idempotency-Key is used again."""
     force: bool = False
@@ -335,6 +335,8 @@ class Envelope:
             "event": plain(self.event),
             "position": self.position,
             "received_at": self.received_at,
+            "redrives": self.redrives,
+            # The name that earlier versions read, which run beside this one during a deployment.
             "attempt": self.redrives,
             "kind": self.command.kind,
             "command": plain(self.command),
@@ -358,7 +360,7 @@ class Envelope:
                 event=Event(**body["event"]),
                 position=body["position"],
                 received_at=body["received_at"],
-                redrives=body["attempt"],
+                redrives=body["redrives" if "redrives" in body else "attempt"],
                 payload_digest=body.get("payload_digest"),
                 force=body.get("force", False),
                 command=command_from_dict(body["kind"], body["command"]),

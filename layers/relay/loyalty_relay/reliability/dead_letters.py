@@ -37,12 +37,12 @@ class DeadLetterQueue:
         self._table = Table(dynamodb, table)
         self._clock = clock
 
-    def park(self, envelope: Envelope, error: RelayError, *, attempts: int) -> bool:
+    def park(self, envelope: Envelope, error: RelayError, *, receives: int) -> bool:
         """Send the command to the queue unless it is there; return whether it was sent now."""
         attributes = {
             "reason": error.reason,
             "code": error.code or "",
-            "attempts": str(attempts),
+            "receives": str(receives),
             "delivery_id": envelope.delivery_id,
             "connection": envelope.connection,
             "key": envelope.key,

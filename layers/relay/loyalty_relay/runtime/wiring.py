@@ -54,6 +54,7 @@ class Services:
         random: Callable[[], float] = random.random,
         client: Callable[[aws.Service], Any] = aws.client,
         crm: Callable[[Connection], Any] | None = None,
+        postpone: Callable[[str, Iterable[dict[str, Any]]], None] | None = None,
     ) -> None:
         self.settings = settings or Settings.from_env()
         self.clock = clock
@@ -62,6 +63,8 @@ class Services:
         self.random = random
         self._client = client
         self._make_crm = crm or self._new_crm
+        self.postpone = postpone or self._change_visibility
+        """Hides messages of an operation's queue; the entries are those of ChangeMessageVisibilityBatch."""
         self._crms: dict[str, tuple[Destination, Any]] = {}
         self._crms_lock = threading.Lock()
         self._batch = 1
@@ -236,7 +239,7 @@ class Services:
         limits = {"read": Rate(*limit)} if limit else {}
         return Client(self.pacing.limiter(account, limits, batch=lambda: self._batch), clock=self.clock)
 
-    def postpone(self, operation: str, entries: Iterable[dict[str, Any]]) -> None:
+    def _change_visibility(self, operation: str, entries: Iterable[dict[str, Any]]) -> None:
         """Change the visibility of up to ten messages; what fails comes back at the queue's own visibility time-out."""
         try:
             answer = self.sqs.change_message_visibility_batch(

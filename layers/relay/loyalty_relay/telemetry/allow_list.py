@@ -9,7 +9,6 @@ ALLOWED = frozenset(
     {
         "age",
         "api",
-        "attempt",
         "bound",
         "code",
         "connection",
@@ -26,6 +25,7 @@ ALLOWED = frozenset(
         "outcome",
         "position",
         "reason",
+        "receives",
         "request_id",
         "source",
         "status",

@@ -1,13 +1,19 @@
-"""What ingest needs of the composition root, as types only: nothing is imported for it at a cold start."""
+"""What triggers need of the composition root, as types only: nothing is imported for it at a cold start."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from loyalty_relay.connections.model import Connection, WebhookSecret
 from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from loyalty_relay.pipeline.execute import Pipeline
+    from loyalty_relay.reliability.dead_letters import DeadLetterQueue
+    from loyalty_relay.reliability.headroom import Headroom
+    from loyalty_relay.reliability.journal import Journal
 
 
 class Connections(Protocol):
@@ -48,3 +54,30 @@ class Collaborators(Protocol):
     def journal(self) -> JournalWriter: ...
     @property
     def parking(self) -> RawParking: ...
+
+
+class BatchCollaborators(Protocol):
+    """What a queue's batch needs of ``runtime.wiring.Services``; each member is built on first use."""
+
+    @property
+    def clock(self) -> Callable[[], float]: ...
+    @property
+    def monotonic(self) -> Callable[[], float]: ...
+    @property
+    def random(self) -> Callable[[], float]: ...
+    @property
+    def postpone(self) -> Callable[[str, Iterable[dict[str, Any]]], None]: ...
+    @property
+    def connections(self) -> Connections: ...
+    @property
+    def pipeline(self) -> Pipeline: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def parking(self) -> DeadLetterQueue: ...
+    @property
+    def headroom(self) -> Headroom: ...
+
+    def start(self, context: Any) -> None: ...
+    def begin_batch(self, records: int) -> None: ...
+    def end_batch(self) -> None: ...

@@ -20,7 +20,7 @@ from loyalty_relay.reliability import retry_policy
 from loyalty_relay.telemetry import logs, metrics
 
 if TYPE_CHECKING:
-    from loyalty_relay.runtime.wiring import Services
+    from loyalty_relay.triggers.collaborators import BatchCollaborators
 
 MAX_THREADS = 10
 """Records side by side: the batch size of the event source mapping."""
@@ -32,7 +32,7 @@ Work = Callable[[Envelope, Deadline, int], Outcome]
 """Work on one envelope: before the deadline, at the n-th receive."""
 
 
-def consume(event: dict[str, Any], context: Any, operation: str, services: Services) -> dict[str, Any]:
+def consume(event: dict[str, Any], context: Any, operation: str, services: BatchCollaborators) -> dict[str, Any]:
     """Execute the commands of an SQS batch and return ``{"batchItemFailures": [...]}``."""
     # Built here, before the records' threads would build it side by side.
     pipeline = services.pipeline
@@ -43,7 +43,9 @@ def consume(event: dict[str, Any], context: Any, operation: str, services: Servi
     return consume_with(work, event, context, operation, services)
 
 
-def consume_with(work: Work, event: dict[str, Any], context: Any, operation: str, services: Services) -> dict[str, Any]:
+def consume_with(
+    work: Work, event: dict[str, Any], context: Any, operation: str, services: BatchCollaborators
+) -> dict[str, Any]:
     """Do the same with other work on the envelopes, such as hydration."""
     records = event["Records"]
     services.start(context)
@@ -64,7 +66,7 @@ def consume_with(work: Work, event: dict[str, Any], context: Any, operation: str
 
 
 class _Batch:
-    def __init__(self, work: Work, operation: str, services: Services, deadline: Deadline) -> None:
+    def __init__(self, work: Work, operation: str, services: BatchCollaborators, deadline: Deadline) -> None:
         self.work = work
         self.operation = operation
         self.services = services
@@ -123,13 +125,13 @@ class _Batch:
             return False
         services.headroom.waiting(tried=tried - waiting, age=age, receives=received, **_names(envelope))
         self._waits.append((record["receiptHandle"], wait))
-        self._report(envelope, outcome, 0.0, delay=round(wait, 1), attempt=received, code=failure.code)
+        self._report(envelope, outcome, 0.0, delay=round(wait, 1), receives=received, code=failure.code)
         return True
 
     def _park(self, envelope: Envelope, error: RelayError, record: dict[str, Any]) -> None:
         receives = _receives(record)
         outcome, entry = self.services.pipeline.recorder.failed(envelope, error, Result.PARKED)
-        self.services.parking.park(envelope, error, attempts=receives)
+        self.services.parking.park(envelope, error, receives=receives)
         self.services.journal.write(replace(entry, receives=receives))
         self._report(envelope, outcome, 0.0, code=error.code)
 
