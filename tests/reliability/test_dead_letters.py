@@ -58,7 +58,7 @@ def test_a_crash_before_the_message_was_sent_parks_it_at_the_next_attempt(stack:
     def park() -> bool:
         if raw:
             return services.parking.park_raw({"body": "x"}, "shop-1", "not_json", "d1", "print")
-        return services.parking.park(ENVELOPE, VendorRejected("no"), attempts=1)
+        return services.parking.park(ENVELOPE, VendorRejected("no"), receives=1)
 
     services = stack.services("update")
     services.parking._sqs = Dies()
