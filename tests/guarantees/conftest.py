@@ -24,17 +24,23 @@ def vendors() -> Iterator[SandboxServer]:
         close_shared_pool()
 
 
+@pytest.fixture(scope="session")
+def control(vendors: SandboxServer) -> Iterator[httpx.Client]:
+    """One for all tests: a client reads the machine's certificates when it is made."""
+    with httpx.Client(base_url=vendors.url, timeout=30) as client:
+        yield client
+
+
 @pytest.fixture
-def world(stack: Stack, vendors: SandboxServer) -> Iterator[World]:
+def world(stack: Stack, vendors: SandboxServer, control: httpx.Client) -> World:
     """An empty relay and vendors as new."""
-    with httpx.Client(base_url=vendors.url, timeout=30) as control:
-        control.post("/_sandbox/reset").raise_for_status()
-        for vendor, switches in (
-            ("capillary", {"rate_limits_enabled": False}),
-            ("kangaroo", {"rate_limit": 1_000_000, "integrations_rate_limit": 1_000_000}),
-        ):
-            control.put(f"/_sandbox/settings/{vendor}", json=switches).raise_for_status()
-        yield World(stack, vendors, control)
+    control.post("/_sandbox/reset").raise_for_status()
+    for vendor, switches in (
+        ("capillary", {"rate_limits_enabled": False}),
+        ("kangaroo", {"rate_limit": 1_000_000, "integrations_rate_limit": 1_000_000}),
+    ):
+        control.put(f"/_sandbox/settings/{vendor}", json=switches).raise_for_status()
+    return World(stack, vendors, control)
 
 
 class Written:
