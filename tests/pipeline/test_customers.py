@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from loyalty_relay.model.commands import (
     CustomerRef,
     Enrollment,
     Envelope,
+    Identifier,
     RegisterCustomer,
     RetireCustomer,
     UpdateCustomer,
@@ -529,6 +531,32 @@ def test_a_field_that_the_vendor_refuses_of_a_webhook_does_not_hold_back_the_res
     assert (outcome.result, outcome.fields) == (Result.APPLIED, ("subscriptions.email.bulk",))
     (member,) = relay.crm.members.values()
     assert (member.fields, member.credits) == ({"subscriptions.email.bulk": False}, [POINTS])
+
+
+def test_a_wrong_part_of_a_webhook_takes_nothing_else_with_it(relay: Relay) -> None:
+    relay.crm.problems = [
+        FieldProblem("enrollments.0.program_id", "must be an integer"),
+        FieldProblem("identifiers.card_number.series_id", "must be an integer"),
+        FieldProblem("options.use_async", "must be true or false"),
+        FieldProblem("channels.line.0.value", "is required"),
+    ]
+    command = customer({"first_name": "Ana", "channels.line": [{}]}, kind=RegisterCustomer)
+    card = Identifier("card_number", "7", {"series_id": "x", "status_label": "ACTIVE"})
+    who = replace(command.customer, identifiers=(*command.customer.identifiers, card))
+    owed = Credits(enrollments=(Enrollment(program_id=0), Enrollment(program_id=2)))
+    outcome = relay.run(replace(command, customer=who, credits=owed, options={"use_async": "x"}))
+    assert outcome.result is Result.APPLIED
+    assert [n.field for n in outcome.notices] == [problem.field for problem in relay.crm.problems]
+    member = relay.crm.members["1000"]
+    assert (member.fields, member.identifiers["card_number"]) == ({"first_name": "Ana"}, "7")
+    assert member.credits == [Credits(enrollments=(Enrollment(program_id=2),))]
+
+
+def test_an_unknown_profile_parks_the_event(relay: Relay) -> None:
+    relay.crm.problems = [FieldProblem("options.source", "must be one of INSTORE")]
+    with pytest.raises(InvalidCommand):
+        relay.run(replace(customer(), options={"source": "SHOP"}))
+    assert relay.crm.calls == []
 
 
 def test_force_sends_what_is_unchanged_and_no_credit(relay: Relay) -> None:

@@ -65,8 +65,14 @@ class FakeCrm:
     during: Callable[[], None] | None = None
 
     def check(self, command: CustomerCommand) -> list[FieldProblem]:
-        identifiers = {f"identifiers.{i.type}" for i in command.customer.identifiers}
+        identifiers = {f"identifiers.{i.type}": i for i in command.customer.identifiers}
         named = {*command.fields, *identifiers, "identifiers.0.value"}
+        named |= {f"{where}.{name}" for where, i in identifiers.items() for name in i.attributes}
+        named |= {f"options.{name}" for name in command.options}
+        named |= {
+            f"channels.{n.removeprefix('channels.')}.0.value" for n in command.fields if n.startswith("channels.")
+        }
+        named |= {f"enrollments.{n}.program_id" for n, e in enumerate(command.credits.enrollments) if not e.program_id}
         return [problem for problem in self.problems if problem.field in named]
 
     def supports(self, field: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loyalty_relay.connections.check import check_connection
-from loyalty_relay.model.commands import CustomerCommand, plain
+from loyalty_relay.model.commands import Credits, CustomerCommand, Enrollment, plain
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources import source_module
 from loyalty_relay.translation.mapping import rules_for
@@ -121,6 +121,72 @@ def test_a_further_identifier_is_not_a_field() -> None:
     assert not [name for name in made.fields if name.startswith("identifiers.")]
 
 
+@pytest.mark.parametrize("kind", ["martjack_id", "fb_id", "tmall_uname", "ali_uname", "jd_uname", "vip_uname", "line"])
+def test_every_identifier_of_the_programme_can_be_mapped(kind: str) -> None:
+    rules = {"*": {f"identifiers.{kind}": "id"}}
+    assert command(CREATE, rules).customer.identifier(kind) == "7012345678901"
+    assert problems(rules) == {}
+
+
+def test_a_card_has_its_series_and_status() -> None:
+    rules = {
+        "*": {
+            "identifiers.card_number": "id",
+            "identifiers.card_number.series_id": "'12'",
+            "identifiers.card_number.series_code": "'Gold'",
+            "identifiers.card_number.status_label": "'ACTIVE'",
+            "identifiers.card_number.custom_fields.shop": "state",
+            "identifiers.card_external_id.series_id": "`1`",
+        }
+    }
+    card = next(i for i in command(CREATE, rules).customer.identifiers if i.type == "card_number")
+    assert card.attributes == {
+        "series_id": 12,
+        "series_code": "Gold",
+        "status_label": "ACTIVE",
+        "custom_fields": {"shop": "disabled"},
+    }
+    assert not command(CREATE, rules).customer.identifier("card_external_id")
+    assert problems(rules) == {}
+
+
+def test_enrolments_and_a_referral_code_are_credits() -> None:
+    sample = CREATE.changed(metafields={"points": "12.50", "friend": "R1"})
+    rules = {
+        "customers/create": {
+            "enrollments": "{program_id: `469`, tier_number: '2', loyalty_points: metafields.points}",
+            "referral_code": "metafields.friend",
+        }
+    }
+    made = command(sample, rules)
+    assert made.credits == Credits(
+        enrollments=(Enrollment(program_id=469, tier_number=2, loyalty_points=12.5),), referral_code="R1"
+    )
+    assert not made.fields.keys() & {"enrollments", "referral_code"}
+    assert problems(rules) == {}
+
+
+def test_several_enrolments_and_none() -> None:
+    listed = command(CREATE, {"*": {"enrollments": "[{program_id: `1`}, {program_id: `2`}]"}})
+    assert [e.program_id for e in listed.credits.enrollments] == [1, 2]
+    assert not command(CREATE, {"*": {"enrollments": "nosuch", "referral_code": "''"}}).credits
+
+
+def test_an_event_with_nothing_but_an_enrolment_has_an_effect() -> None:
+    sample = load("shopify", "customers-purchasing-summary")
+    made = command(sample, {"customers/purchasing_summary": {"enrollments": "{program_id: `469`}"}})
+    assert made.credits.enrollments == (Enrollment(program_id=469),)
+
+
+def test_source_account_and_background_work_can_be_chosen_per_event() -> None:
+    rules = {
+        "*": {"options.source": "'WEBSITE'", "options.account_id": "id", "options.use_async": "'yes'"},
+        "customers/create": {"options.single_enroll": "nosuch"},
+    }
+    assert command(CREATE, rules).options == {"source": "WEBSITE", "account_id": "7012345678901", "use_async": True}
+    assert problems(rules) == {}
+
+
 def test_an_expression_that_fails_on_this_payload_is_untranslatable() -> None:
     with pytest.raises(Untranslatable) as caught:
         command(CREATE, {"*": {"custom_fields.x": "length(verified_email)"}})
@@ -193,6 +259,11 @@ def test_a_function_that_does_not_exist_is_found_before_it_is_needed() -> None:
         ("capillary", "custom_fields."),
         ("capillary", "subscriptions.push.bulk"),
         ("capillary", "identifiers.passport"),
+        ("capillary", "identifiers.email.series_id"),
+        ("capillary", "identifiers.card_number.colour"),
+        ("capillary", "options.host"),
+        ("kangaroo", "enrollments"),
+        ("kangaroo", "options.source"),
         ("kangaroo", "extended_fields.city"),
         ("kangaroo", "custom_fields.town"),
         ("kangaroo", "language"),

@@ -150,11 +150,10 @@ def test_a_mix_that_no_request_can_carry_names_the_fields_on_both_sides() -> Non
     assert set(found) == {"fraud_status", "registered_on", "channels.line", "enrollments"}
 
 
-def test_by_identifier_there_are_no_channels_and_no_enrolments() -> None:
+def test_by_identifier_channels_and_enrolments_can_be_sent_too() -> None:
     owed = Credits(enrollments=(Enrollment(program_id=1),))
     fields = {"channels.line": [{"value": "U1"}]}
-    assert set(problems(update(ANA, fields=fields, credits=owed))) == {"channels.line", "enrollments"}
-    assert problems(update(loyalty_id="7", fields=fields, credits=owed)) == {}
+    assert problems(update(ANA, fields=fields, credits=owed)) == {}
 
 
 def test_consent_may_come_with_anything() -> None:

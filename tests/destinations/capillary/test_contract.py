@@ -89,6 +89,18 @@ def test_an_update_by_identifier_leaves_and_is_read_as_documented() -> None:
     assert sorted(receipt.sent) == sorted(sample["fields"])
 
 
+def test_an_update_by_identifier_of_what_only_v2_can_change_looks_the_member_up() -> None:
+    upstream = Told(answer({"entity": 1001}), answer({"createdId": 1001}))
+    fields = {"channels.android": [{"value": "t" * 400}]}
+    owed = Credits(enrollments=(Enrollment(program_id=469),))
+    command = update(Identifier("email", "ana@example.com"), fields=fields, credits=owed)
+    receipt = upstream.crm().update(None, command, fields, deadline(), changed=frozenset())
+    assert upstream.seen() == [("GET", "/v2/customers/lookup"), ("PUT", "/v2/customers/1001")]
+    assert upstream.body(1)["profiles"][0]["commChannels"] == [{"type": "android", "value": "t" * 400}]
+    assert upstream.body(1)["loyaltyProgramEnrollments"] == [{"programId": 469}]
+    assert receipt.loyalty_id == "1001"
+
+
 def test_a_members_account_travels_with_an_update() -> None:
     upstream = Told(answer({"createdId": 1001}))
     crm = upstream.crm(source="WECHAT", account_id="wx-1")

@@ -321,17 +321,49 @@ def _normalised(command: C, context: Context, crm: Crm) -> tuple[C, tuple[Notice
 
 
 def _without_problems(command: C, problems: list[FieldProblem]) -> tuple[C, tuple[Notice, ...]]:
-    """Return the command without the fields and identifiers that have problems, as long as it still names the customer.
+    """Return the command without the parts that have problems, as long as it still names the customer.
 
     Else return the same command and no notice.
     """
-    wrong = {problem.field: problem.message for problem in problems}
+    parts, gone = _parts(command), set()
+    for problem in problems:
+        name = problem.field
+        part = max((p for p in parts if name == p or name.startswith(f"{p}.")), key=len, default=None)
+        if part is None:
+            return command, ()
+        gone.add(part)
     customer = command.customer
-    identifiers = tuple(i for i in customer.identifiers if f"identifiers.{i.type}" not in wrong)
-    named = identifiers or customer.source_id or customer.loyalty_id
-    droppable = {*command.fields, *(f"identifiers.{i.type}" for i in customer.identifiers)}
-    if not named or not wrong.keys() <= droppable:
+    identifiers = tuple(
+        replace(i, attributes={n: v for n, v in i.attributes.items() if f"identifiers.{i.type}.{n}" not in gone})
+        for i in customer.identifiers
+        if f"identifiers.{i.type}" not in gone
+    )
+    if not (identifiers or customer.source_id or customer.loyalty_id):
         return command, ()
-    fields = {name: value for name, value in command.fields.items() if name not in wrong}
-    notices = tuple(Notice(f"{name.rpartition('.')[2]}_invalid", text, name) for name, text in wrong.items())
-    return replace(command, fields=fields, customer=replace(customer, identifiers=identifiers)), notices
+    enrollments = enumerate(command.credits.enrollments)
+    kept = replace(
+        command,
+        customer=replace(customer, identifiers=identifiers),
+        fields={name: value for name, value in command.fields.items() if name not in gone},
+        credits=Credits(
+            enrollments=tuple(e for n, e in enrollments if not gone & {"enrollments", f"enrollments.{n}"}),
+            referral_code=None if "referral_code" in gone else command.credits.referral_code,
+        ),
+        options={name: value for name, value in command.options.items() if f"options.{name}" not in gone},
+    )
+    wrong = {problem.field: problem.message for problem in problems}
+    return kept, tuple(Notice(f"{name.rpartition('.')[2]}_invalid", text, name) for name, text in wrong.items())
+
+
+def _parts(command: CustomerCommand) -> set[str]:
+    """Return the names of the parts without which a webhook's command can be sent.
+
+    Source and account are none of them: they are the profile that is meant, and another one must not be changed.
+    """
+    parts = {*command.fields, "enrollments", "referral_code"}
+    parts |= {f"enrollments.{number}" for number in range(len(command.credits.enrollments))}
+    parts |= {f"options.{name}" for name in command.options if name not in ("source", "account_id")}
+    for identifier in command.customer.identifiers:
+        parts |= {f"identifiers.{identifier.type}"}
+        parts |= {f"identifiers.{identifier.type}.{name}" for name in identifier.attributes}
+    return parts

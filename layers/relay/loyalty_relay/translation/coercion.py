@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-from loyalty_relay.model.numbers import plain
+from loyalty_relay.model.numbers import exact, plain
 from loyalty_relay.sources.parsing import MAX_TIME, moment
 
 
@@ -109,7 +109,35 @@ def _country(value: Any) -> str:
     return text
 
 
+def _whole(value: Any) -> int:
+    text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_TIME):
+        raise NotCoercible("is not a whole number")
+    return int(text)
+
+
+def _number(value: Any) -> Any:
+    text = value.strip() if isinstance(value, str) and len(value) <= MAX_TIME else ""
+    if not text:
+        return value
+    try:
+        return int(text) if text.isdecimal() else exact(text)
+    except (ValueError, ArithmeticError):
+        raise NotCoercible("is not a number") from None
+
+
 _KINDS: dict[str, Callable[[Any], Any]] = {
+    "enrollments.program_id": _whole,
+    "enrollments.tier_number": _whole,
+    "enrollments.loyalty_points": _number,
+    "identifiers.card_number.series_id": _whole,
+    "identifiers.card_external_id.series_id": _whole,
+    "options.use_async": _flag,
+    "options.raw_side_effects": _flag,
+    "options.single_enroll": _flag,
+    "options.source": _text,
+    "options.account_id": _text,
+    "referral_code": _text,
     "birthday": _date,
     "registered_on": _time,
     "gender": _gender,

@@ -9,8 +9,8 @@ expression yields:
 - anything else: the value, in the form of the field (``coercion``). A value that cannot take that form goes on as it
   is, so that the operation refuses it by name instead of losing it.
 
-Besides the fields of ``model.commands`` a mapping may name ``tags`` (a list, or a comma-separated text, of
-tags that are set) and ``identifiers.TYPE`` (a further identifier of the customer, such as ``identifiers.card_number``).
+Besides the fields of ``model.commands`` a mapping may name ``tags`` (a list, or a comma-separated text, of tags that
+are set), and identifiers, credits and options as ``parts`` lists them.
 """
 
 from __future__ import annotations

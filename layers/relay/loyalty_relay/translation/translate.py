@@ -43,6 +43,7 @@ from loyalty_relay.sources.base import (
     listed,
 )
 from loyalty_relay.translation.coercion import NotCoercible, coerce
+from loyalty_relay.translation.parts import credits_of, divided, identifiers_of, options_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,15 @@ def _changed(change: CustomerChanged, connection: Connection) -> list[Command] |
 
         values, names = mapped(change.event.topic, change.payload, connection)
         fields = {name: value for name, value in fields.items() if not _overridden(name, names)} | values
-    identifiers = {name: fields.pop(name) for name in list(fields) if name.startswith("identifiers.")}
-    if not fields.keys() - {"country"} and not change.created:
+    fields, parts = divided(fields)
+    owed = credits_of(parts)
+    if not (fields.keys() - {"country"} or owed or change.created):
         return Skip(_why_nothing(change, vendor.name))
     members: dict[str, Any] = {
-        "customer": _customer_ref(change, fields, identifiers, connection),
+        "customer": _customer_ref(change, fields, parts, connection),
         "fields": fields,
+        "credits": owed,
+        "options": options_of(parts),
         "version": change.version,
         "versions": {name: version for name, version in change.versions.items() if name in fields},
         "store": _store(change.store),
@@ -151,7 +155,7 @@ def _why_nothing(change: CustomerChanged, vendor: str) -> str:
 
 
 def _customer_ref(
-    change: CustomerChanged, fields: Mapping[str, Any], further: Mapping[str, Any], connection: Connection
+    change: CustomerChanged, fields: Mapping[str, Any], parts: Mapping[str, Any], connection: Connection
 ) -> CustomerRef:
     found: dict[str, Any] = {
         "email": fields.get("email") or change.email,
@@ -159,11 +163,7 @@ def _customer_ref(
     }
     if connection.destination.options.get("source_id_as_external_id"):
         found["external_id"] = change.source_id
-    found |= {name.partition(".")[2]: value for name, value in further.items()}
-    return CustomerRef(
-        source_id=change.source_id,
-        identifiers=tuple(Identifier(kind, str(value)) for kind, value in found.items() if value),
-    )
+    return CustomerRef(source_id=change.source_id, identifiers=identifiers_of(found, parts))
 
 
 def _retired(change: CustomerRetired, connection: Connection) -> RetireCustomer:

@@ -200,10 +200,6 @@ def _mix(command: UpdateCustomer) -> Problems:
             yield FieldProblem(name, f"no request can carry it together with {', '.join(v2)}; send two updates")
         for name in v2:
             yield FieldProblem(name, f"no request can carry it together with {', '.join(v1)}; send two updates")
-    customer = command.customer
-    if not registers and v2 and not v1 and not customer.loyalty_id and not customer.source_id:
-        for name in v2:
-            yield FieldProblem(name, "an update by identifier cannot carry it; address the customer by loyalty id")
 
 
 def _whole(value: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from loyalty_relay.connections.model import Connection, Destination
 from loyalty_relay.destinations.base import SUBSCRIPTION, ClientParts, Vendor, limits
+from loyalty_relay.destinations.capillary.fields import IDENTIFIERS
 from loyalty_relay.model.commands import RegisterCustomer, UpdateCustomer
 from loyalty_relay.model.json_validation import Reader
 
@@ -129,9 +130,15 @@ VENDOR = Vendor(
         (r"extended_fields\..+", "extended_fields.NAME"),
         (SUBSCRIPTION, "subscriptions.CHANNEL.PRIORITY"),
         (r"channels\.[a-z_]+", "channels.TYPE"),
+        (rf"identifiers\.(?:{'|'.join(IDENTIFIERS)})", "identifiers.TYPE"),
         (
-            r"identifiers\.(?:email|mobile|external_id|card_number|card_external_id|cuid|union_id|line|wechat|facebook)",
-            "identifiers.TYPE",
+            r"identifiers\.card_(?:number|external_id)\."
+            r"(?:series_id|series_code|status_label|(?:custom|extended)_fields\..+)",
+            "identifiers.card_number.ATTRIBUTE",
         ),
+        # Credits: once per event.
+        (r"enrollments", "enrollments"),
+        (r"referral_code", "referral_code"),
+        (r"options\.(?:source|account_id|use_async|raw_side_effects|single_enroll)", "options.NAME"),
     ),
 )
