@@ -473,7 +473,6 @@ def test_a_redacted_shop_is_one_of_the_connections_stores() -> None:
         (b"\xff\xfe", "not_json"),
         (b"<customer/>", "not_json"),
         (b'{"a": NaN}', "not_json"),
-        (b'{"a": 1e999}', "not_json"),
         (b"[]", "not_an_object"),
         (b'"text"', "not_an_object"),
         (b"null", "not_an_object"),

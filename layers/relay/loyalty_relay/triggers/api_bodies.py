@@ -53,7 +53,7 @@ Moment = Annotated[datetime, AfterValidator(_in_range)]
 class Body(BaseModel):
     """Base of all bodies: unknown fields are problems."""
 
-    model_config = ConfigDict(extra="forbid", strict=False, str_max_length=10_000)
+    model_config = ConfigDict(extra="forbid", strict=False, str_max_length=10_000, allow_inf_nan=False)
 
 
 class IdentifierBody(Body):
