@@ -34,5 +34,5 @@ def test_a_mutant_can_be_applied_and_its_tests_exist(mutant: Mutant) -> None:
 
 
 def test_there_are_enough_of_them_and_no_two_are_alike() -> None:
-    assert len({mutant.id for mutant in ALL}) == len(ALL) >= 50
+    assert len({mutant.id for mutant in ALL}) == len(ALL) >= 120
     assert len({(mutant.file, mutant.old, mutant.new) for mutant in ALL}) == len(ALL)
