@@ -62,7 +62,8 @@ def test_a_full_connection_is_read() -> None:
     connection = parse_connection("shop-1", CAPILLARY)
     assert connection.source.stores == ("acme.myshopify.com",)
     assert connection.destination.host == "https://eu.api.capillarytech.com"
-    assert connection.destination.requests_per_minute == LIMITS["eu"]
+    published = {"v2-create": 100, "v2-update": 50, "v1-add": 400, "v1-update": 300}
+    assert connection.destination.requests_per_minute == LIMITS["eu"] == published
     assert connection.api_keys[0].id == "pos"
 
 

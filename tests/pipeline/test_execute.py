@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from loyalty_relay.connections.model import Connection
-from loyalty_relay.connections.store import REFETCH_SECONDS
 from loyalty_relay.model.commands import CustomerRef, Envelope, Hydrate, RetireCustomer
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
@@ -100,12 +99,14 @@ def test_refused_credentials_stop_only_the_connections_that_use_them(relay: Rela
         relay.run(customer(), connection="shop-3")
 
 
-def test_credentials_that_are_replaced_end_the_wait_within_a_minute(relay: Relay) -> None:
+def test_credentials_that_are_replaced_are_used_at_once_by_a_process_that_holds_the_old_ones(relay: Relay) -> None:
+    other = relay.stack.services("update", crm=lambda connection: relay.crm)
+    other.connections.get("shop-1")
     refuse(relay)
     rotate(relay)
-    relay.stack.clock.now += REFETCH_SECONDS
-    # Nobody waits for the probe that the old ones would need.
-    assert relay.run(customer()).result is Result.APPLIED
+    # It does not wait for the probe that the old ones would need.
+    deadline = Deadline(relay.stack.clock.now + 28, relay.stack.clock)
+    assert other.pipeline.execute(relay.envelope(customer()), deadline).outcome.result is Result.APPLIED
 
 
 def test_an_outage_stops_every_connection_of_the_account(relay: Relay) -> None:

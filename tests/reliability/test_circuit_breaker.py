@@ -24,6 +24,8 @@ from tests.support.tables import STATE, Clock, Counted
 
 DOWN = "capillary:eu.api.capillarytech.com:fake.till"
 OTHER = "kangaroo:api.kangaroorewards.com:fake"
+NEIGHBOUR = "capillary:eu.api.capillarytech.com:fake.other"
+"""Another account of the same vendor."""
 
 
 @pytest.fixture
@@ -93,6 +95,7 @@ def test_an_outage_opens_the_circuit_for_all_executions_and_no_other_destination
     assert wait_of(circuit) == 10
     assert wait_of(new(dynamodb, clock)) == 10
     use(circuit, destination=OTHER)
+    use(circuit, destination=NEIGHBOUR)
 
 
 def test_an_execution_that_read_a_moment_ago_sees_it_within_five_seconds(

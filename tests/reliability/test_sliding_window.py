@@ -35,6 +35,20 @@ def test_no_window_ever_holds_more_than_the_limit_even_when_requests_leave_late(
         assert most_in_any_window(sent, rate.window) <= rate.most
 
 
+@pytest.mark.parametrize("within_the_bucket", [0.0, 0.25, 0.499])
+def test_a_window_is_counted_from_a_request_that_left_a_second_after_its_slot(within_the_bucket: float) -> None:
+    assert START % BUCKET == 0
+    now = START + within_the_bucket
+    ledger, first = Ledger().grant(Rate.of(1.0), 1, now)
+    later: tuple[float, ...] = ()
+    while not later:
+        now += 0.05
+        ledger, granted = ledger.grant(Rate.of(1.0), 1, now)
+        later = granted.slots
+    # Half a second early by another execution's clock is what is left.
+    assert later[0] - (first.slots[0] + 1.0) > 60.0
+
+
 @pytest.mark.parametrize(
     ("limit", "most", "window"), [(50.0, 50, 60.0), (0.5, 1, 120.0), (1.0, 1, 60.0)], ids=["50", "half", "one"]
 )

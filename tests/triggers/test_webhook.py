@@ -260,6 +260,7 @@ def refusals(world: World) -> dict[str, dict[str, Any]]:
     def without(name: str) -> dict[str, str]:
         return {header: value for header, value in headers.items() if header != name}
 
+    empty = CREATE.signed("")
     shop = "x-shopify-shop-domain"
     redact = load("shopify", "shop-redact").changed(shop_domain="other.myshopify.com").signed()
     late = load("standard", "customer-created").signed(now=NOW - 301)
@@ -277,6 +278,8 @@ def refusals(world: World) -> dict[str, dict[str, Any]]:
         "no_secret": world.deliver(gateway_event(headers, body, "keyless")),
         "unsigned": world.deliver(gateway_event(headers, body, "unsigned")),
         "secret ended": world.deliver(gateway_event(headers, body, "ended")),
+        "no secret and an empty key": world.deliver(gateway_event(empty.headers, empty.body, "keyless")),
+        "secret ended and an empty key": world.deliver(gateway_event(empty.headers, empty.body, "ended")),
         "outside_window": world.deliver(gateway_event(late.headers, late.body, "till")),
         "method": world.deliver(gateway_event(headers, body, method="GET")),
         "options": world.deliver(gateway_event({}, b"", method="OPTIONS")),
