@@ -82,8 +82,9 @@ class Relay:
             return {problem.field: problem.message for problem in error.problems}
         return {}
 
-    def applied(self, **destination: Any) -> None:
-        """Apply the connection, or apply it again with other members of its destination."""
+    def applied(self, *, shop: Mapping[str, Any] | None = None, **destination: Any) -> None:
+        """Apply the connection, or apply it again with another shop or other members of its destination."""
+        self._data["source"] = shop or self._data["source"]
         self._data["destination"] = {**self._data["destination"], **destination}
         self._stack.put_connection(self.id, self._data)
         self.services.connections.refetch(self.id)

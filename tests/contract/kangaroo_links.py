@@ -251,6 +251,14 @@ def _handled_rows() -> list[Row]:
         row("rules", "the same shop on a second branch", _second_branch, ["applied", "store_conflict"]),
         row("rules", "the id of the link is stored", _stored, ["unchanged", 1, []]),
         row("prerequisites", "no virtual branch", _no_virtual, "no_virtual_branch"),
+        row("prerequisites", "the check of a connection names it", _checked, ["virtual_branch", "business"]),
+        row("rules", "store_domain is required for e-commerce", _ecommerce({}), ["invalid", ["store_domain"], []]),
+        row(
+            "rules",
+            "store_domain of an e-commerce shop is a URL",
+            _ecommerce({"store_domain": "harbour.example.com"}),
+            ["applied", [], ["https://harbour.example.com"]],
+        ),
     ]
     return rows
 
@@ -347,6 +355,25 @@ def _stored(world: World) -> Any:
     world.stub.requests.clear()
     again = relay.run("link_store", COMMAND)
     return [again["result"], dig(again, "ids.branch_link_id"), world.stub.lines()]
+
+
+def _ecommerce(more: Mapping[str, str]) -> Callable[[World], Any]:
+    def do(world: World) -> Any:
+        relay = world.kangaroo(options={"integration_id": 20})
+        secrets = [{"value": "fake-secret"}]
+        relay.applied(shop={"platform": "shopify", "stores": ["harbour.example.com"], "secrets": secrets})
+        world.stub.script({BRANCHES: Reply({"data": [VIRTUAL]}), LINKS: Reply({}, 404), LINK: Reply(ANSWER)})
+        result = relay.run("link_store", {"shop_id": "1234", "account_id": "c36cc9df9", **more})
+        sent = [request.body["store_domain"] for request in world.stub.requests if request.line == LINK]
+        return [result.get("result", result.get("reason")), result.get("fields") or [], sent]
+
+    return do
+
+
+def _checked(world: World) -> Any:
+    world.stub.script({BRANCHES: Reply({"data": [TOWN]}), "*": Reply({"data": []})})
+    wrong = [found for found in world.kangaroo().probe()["findings"] if found["name"] == "virtual_branch"]
+    return [wrong[0]["name"], wrong[0]["who"]] if not wrong[0]["ok"] else []
 
 
 def _no_virtual(world: World) -> Any:

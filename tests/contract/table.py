@@ -19,6 +19,25 @@ SOURCES = {
     "004": "Capillary: Add customer (V2)",
 }
 
+OMITTED: dict[str, list[tuple[str, str]]] = {
+    "000": [
+        ("`address` in a PATCH", "the page shows it in the list and does not name it as an attribute; it is read only"),
+        (
+            "a mapping to fields that a business has not enabled",
+            "the vendor grants them; the check of a connection names it",
+        ),
+    ],
+    "001": [
+        (
+            "`branch_link_id` in Create Sales, Create Transactions, Retrieve Offers and Redemptions",
+            "their reference is not public; the id is stored and shown",
+        ),
+        ("an integration's `type` other than 1", "the page documents no other"),
+        ("`-D` in the samples", "a slip of the page: it would write headers to a file; the body is sent as a body"),
+    ],
+}
+"""Items of a page that have no test, and why."""
+
 HEAD = """# What the vendors document, and what the relay does with it
 
 Made by `python -m tests.contract.table` from the rows of `tests/contract`; do not edit. Every line is one test,
@@ -60,6 +79,9 @@ def _parts() -> Iterator[str]:
         for row in rows:
             state = f"not yet: {row.deviates}" if row.deviates else "as documented"
             yield f"| {row.section} | {_cell(row.item)} | {row.way} | {_cell(state)} | `{_cell(row.id)}` |"
+        if seed in OMITTED:
+            yield "\nNot used:\n"
+            yield from (f"- {item}: {reason}." for item, reason in OMITTED[seed])
 
 
 def _cell(text: str) -> str:
