@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from devkit.cli.fixtures import load
 from devkit.cli.options import AsJson, StackName
-from devkit.cli.output import CommandError, note, out, show_json, table
+from devkit.cli.output import CommandError, note, out, show_json, show_pairs, show_table, show_text
 from loyalty_relay.sources import catalogue as rows_of_catalogue
 
 
@@ -38,10 +39,10 @@ def catalogue(
     if json:
         show_json(rows)
     elif markdown:
-        print(as_markdown(rows), end="")
+        show_text(as_markdown(rows).rstrip("\n"))
     else:
         shown = [[row["platform"], row["topic"], row["becomes"], row["note"]] for row in rows]
-        out.print(table(["platform", "topic", "becomes", "note"], shown))
+        show_table(["platform", "topic", "becomes", "note"], shown)
 
 
 def as_markdown(rows: list[dict[str, str]]) -> str:
@@ -90,10 +91,10 @@ def map_(
 
 def _show(result: dict[str, Any]) -> None:
     if "skipped" in result:
-        out.print(f"ignored: {result['skipped']}")
+        out.sentence(f"ignored: {result['skipped']}")
         return
-    out.print(f"[bold]{result['kind']}[/bold] → {result['operation']}")
-    out.print(table(["name", "value"], [[name, _text(value)] for name, value in result["values"].items()]))
+    out.print(Text.assemble((result["kind"], "bold"), f" → {result['operation']}"))
+    show_pairs([(name, _text(value)) for name, value in result["values"].items()])
 
 
 def _text(value: Any) -> str:
@@ -107,6 +108,6 @@ def openapi(
     from devkit.openapi import text
 
     if output is None:
-        print(text(), end="")
+        show_text(text().rstrip("\n"))
     else:
         output.write_text(text(), encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from devkit.cli.connection_store import (
     ConnectionStore,
@@ -20,7 +21,7 @@ from devkit.cli.connection_store import (
     without_secrets,
 )
 from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import CommandError, note, out, pairs, show_json, table
+from devkit.cli.output import CommandError, note, out, show_json, show_pairs, show_table, show_text
 from devkit.cli.services import services_of
 from devkit.cli.stack import Stack, find_stack
 
@@ -59,16 +60,14 @@ def apply(
     if json:
         show_json({"connection": given.id, "action": action, "changed": changed, "webhook_url": url})
         return
-    out.print(f"connection [bold]{given.id}[/bold] {action}", end="")
-    out.print(f": {', '.join(changed)}" if changed else "")
-    out.print(
-        pairs(
-            [
-                ("source", connection.source.platform),
-                ("destination", f"{connection.destination.vendor}, {connection.destination.host}"),
-                ("webhook URL", url),
-            ]
-        )
+    result = Text.assemble("connection ", (given.id, "bold"), f" {action}")
+    out.sentence(result.append(f": {', '.join(changed)}" if changed else ""))
+    show_pairs(
+        [
+            ("source", connection.source.platform),
+            ("destination", f"{connection.destination.vendor}, {connection.destination.host}"),
+            ("webhook URL", url),
+        ]
     )
     if not dry_run and action != "unchanged":
         note(f"next: relay connections check {given.id}; functions see a change within five minutes")
@@ -101,7 +100,7 @@ def list_(stack: StackName = None, json: AsJson = False) -> None:
     if json:
         show_json(rows)
     elif rows:
-        out.print(table(["id", "source", "destination", "state"], [list(row.values()) for row in rows]))
+        show_table(["id", "source", "destination", "state"], [list(row.values()) for row in rows])
     else:
         note("no connections; `relay connections apply FILE` adds one (samples: events/connections/)")
 
@@ -118,8 +117,8 @@ def show(id: ConnectionId, stack: StackName = None, json: AsJson = False) -> Non
     if json:
         show_json({"id": id, "webhook_url": webhook_url(found, id), **data})
         return
-    out.print(pairs([("id", id), ("webhook URL", webhook_url(found, id))]))
-    out.print_json(data=data)
+    show_pairs([("id", id), ("webhook URL", webhook_url(found, id))])
+    show_json(data)
 
 
 @app.command()
@@ -141,7 +140,7 @@ def check(
     else:
         words = {True: "ok", False: "missing", None: "unknown"}
         rows = [[f["what"], words[f["ok"]], f["message"], f["who"]] for f in findings]
-        out.print(table(["what", "ok", "message", "who can fix it"], rows))
+        show_table(["what", "ok", "message", "who can fix it"], rows)
     if not good:
         raise typer.Exit(1)
 
@@ -201,7 +200,7 @@ def new_key_(
     if json:
         show_json({"connection": id, "name": name, "key": key})
     else:
-        out.print(key)
+        show_text(key)
         note("this is the only time it is shown; callers send it as the header x-api-key")
 
 
@@ -236,7 +235,7 @@ def authorize(
         if json:
             show_json({"connection": id, "url": url})
         else:
-            out.print(url, soft_wrap=True)
+            show_text(url)
             note(f"open it, allow access, then: relay connections authorize {id} --code CODE (from the redirect)")
         return
     exchange(found, connection, code)
@@ -267,7 +266,7 @@ def link_store(
     members = {key: value for key, value in given.items() if value is not None}
     if api_key:
         answer = link_by_api(found, id, members, api_key)
-        show_json(answer) if json else out.print_json(data=answer)
+        show_json(answer)
     else:
         link_by_queue(found, id, members, wait=wait, as_json=json)
 
@@ -276,4 +275,4 @@ def _done(as_json: bool, message: str, **members: Any) -> None:
     if as_json:
         show_json({**members, "done": message})
     else:
-        out.print(message)
+        out.sentence(message)

@@ -12,7 +12,7 @@ import typer
 from devkit.cli.local import remove_state, state_file, write_state
 from devkit.cli.logs import FUNCTIONS, Tail, pretty
 from devkit.cli.options import AsJson
-from devkit.cli.output import err, note, out, show_line
+from devkit.cli.output import err, note, out, show_line, show_pairs
 
 DEFAULT_PORT = 4570
 
@@ -62,10 +62,8 @@ def dev(
         if json:
             show_line({"ready": True, "api": relay.state.api, "sandbox": relay.state.sandbox, "aws": relay.state.aws})
         else:
-            out.print(
-                f"ready in {took():.1f} s: api {relay.state.api}  sandbox {relay.state.sandbox}  aws {relay.state.aws}",
-                soft_wrap=True,
-            )
+            out.sentence(f"ready in {took():.1f} s")
+            show_pairs([("api", relay.state.api), ("sandbox", relay.state.sandbox), ("aws", relay.state.aws)])
             note(f"connections: {', '.join(connections)}")
             note("in another terminal: relay send shopify customers/create; Ctrl-C here stops everything")
         streaming = not json if logs is None else logs
@@ -84,7 +82,7 @@ def _stream(tail: Tail) -> None:
     for line in tail.next():
         text = pretty(line)
         if text is not None:
-            err.print(text, soft_wrap=True)
+            err.sentence(text)
 
 
 def demo(

@@ -14,7 +14,7 @@ from devkit.cli.customers import customer_hashes
 from devkit.cli.following import entry_dict, settled, show_entries
 from devkit.cli.hints import hint
 from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import CommandError, note, out, show_json, table, when
+from devkit.cli.output import CommandError, note, show_json, show_table, when
 from devkit.cli.services import services_of
 from devkit.cli.stack import find_stack
 from loyalty_relay.model.outcomes import Result
@@ -74,7 +74,7 @@ def list_(
         note(f"no events since {when(start.timestamp())}" + (" of this customer" if customer else ""))
         return
     columns = ["received", "connection", "event", "outcome", "reason", "loyalty id", "delivery"]
-    out.print(table(columns, [_row(entry) for entry in chosen]))
+    show_table(columns, [_row(entry) for entry in chosen], drop=["loyalty id", "connection"])
     if any(hint(entry.reason, entry.result.value) for entry in chosen):
         note("what to do about one: relay events show DELIVERY")
 

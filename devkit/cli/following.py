@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from devkit.cli.hints import hint, meaning
-from devkit.cli.output import err, note, out, pairs, result_text, show_json, when
+from devkit.cli.output import err, note, result_text, show_json, show_pairs, when
 from devkit.cli.services import services_of
 from devkit.cli.stack import Stack
 from loyalty_relay.model.outcomes import Result
@@ -78,31 +78,29 @@ def show_entries(entries: Iterable[JournalEntry]) -> None:
     """Each entry on one screen: what came of it, why, when, and what to do next."""
     for entry in entries:
         result = entry.result.value
-        out.print(
-            pairs(
-                [
-                    ("delivery", f"{entry.delivery_id}, position {entry.position}"),
-                    ("outcome", result_text(result)),
-                    ("reason", entry.reason),
-                    ("means", meaning(entry.reason, result)),
-                    ("next", hint(entry.reason, result)),
-                    ("event", f"{entry.source} {entry.topic}"),
-                    ("event id", entry.event_id),
-                    ("connection", entry.connection),
-                    ("operation", entry.operation),
-                    ("loyalty id", entry.loyalty_id or ""),
-                    ("fields sent", ", ".join(entry.fields)),
-                    ("codes", ", ".join(entry.codes)),
-                    ("vendor code", entry.code or ""),
-                    ("vendor request", entry.request_id or ""),
-                    *((name, text) for name, text in entry.details.items()),
-                    ("receives", str(entry.receives)),
-                    ("redrives", str(entry.redrives) if entry.redrives else ""),
-                    ("happened", entry.occurred_at),
-                    ("received", when(entry.received_at or None)),
-                    ("finished", when(entry.finished_at or None)),
-                ]
-            )
+        show_pairs(
+            [
+                ("delivery", f"{entry.delivery_id}, position {entry.position}"),
+                ("outcome", result_text(result)),
+                ("reason", entry.reason),
+                ("means", meaning(entry.reason, result)),
+                ("next", hint(entry.reason, result)),
+                ("event", f"{entry.source} {entry.topic}"),
+                ("event id", entry.event_id),
+                ("connection", entry.connection),
+                ("operation", entry.operation),
+                ("loyalty id", entry.loyalty_id or ""),
+                ("fields sent", ", ".join(entry.fields)),
+                ("codes", ", ".join(entry.codes)),
+                ("vendor code", entry.code or ""),
+                ("vendor request", entry.request_id or ""),
+                *((name, text) for name, text in entry.details.items()),
+                ("receives", str(entry.receives)),
+                ("redrives", str(entry.redrives) if entry.redrives else ""),
+                ("happened", entry.occurred_at),
+                ("received", when(entry.received_at or None)),
+                ("finished", when(entry.finished_at or None)),
+            ]
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from devkit.cli.following import follow, show_outcomes
-from devkit.cli.output import CommandError, out, pairs
+from devkit.cli.output import CommandError, show_pairs
 from devkit.cli.services import services_of
 from devkit.cli.stack import Stack
 from loyalty_relay.model.commands import Envelope, Event, LinkStore, Version, instant
@@ -62,7 +62,7 @@ def link_by_queue(stack: Stack, connection: str, members: Mapping[str, Any], *, 
     entries = follow(stack, envelope.delivery_id, seconds=wait)
     link = services_of(stack).links.get(connection, members["shop_id"])
     if link is not None and not as_json:
-        out.print(pairs([("branch link", str(link.branch_link_id)), ("branch", link.branch_id)]))
+        show_pairs([("branch link", str(link.branch_link_id)), ("branch", link.branch_id)])
     show_outcomes(envelope.delivery_id, entries, as_json=as_json, link=link_to_dict(link) if link else None)
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 from devkit.cli.options import AsJson, StackName
-from devkit.cli.output import CommandError, note, out, result_text, show_line
+from devkit.cli.output import CommandError, in_line, note, out, result_text, show_line
 from devkit.cli.stack import Stack, find_stack
 
 FUNCTIONS = ("ingest", "hydrate", "register", "update", "crm-patch", "link-store", "authorize")
@@ -92,9 +92,9 @@ def pretty(line: Line) -> Text | None:
     try:
         body = jsonlib.loads(line.text)
     except ValueError:
-        return head.append(line.text)
+        return head.append(in_line(line.text))
     if not isinstance(body, dict):
-        return head.append(line.text)
+        return head.append(in_line(line.text))
     if "_aws" in body:
         return None
     level = str(body.get("level", ""))
@@ -104,7 +104,7 @@ def pretty(line: Line) -> Text | None:
         if key in HIDDEN_KEYS:
             continue
         head.append(f" {key}=", style="bright_black")
-        head.append(result_text(value) if key == "outcome" and isinstance(value, str) else Text(str(value)))
+        head.append(result_text(value) if key == "outcome" and isinstance(value, str) else Text(in_line(str(value))))
     return head
 
 
@@ -131,7 +131,7 @@ def logs(
         if json:
             show_line({"timestamp": line.timestamp, "function": line.function, "message": _body(line.text)})
         elif (text := pretty(line)) is not None:
-            out.print(text, soft_wrap=True)
+            out.sentence(text)
         shown += 1
     if not shown and not json:
         note(f"no lines in the last {minutes:g} minutes")

@@ -14,7 +14,18 @@ import typer
 
 from devkit.cli.hints import hint, meaning
 from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import CommandError, note, out, pairs, progress, result_text, show_json, table, when
+from devkit.cli.output import (
+    CommandError,
+    note,
+    out,
+    progress,
+    result_text,
+    show_json,
+    show_pairs,
+    show_table,
+    show_text,
+    when,
+)
 from devkit.cli.parked_queues import Parked, ParkedQueues, chosen
 from devkit.cli.stack import PARKING, Stack, find_stack
 
@@ -55,6 +66,7 @@ def _row(parked: Parked) -> list[str]:
 
 
 COLUMNS = ["parked", "operation", "connection", "topic", "reason", "receives", "id"]
+DROP = ["receives", "operation", "connection"]
 
 
 @app.command("list")
@@ -71,7 +83,7 @@ def list_(
     if not found:
         note("nothing is parked" + (" that matches" if connection or reason else ""))
         return
-    out.print(table(COLUMNS, [_row(p) for p in found]))
+    show_table(COLUMNS, [_row(p) for p in found], drop=DROP)
     for word in sorted({p.reason for p in found}):
         note(f"{word}: {meaning(word, 'parked')} {hint(word, 'parked')}")
 
@@ -92,26 +104,24 @@ def show(
         show_json([p.to_dict(body=body) for p in found] if len(found) > 1 else found[0].to_dict(body=body))
         return
     for p in found:
-        out.print(
-            pairs(
-                [
-                    ("id", p.id),
-                    ("outcome", result_text("parked")),
-                    ("reason", p.reason),
-                    ("means", meaning(p.reason, "parked")),
-                    ("detail", p.detail),
-                    ("vendor code", p.code),
-                    ("receives", "" if p.receives is None else str(p.receives)),
-                    ("parked", when(p.parked_at)),
-                    ("connection", p.connection),
-                    ("source", p.source),
-                    ("topic", p.topic),
-                    ("event", p.event_id),
-                    ("operation", p.operation),
-                    ("copies", str(len(p.messages))),
-                    ("next", hint(p.reason, "parked")),
-                ]
-            )
+        show_pairs(
+            [
+                ("id", p.id),
+                ("outcome", result_text("parked")),
+                ("reason", p.reason),
+                ("means", meaning(p.reason, "parked")),
+                ("detail", p.detail),
+                ("vendor code", p.code),
+                ("receives", "" if p.receives is None else str(p.receives)),
+                ("parked", when(p.parked_at)),
+                ("connection", p.connection),
+                ("source", p.source),
+                ("topic", p.topic),
+                ("event", p.event_id),
+                ("operation", p.operation),
+                ("copies", str(len(p.messages))),
+                ("next", hint(p.reason, "parked")),
+            ]
         )
         if body:
             out.print(p.messages[0].body, soft_wrap=True, markup=False)
@@ -134,7 +144,7 @@ def export(
         ]
     if file is None:
         for line in lines:
-            print(line)
+            show_text(line)
         return
     # It holds personal data: for its owner only.
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -199,7 +209,7 @@ def redrive(
         show_json({"dry_run": dry_run, "redriven": sent, "failed": failed})
     else:
         if dry_run:
-            out.print(table(COLUMNS, [_row(p) for p in work]))
+            show_table(COLUMNS, [_row(p) for p in work], drop=DROP)
         out.print(f"{len(sent)} {'would be ' if dry_run else ''}redriven" if work else "nothing is parked that matches")
     if failed:
         if json:
@@ -227,5 +237,5 @@ def _confirm(queues: ParkedQueues, connection: str | None, reason: str | None) -
         raise CommandError(
             f"{len(work)} would be redriven, and nobody can be asked here", do="add --yes, or look with --dry-run"
         )
-    out.print(table(COLUMNS, [_row(p) for p in work]))
+    show_table(COLUMNS, [_row(p) for p in work], drop=DROP)
     typer.confirm(f"Redrive {len(work)}?", abort=True)

@@ -14,7 +14,7 @@ from devkit.cli.fixtures import load
 from devkit.cli.following import entry_dict, follow, settled, show_entries
 from devkit.cli.mapping import translation
 from devkit.cli.options import AsJson, StackName, Wait
-from devkit.cli.output import CommandError, err, note, out, progress, show_json
+from devkit.cli.output import CommandError, note, out, progress, show_json, show_text
 from devkit.cli.stack import Stack, find_stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.model.outcomes import Result
@@ -104,7 +104,7 @@ def send(
 
 
 def _show(answer: Delivered, target: str) -> None:
-    out.print(f"POST {target} → {answer.status} in {answer.seconds * 1000:.0f} ms", soft_wrap=True)
+    out.sentence(f"POST {target} → {answer.status} in {answer.seconds * 1000:.0f} ms")
     if answer.delivery_id is None and answer.accepted:
         note("answered without a delivery: a handshake has no effect")
 
@@ -173,6 +173,6 @@ def sign(
         show_json(headers)
         return
     for name, value in headers.items():
-        print(f"{name}: {value}")
+        show_text(f"{name}: {value}")
     if file is None:
-        err.print("(of the sample's body; --file signs another)", style="bright_black")
+        note("(of the sample's body; --file signs another)")

@@ -16,7 +16,7 @@ from devkit.cli.delivery import deliver, webhook_url
 from devkit.cli.fixtures import load
 from devkit.cli.following import follow
 from devkit.cli.mapping import translation
-from devkit.cli.output import err, note, out, progress, result_text, show_json, table
+from devkit.cli.output import err, note, out, progress, result_text, show_json, show_table
 from devkit.cli.running import RunningRelay, stopwatch
 from devkit.demo.scenario import steps
 from devkit.demo.steps import ANSWERED, REFUSED, ApiCall, Delivery, Step, in_short, upstream_problem
@@ -25,6 +25,10 @@ from loyalty_relay.connections.model import Connection
 
 OUTCOME_WITHIN = 30.0
 """Seconds in which an event must have its outcome."""
+
+COLUMNS = ["connection", "event", "what it shows", "expected", "outcome", "upstream", "ms", ""]
+DROP = ["upstream", "ms", "expected", "connection"]
+"""Columns that a narrow terminal does without, the least important first."""
 
 NO_SECRET = "fake-secret-of-somebody-else"
 
@@ -196,10 +200,9 @@ def report(shown: Sequence[Shown], seconds: float, *, as_json: bool) -> bool:
     if as_json:
         show_json({"ok": not wrong, "seconds": round(seconds, 1), "steps": [_as_dict(s) for s in shown]})
         return not wrong
-    columns = ["connection", "event", "what it shows", "expected", "outcome", "upstream", "ms", ""]
-    out.print(table(columns, [_row(s) for s in shown]))
+    show_table(COLUMNS, [_row(s) for s in shown], drop=DROP)
     for s in wrong:
-        out.print(Text.assemble(("✗ ", "red"), f"{s.step.connection} {_what(s.step)}: {s.problem}"), soft_wrap=True)
+        out.sentence(Text.assemble(("✗ ", "red"), f"{s.step.connection} {_what(s.step)}: {s.problem}"))
     summary = f"{len(shown) - len(wrong)} of {len(shown)} as expected, in {seconds:.1f} s"
     out.print(Text(summary, style="bold green" if not wrong else "bold red"))
     return not wrong
