@@ -12,7 +12,7 @@ import typer
 from devkit.cli.connections import ConnectionId, store_of
 from devkit.cli.customers import reading_of, readings
 from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import CommandError, note, out, pairs, show_json, table, when
+from devkit.cli.output import CommandError, note, show_json, show_pairs, show_table, when
 from devkit.cli.services import services_of
 from devkit.cli.stack import find_stack
 from loyalty_relay.connections.model import Connection
@@ -111,24 +111,22 @@ def _show(record: CustomerRecord, *, as_json: bool) -> None:
     if as_json:
         show_json(known)
         return
-    out.print(
-        pairs(
-            [
-                ("journal hash", ", ".join(record.hashes)),
-                ("loyalty id", record.loyalty_id or ""),
-                ("leased until", when(record.lease_until or None)),
-                ("tombstone", "" if stone is None else f"{stone.reason} {_text(stone.floor)}"),
-                ("stale below", _text(record.register.floor)),
-                ("interrupted", "; ".join(f"{i.operation} {', '.join(i.fields)}" for i in record.intents)),
-                ("credits", f"{len(record.credited)} commands sent, {len(doubt)} in doubt"),
-            ]
-        )
+    show_pairs(
+        [
+            ("journal hash", ", ".join(record.hashes)),
+            ("loyalty id", record.loyalty_id or ""),
+            ("leased until", when(record.lease_until or None)),
+            ("tombstone", "" if stone is None else f"{stone.reason} {_text(stone.floor)}"),
+            ("stale below", _text(record.register.floor)),
+            ("interrupted", "; ".join(f"{i.operation} {', '.join(i.fields)}" for i in record.intents)),
+            ("credits", f"{len(record.credited)} commands sent, {len(doubt)} in doubt"),
+        ]
     )
     rows = [
         [name, "known" if mark.digest is not None else "unknown", _text(mark.versions)]
         for name, mark in record.register.marks.items()
     ]
-    out.print(table(["field", "value sent", "versions"], rows))
+    show_table(["field", "value sent", "versions"], rows)
 
 
 def _versions(versions: Versions) -> dict[str, dict[str, str]]:

@@ -66,7 +66,7 @@ def checks() -> None:
 
 
 def demo() -> None:
-    row = [
+    row: list[str | Text] = [
         "bigcommerce-kangaroo",
         "store/customer/created",
         "a thin event, completed from the platform's API",
