@@ -3,8 +3,8 @@
 Sources: the CloudEvents specification 1.0: "HTTP Protocol Binding", "JSON Event Format", "HTTP 1.1 Web Hooks for Event
 Delivery"; docs/event-schema.md for the data.
 
-The specification knows no signature. A bearer token says who sends and covers nothing of what is sent, so that an event
-is known by its ``source`` and ``id`` together with its data: whoever repeats an id with other data tells something new.
+The specification has no signature. A bearer token identifies the sender and covers nothing of what is sent, so that an
+event's identity is its ``source`` and ``id`` together with its data: an id that comes again with other data is new.
 Tokens belong in the header; one in the URL ends up in logs, and is refused.
 
 All three modes are read: binary (attributes in ``ce-`` headers), structured, and batched.
@@ -78,7 +78,7 @@ class CloudEvents(SourceModule):
     signs_body = False
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """Tokens that nobody guesses, and origins that are names."""
+        """Return tokens that could be guessed, and origins that are no names."""
         for index, secret in enumerate(source.secrets):
             if not _TOKEN.fullmatch(secret.value):
                 yield f"secrets.{index}.value", "must be printable ASCII without blanks"
@@ -95,7 +95,7 @@ class CloudEvents(SourceModule):
                 yield f"options.{name}", "must be a text such as com.example.till."
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
-        """Every token is compared, so time tells nothing about which it was."""
+        """Compare with every token, so that time does not reveal which it was."""
         header = request.header("authorization")
         if header is None:
             return Verdict.NO_SIGNATURE
@@ -106,7 +106,7 @@ class CloudEvents(SourceModule):
         return Verdict.AUTHENTIC if any(found) else Verdict.WRONG
 
     def handshake(self, request: Request, source: Source) -> Reply | None:
-        """Leave to send, for the origins that the connection lists. A callback is not called: anybody could ask."""
+        """Allow sending for the origins that the connection lists. A callback is not called: anybody could cause it."""
         origin = request.header("webhook-request-origin")
         allowed = source.options.get("allowed_origins", ())
         if request.method != "OPTIONS" or origin is None or not _ORIGIN.fullmatch(origin):
@@ -121,8 +121,9 @@ class CloudEvents(SourceModule):
         return Reply(status=200, headers=headers)
 
     def store(self, request: Request, source: Source) -> str | None:
-        """The store that the data name, else the event's ``source``, where the connection lists stores. Each event of a
-        batch is asked by itself.
+        """Return the store that the data name, else the event's ``source``, where the connection lists stores.
+
+        Of a batch, each event's store is checked by itself.
         """
         if not source.stores:
             return None
@@ -133,7 +134,7 @@ class CloudEvents(SourceModule):
             return None
 
     def read(self, request: Request, source: Source) -> list[Change]:
-        """The events of the delivery, each by itself."""
+        """Return the changes of the delivery, each event by itself."""
         events = _events(request)
         if not isinstance(events, list):
             return _read(*events, source)
@@ -145,7 +146,7 @@ class CloudEvents(SourceModule):
         ]
 
     def accepted(self, request: Request) -> Reply:
-        """Taken, and not yet carried out."""
+        """Reply that it is accepted, and not yet carried out."""
         return Reply(status=202)
 
 
@@ -159,7 +160,7 @@ def _origins(value: Any) -> bool:
 
 
 def _events(request: Request) -> tuple[Mapping[str, Any], Any] | list[Any]:
-    """(attributes, data) of one event, or the entries of a batch. Raises Untranslatable or UnsupportedFormat."""
+    """Return (attributes, data) of one event, or the entries of a batch. Raises Untranslatable or UnsupportedFormat."""
     kind = _media_type(request.header("content-type"))
     if kind == BATCHED:
         batch = json_value(request.body)
@@ -212,7 +213,7 @@ def _check(attributes: Mapping[str, Any]) -> None:
 
 
 def _media_type(value: Any) -> str:
-    """Without its parameters and in lower case; JSON where none is told."""
+    """Return the media type without parameters and in lower case; JSON where there is none."""
     return value.partition(";")[0].strip().lower() if isinstance(value, str) and value.strip() else "application/json"
 
 
@@ -222,7 +223,7 @@ def _expect_json(kind: str) -> None:
 
 
 def _header_text(value: str) -> str:
-    """An attribute out of its header: quotes undone, then percent-decoded, once."""
+    """Return an attribute out of its header: quotes undone, then percent-decoded, once."""
     text = value.strip()
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = re.sub(r"\\(.)", r"\1", text[1:-1])
@@ -258,7 +259,7 @@ def _read(attributes: Mapping[str, Any], data: Any, source: Source) -> list[Chan
 
 
 def _one_of_many(entry: Any, position: int, digest: str, source: Source) -> list[Change]:
-    """One event of a batch: what is wrong with it is no reason to hold up the others."""
+    """Return the changes of one event of a batch; an unreadable one does not hold up the others."""
     topic = text_or_none(member(entry, "type")) or ""
     named = Event(source=PLATFORM, topic=topic, id=body_digest(str(position), digest), entity_id="")
     try:

@@ -1,10 +1,10 @@
-"""Our own published event schema: how any till or shop tells us something, in bodies of its own making.
+"""Our own published event schema: how any till or shop reports events, in bodies of its own making.
 
 docs/event-schema.md is for the people who send it, ``events/sources/standard/schema.json`` for their tools. The
 Standard Webhooks and the CloudEvents modules share it; they differ in the envelope only.
 
 A body is taken as it is meant: unknown members are kept for mappings, a member of the wrong type parks the delivery
-with the member's name, absent says nothing, and null or an empty text says that the customer has none.
+with the member's name, absent means unchanged, and null or an empty text means that the customer has none.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ class Payload:
         return Event(source=self.source, topic=self.type, id=self.id, entity_id=entity_id, time=self.time)
 
     def version(self, entity: Mapping[str, Any]) -> Version | None:
-        """The entity's revision where it has one, else its ``updated_at``, else the event's time. A sender keeps to
-        one of them: revisions and times are clocks of their own.
+        """Return the version: the entity's revision, else its ``updated_at``, else the event's time.
+
+        A sender keeps to one of them: revisions and times are clocks of their own.
         """
         number = entity.get("revision")
         if number is not None:
@@ -79,7 +80,7 @@ class Payload:
 
 
 def changes(payload: Payload) -> list[Change]:
-    """What an event of the schema says. Raises Untranslatable when it does not keep to the schema."""
+    """Return the changes of an event of the schema. Raises Untranslatable when it does not keep to the schema."""
     reader = _READERS.get(payload.type)
     if reader is None:
         return [NothingToDo(event=payload.event(""), reason="topic_not_used")]
@@ -87,7 +88,7 @@ def changes(payload: Payload) -> list[Change]:
 
 
 def store_of(data: Any) -> str | None:
-    """The store that an event's data names; None when it names none."""
+    """Return the store that an event's data names; None when it names none."""
     return text_or_none(member(data, "store_id")) or text_or_none(member(data, "store", "account_id"))
 
 
@@ -99,7 +100,7 @@ def _object(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _customer(payload: Payload) -> Change:
-    """created, updated: whatever is told of the customer."""
+    """Return the reported fields of a created or updated customer."""
     customer = _object(payload.data, "customer")
     fields = take(customer, FIELDS)
     for name in ("custom_fields", "extended_fields"):
@@ -114,7 +115,7 @@ def _customer(payload: Payload) -> Change:
 
 
 def _part(payload: Payload) -> Change:
-    """consent, tags: only these; e-mail and phone tell who is meant, not what they have become."""
+    """Return consent or tags alone; e-mail and phone identify the customer and are no change."""
     customer = _object(payload.data, "customer")
     if payload.type == "customer.tags":
         return _changed(payload, customer, _tags(customer.get("tags")), {})
@@ -143,7 +144,7 @@ def _changed(
 
 
 def _tags(given: Any) -> dict[str, bool]:
-    """A list says which tags are set; an object says of each whether it is."""
+    """Return tags by name: a list names those that are set, an object has true or false for each."""
     if given is None:
         return {}
     if isinstance(given, list):

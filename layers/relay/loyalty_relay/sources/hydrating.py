@@ -1,4 +1,4 @@
-"""What platforms with thin events share: one access token per store, and what their APIs' answers mean.
+"""What platforms with thin events share: one access token per store, and what their APIs' responses mean.
 
 A connection's ``api_credentials`` hold ``access_token``, or ``access_token.STORE`` where each store has granted its
 own.
@@ -18,7 +18,7 @@ TOKEN = "access_token"
 
 
 def access_token(source: Source, store: str | None) -> str | None:
-    """The token for a store's API: its own, else the one for all; None when there is none."""
+    """Return the token for a store's API: its own, else the one for all; None when there is none."""
     own = f"{TOKEN}.{store}".casefold()
     for name, value in source.api_credentials.items():
         if name.casefold() == own:
@@ -27,7 +27,7 @@ def access_token(source: Source, store: str | None) -> str | None:
 
 
 def needed_token(source: Source, store: str | None) -> str:
-    """The same. Raises CredentialsRefused when there is none: an operator must add it, and nothing is parked."""
+    """Return the same. Raises CredentialsRefused when there is none: an operator must add it; nothing is parked."""
     token = access_token(source, store)
     if token is None:
         raise CredentialsRefused("the connection's api_credentials hold no access token for this store")
@@ -35,7 +35,7 @@ def needed_token(source: Source, store: str | None) -> str:
 
 
 def token_problems(source: Source) -> Iterable[tuple[str, str]]:
-    """For ``check``: every store needs a token, every name must be known, every value must fit in a header."""
+    """Return problems of tokens: every store needs one, names must be known, values must fit in a header."""
     names = {TOKEN, *(f"{TOKEN}.{store}".casefold() for store in source.stores)}
     for name, value in source.api_credentials.items():
         if name != TOKEN and name.casefold() not in names:
@@ -46,8 +46,8 @@ def token_problems(source: Source) -> Iterable[tuple[str, str]]:
         yield "api_credentials.access_token", f"is required: deliveries only name what has changed ({missing[0]})"
 
 
-def answered(status: int, body: Any) -> dict[str, Any] | None:
-    """The object that a platform answered with; None when what was asked for is gone.
+def entity_of(status: int, body: Any) -> dict[str, Any] | None:
+    """Return the object in a platform's response; None when the resource was deleted.
 
     Raises VendorRejected when it refuses, UpstreamUnavailable when the answer is no object.
     """
@@ -61,26 +61,28 @@ def answered(status: int, body: Any) -> dict[str, Any] | None:
 
 
 def unreadable() -> UpstreamUnavailable:
-    """The error for an answer of another shape than documented, which may be a passing fault of the platform."""
-    return UpstreamUnavailable("the platform's answer is not what its documentation says")
+    """Return the error for a response of another shape than documented: it may be a passing fault."""
+    return UpstreamUnavailable("the platform's response is not of the documented shape")
 
 
 def only(items: Any, id: str) -> Mapping[str, Any] | None:
-    """The entity of this id in a list; None when the list has none. Raises UpstreamUnavailable for no list."""
+    """Return the entity of this id in a list; None when the list has none. Raises UpstreamUnavailable for no list."""
     if not isinstance(items, list):
         raise unreadable()
     return next((item for item in items if isinstance(item, dict) and str(item.get("id")) == id), None)
 
 
 def version_read(clock: str, value: str, thin: ThinChange) -> Version | None:
-    """The version of what was read; None for no ``value``. Platforms tell times in seconds: of two readings that are as
-    new as each other by them, the later one saw more, whichever event led to it.
+    """Return the version of what was read; None for no ``value``.
+
+    Platforms give times in seconds: of two readings that are equally new by them, the later one saw more, whichever
+    event led to it.
     """
     return Version(clock, value, thin.read_at or thin.event.time, thin.event.id) if value else None
 
 
 def web_address(value: Any) -> str | None:
-    """A shop's address as an absolute URL; people type it without its scheme."""
+    """Return a shop's address as an absolute URL; people type it without its scheme."""
     text = value.strip() if isinstance(value, str) else ""
     if not text:
         return None

@@ -3,12 +3,12 @@
 Sources: X-Series API docs "Webhooks", "How to react to events", "Webhook example payloads"; the API reference (2026-07)
 and API 1.0 for the two shapes that a customer may have.
 
-- The request names no topic, so every webhook has a URL of its own with the topic after the connection. Nobody signs
-  it; the body's shape must fit.
-- Only webhooks of OAuth applications are signed. Those that somebody adds by hand are not: the connection must say so,
+- The request names no topic, so every webhook has a URL of its own with the topic after the connection. It is not
+  signed; the body's shape must fit.
+- Only webhooks of OAuth applications are signed. Those that were added by hand are not: the connection must state it,
   and its URL is then the only secret.
 - The documentation leaves open how the signature is written and what exactly it covers. Either of hex and base64 over
-  the form's own bytes is taken, unless the connection says it more exactly.
+  the form's own bytes is taken, unless the connection selects one.
 - A customer's ``version`` only ever rises, and a deletion is a version too.
 """
 
@@ -58,8 +58,9 @@ _PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
 
 
 class Lightspeed(SourceModule):
-    """HMAC-SHA256 over the raw form under the app's client secret, as ``signature=…,algorithm=HMAC-SHA256``. No time is
-    signed.
+    """HMAC-SHA256 over the raw form under the app's client secret, as ``signature=…,algorithm=HMAC-SHA256``.
+
+    No time is signed.
     """
 
     platform = PLATFORM
@@ -67,7 +68,7 @@ class Lightspeed(SourceModule):
     may_be_unsigned = True
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """Retailers by their domain prefix."""
+        """Return retailers that are not listed by their domain prefix."""
         if not source.stores:
             yield "stores", "needs at least one retailer, by domain prefix"
         for index, store in enumerate(source.stores):
@@ -90,7 +91,7 @@ class Lightspeed(SourceModule):
                 yield f"options.{name}", "must be an object of domain prefix (one of stores) -> retailer id"
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
-        """Any live secret will do."""
+        """Accept any live secret."""
         header = request.header("x-signature")
         if header is None:
             return Verdict.NO_SIGNATURE
@@ -107,8 +108,9 @@ class Lightspeed(SourceModule):
         return matching(text, [encode(mac) for mac in macs for encode in encodings])
 
     def store(self, request: Request, source: Source) -> str | None:
-        """The retailer, by the form's domain prefix, else by the payload's retailer id. Neither has to be there; where
-        a connection has several retailers it cannot do without.
+        """Return the retailer, by the form's domain prefix, else by the payload's retailer id.
+
+        Neither has to be there; where a connection has several retailers it cannot do without.
         """
         reported = text_or_none(_form(request).get("domain_prefix"))
         if reported is not None:
@@ -118,14 +120,14 @@ class Lightspeed(SourceModule):
         return known if known is not None or len(source.stores) == 1 else ""
 
     def read(self, request: Request, source: Source) -> list[Change]:
-        """One delivery tells of one thing."""
+        """Return the one change of a delivery."""
         if request.topic is None:
             raise Untranslatable("no_topic")
         payload = _form(request).get("payload")
         if payload is None:
             raise Untranslatable("no_payload", "the form has no field payload")
         only = source.stores[0] if source.stores else None
-        delivery = _Delivery(
+        delivery = _LightspeedDelivery(
             topic=request.topic, body=json_object(payload), raw=payload, store=self.store(request, source) or only
         )
         delivery.same_retailer(source)
@@ -136,7 +138,7 @@ class Lightspeed(SourceModule):
 
 
 def _signature(header: str) -> str | None:
-    """The signature in ``signature=…,algorithm=HMAC-SHA256``; None when the header says anything else."""
+    """Return the signature in ``signature=…,algorithm=HMAC-SHA256``; None for any other header."""
     parts = [part.partition("=") for part in header.split(",")]
     reported = {name.strip().lower(): value.strip() for name, _, value in parts}
     if (
@@ -149,7 +151,7 @@ def _signature(header: str) -> str | None:
 
 
 def _form(request: Request) -> dict[str, str]:
-    """The form's fields; empty when the body is no form. A field that comes twice counts once, as first told."""
+    """Return the form's fields; empty when the body is no form. Of a field that comes twice the first counts."""
     try:
         pairs = parse_qsl(request.body.decode(), keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError:
@@ -165,14 +167,14 @@ def _retailer_id(request: Request) -> str | None:
 
 
 def _retailers(source: Source) -> dict[str, str]:
-    """Domain prefix -> retailer id, as far as the connection says."""
+    """Return domain prefix -> retailer id, as configured in the connection."""
     reported = source.options.get("retailers")
     return {prefix.casefold(): retailer for prefix, retailer in reported.items()} if isinstance(reported, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
-class _Delivery:
-    """An authentic delivery: the form's payload, and what the path and the form say about it."""
+class _LightspeedDelivery:
+    """An authentic delivery: the form's payload, and what the path and the form report about it."""
 
     topic: str
     body: Mapping[str, Any]
@@ -180,13 +182,13 @@ class _Delivery:
     store: str | None
 
     def event(self, entity_id: str, time: str = "") -> Event:
-        """The event under the identity of its payload."""
+        """Return the event under the identity of its payload."""
         return Event(
             source=PLATFORM, topic=self.topic, id=body_digest(self.topic, self.raw), entity_id=entity_id, time=time
         )
 
     def same_retailer(self, source: Source) -> None:
-        """Raises NotAuthentic when the payload is of another retailer than the form says."""
+        """Raise NotAuthentic when the payload is of another retailer than the form."""
         reported = text_or_none(self.body.get("retailer_id"))
         expected = _retailers(source).get((self.store or "").casefold())
         if reported is not None and expected is not None and reported != expected:
@@ -220,14 +222,14 @@ class _Customer:
     body: Mapping[str, Any]
 
     def reported(self, *names: str) -> tuple[bool, Any]:
-        """(whether it is told, value) of a member by any of its names; what is not empty before what is."""
+        """Return whether a member is present by any of its names, and its value; values that are not empty first."""
         contact = self.body.get("contact")
         places = [self.body, contact] if isinstance(contact, dict) else [self.body]
         found = [place[name] for name in names for place in places if name in place]
         return bool(found), next((value for value in found if value not in (None, "")), None)
 
     def text(self, *names: str) -> str | None:
-        """A member as text. Raises Untranslatable('bad_field') when it is none."""
+        """Return a member as text. Raises Untranslatable('bad_field') when it is none."""
         value = self.reported(*names)[1]
         if isinstance(value, bool | dict | list):
             raise Untranslatable("bad_field", f"{names[0]} is not a text")
@@ -251,8 +253,8 @@ class _Customer:
         return fields
 
 
-def _customer(delivery: _Delivery) -> Change:
-    """A customer as they are now: new, changed or deleted."""
+def _customer(delivery: _LightspeedDelivery) -> Change:
+    """Return a customer as they are now: new, changed or deleted."""
     body = delivery.body
     if "customer_code" not in body:
         raise Untranslatable("topic_mismatch", f"the body is not that of {delivery.topic}")
@@ -280,7 +282,7 @@ def _customer(delivery: _Delivery) -> Change:
 
 
 def _version(body: Mapping[str, Any], event: Event, time: str) -> Version | None:
-    """The retailer's revision where it is told, else the time of the last change."""
+    """Return the retailer's revision where there is one, else the time of the last change."""
     number = body.get("version")
     if number is None:
         return Version(PLATFORM, time, event.time, event.id) if time else None
@@ -292,11 +294,11 @@ def _version(body: Mapping[str, Any], event: Event, time: str) -> Version | None
 # -- everything else ----------------------------------------------------------------------------------------------
 
 
-def _unused(delivery: _Delivery) -> Change:
+def _unused(delivery: _LightspeedDelivery) -> Change:
     return NothingToDo(event=delivery.event(text_or_none(member(delivery.body, "id")) or ""), reason="topic_not_used")
 
 
-_READERS: dict[str, Callable[[_Delivery], Change]] = {
+_READERS: dict[str, Callable[[_LightspeedDelivery], Change]] = {
     "customer.update": _customer,
     "sale.update": _unused,
     "product.update": _unused,

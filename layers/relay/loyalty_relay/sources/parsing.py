@@ -20,7 +20,7 @@ MAX_DEPTH = 64
 
 
 def json_object(body: bytes | str) -> dict[str, Any]:
-    """The body as a JSON object; integers stay exact.
+    """Return the body as a JSON object; integers stay exact.
 
     Raises Untranslatable('not_json', 'too_deep' or 'not_an_object').
     """
@@ -54,8 +54,9 @@ _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 def _scrubbed(value: Any) -> Any:
-    """Halves of cut-off emoji and non-characters become U+FFFD: no queue and no vendor takes them, and the rest of the
-    customer is still worth having.
+    """Replace halves of cut-off emoji and non-characters by U+FFFD.
+
+    No queue and no vendor takes them, and the rest of the customer is still worth having.
     """
     if isinstance(value, str):
         return _UNSENDABLE.sub("\ufffd", value)
@@ -85,7 +86,7 @@ def _too_deep(value: Any) -> bool:
 
 
 def body_digest(*parts: str | bytes) -> str:
-    """The identity of a delivery whose platform signs no event id: SHA-256 over the parts that make it, in hex."""
+    """Return the identity of a delivery whose platform signs no event id: SHA-256 over its parts, in hex."""
     sha = hashlib.sha256()
     for part in parts:
         data = as_bytes(part)
@@ -102,7 +103,7 @@ def as_bytes(value: str | bytes) -> bytes:
 
 
 def text_id(value: Any) -> str:
-    """An id as text, whether the platform writes a number or a text. Raises Untranslatable('no_id' or 'bad_id')."""
+    """Return an id, number or text, as text. Raises Untranslatable('no_id' or 'bad_id')."""
     if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).strip():
         raise Untranslatable("no_id")
     text = str(value).strip()
@@ -112,14 +113,14 @@ def text_id(value: Any) -> str:
 
 
 def text_or_none(value: Any) -> str | None:
-    """A text without surrounding blanks; numbers as text; None for everything empty or not a text."""
+    """Return a text without surrounding blanks; numbers as text; None for everything empty or not a text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     return str(value).strip() or None
 
 
 def member(data: Any, *path: str) -> Any:
-    """A member of nested objects, or None where one of them is missing or no object."""
+    """Return a member of nested objects, or None where one of them is missing or no object."""
     for name in path:
         if not isinstance(data, Mapping):
             return None
@@ -128,7 +129,7 @@ def member(data: Any, *path: str) -> Any:
 
 
 def take(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The texts of an entity under our field names; ``names``: platform's name -> ours.
+    """Return the texts of an entity under our field names; ``names``: platform's name -> ours.
 
     A member that is absent stays absent; one that is null or empty becomes None. Raises Untranslatable('bad_field')
     when a member is no text.
@@ -145,7 +146,7 @@ def take(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def address_line(*parts: Any) -> str | None:
-    """Street, further line, town and region as one line, as a person would write it; None when all are empty."""
+    """Return street, further line, town and region as one line, as a person would write it; None when all are empty."""
     return ", ".join(text for part in parts if (text := text_or_none(part))) or None
 
 
@@ -158,7 +159,7 @@ _GO_ZONE = re.compile(r" ?([+-]\d\d):?(\d\d)(?: [A-Z]{1,5})?$")
 
 
 def moment(value: Any) -> str | None:
-    """A time as ``commands.instant`` text, or None when it is none.
+    """Return a time as ``commands.instant`` text, or None when it is none.
 
     Takes RFC 3339 with any number of fraction digits, ``YYYY-MM-DD HH:MM:SS`` (as UTC where no zone is written),
     and Go's ``... +0000 UTC``.
@@ -173,7 +174,7 @@ def moment(value: Any) -> str | None:
 
 
 def epoch(value: Any, *, unit: float = 1.0) -> str | None:
-    """Epoch time as ``commands.instant`` text, or None. ``unit``: how many seconds one is (0.001 for milliseconds)."""
+    """Return epoch time as ``commands.instant`` text, or None. ``unit``: seconds of one (0.001: milliseconds)."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

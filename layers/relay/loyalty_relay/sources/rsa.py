@@ -1,10 +1,10 @@
 """RSA signatures of platforms that sign with a private key: verifying only, with Python's own integers.
 
 Sources: RFC 8017 (PKCS #1 v2.2) 8.2.2 "RSASSA-PKCS1-v1_5 verification" and 9.2 for the encoding; RFC 5280 4.1 and RFC
-3279 2.3.1 for the public key. Nothing here is secret, so that time tells nothing.
+3279 2.3.1 for the public key. Nothing here is secret, so that time reveals nothing.
 
-The encoded message is built anew and compared as a whole, as RFC 8017 asks. Nothing of the signature's padding is ever
-parsed: forgeries by lenient parsers have no place to be.
+The encoded message is built anew and compared as a whole, as RFC 8017 requires. Nothing of the signature's padding is
+ever parsed: forgeries by lenient parsers have no place to be.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class PublicKey:
 
 
 def public_key(pem: str) -> PublicKey:
-    """The key in a PEM text (``BEGIN PUBLIC KEY``: SubjectPublicKeyInfo in DER).
+    """Return the key in a PEM text (``BEGIN PUBLIC KEY``: SubjectPublicKeyInfo in DER).
 
     Raises ValueError, with a sentence for people, for what is no such key, is not in the one canonical encoding, or is
     too weak to prove anything.
@@ -75,7 +75,7 @@ def public_key(pem: str) -> PublicKey:
 
 
 def verified(key: PublicKey, signature: bytes, *message: bytes) -> bool:
-    """Whether this is the RSASSA-PKCS1-v1_5 signature with SHA-256 of the concatenated ``message`` under this key.
+    """Return whether this is the RSASSA-PKCS1-v1_5 signature with SHA-256 of the joined ``message`` under this key.
 
     Never raises.
     """
@@ -94,7 +94,7 @@ def verified(key: PublicKey, signature: bytes, *message: bytes) -> bool:
 
 
 def _elements(data: bytes, *tags: int) -> list[bytes]:
-    """The contents of exactly these elements."""
+    """Return the contents of exactly these elements."""
     contents = []
     for tag in tags:
         content, data = _element(data, tag)
@@ -109,7 +109,7 @@ def _only(data: bytes, tag: int) -> bytes:
 
 
 def _element(data: bytes, tag: int) -> tuple[bytes, bytes]:
-    """(contents, what follows) of the element with this tag at the beginning."""
+    """Return contents and rest of the element with this tag at the beginning."""
     if len(data) < 2 or data[0] != tag:
         raise _not_der()
     length, start = data[1], 2
@@ -125,7 +125,7 @@ def _element(data: bytes, tag: int) -> tuple[bytes, bytes]:
 
 
 def _natural(content: bytes) -> int:
-    """An INTEGER that is not negative, without needless zeros."""
+    """Return an INTEGER that is not negative, without needless zeros."""
     if not content or content[0] >= 0x80 or (content[0] == 0 and len(content) > 1 and content[1] < 0x80):
         raise _not_der()
     return int.from_bytes(content, "big")

@@ -14,7 +14,7 @@ from loyalty_relay.sources.parsing import as_bytes
 
 
 def hmac_sha256(key: str | bytes, *parts: str | bytes) -> bytes:
-    """HMAC-SHA256 over the concatenation of ``parts``; texts are taken as UTF-8."""
+    """Return HMAC-SHA256 over the concatenation of ``parts``; texts are taken as UTF-8."""
     mac = hmac.new(as_bytes(key), digestmod=hashlib.sha256)
     for part in parts:
         mac.update(as_bytes(part))
@@ -22,18 +22,19 @@ def hmac_sha256(key: str | bytes, *parts: str | bytes) -> bytes:
 
 
 def base64_text(data: bytes) -> str:
-    """Standard base64 with padding."""
+    """Return standard base64 with padding."""
     return base64.b64encode(data).decode()
 
 
 def same(expected: bytes | str, given: bytes | str | None) -> bool:
-    """Constant-time equality that never raises."""
+    """Compare in constant time; never raises."""
     return given is not None and hmac.compare_digest(as_bytes(expected), as_bytes(given))
 
 
 def matching(given: str | None, expected: Iterable[str]) -> Verdict:
-    """Whether a signature header's text is one of the expected ones, all of the same length; every one is compared, so
-    time tells nothing about which secret it was.
+    """Return whether a signature header's text is one of the expected ones, all of the same length.
+
+    Every one is compared, so that time does not reveal which secret it was.
     """
     if given is None:
         return Verdict.NO_SIGNATURE
@@ -48,7 +49,7 @@ def matching(given: str | None, expected: Iterable[str]) -> Verdict:
 
 
 def within(signed_at: float, now: float, window: float) -> bool:
-    """Whether a signed time is at most ``window`` seconds away from now, before or after."""
+    """Return whether a signed time is at most ``window`` seconds away from now, before or after."""
     return abs(now - signed_at) <= window
 
 
@@ -70,7 +71,7 @@ _ORDER = (Verdict.MALFORMED, Verdict.WRONG, Verdict.AUTHENTIC)
 
 
 def standard_webhooks_verdict(request: Request, family: str, keys: Iterable[bytes], now: float) -> Verdict:
-    """Whether one of ``keys`` made one of the ``v1`` signatures over id, time and body; others are passed over.
+    """Return whether one of ``keys`` made a ``v1`` signature over id, time and body; others are skipped.
 
     ``family``: how the names of the three headers begin (``webhook``, ``svix``).
     """

@@ -3,12 +3,12 @@
 Sources: developer.squareup.com "Webhooks overview", "Verify and validate an event notification", "Use customer
 webhooks", "Troubleshoot webhooks"; the API reference for the events and for Retrieve location.
 
-The signature covers the notification URL, to the letter as it was registered, and the body, in which merchant, topic
-and event id stand: nothing unsigned is believed. Customers are ordered by their ``version``, because a later event has
+The signature covers the notification URL, to the letter as it was registered, and the body, which has merchant, topic
+and event id: nothing unsigned is believed. Customers are ordered by their ``version``, because a later event has
 been seen with older content.
 
 - A field that a customer event does not carry is empty now.
-- ``preferences.email_unsubscribed`` is an opt-out. True opts out; false only says that nobody has opted out, which is
+- ``preferences.email_unsubscribed`` is an opt-out. True opts out; false only means not opted out, which is
   no consent. A mapping can state otherwise.
 - A merge makes a new customer and deletes the old ones, each of which names the new one.
 """
@@ -38,7 +38,7 @@ from loyalty_relay.sources.base import (
 )
 from loyalty_relay.sources.hydrating import (
     access_token,
-    answered,
+    entity_of,
     needed_token,
     token_problems,
     unreadable,
@@ -54,7 +54,7 @@ API_VERSION = "2025-01-23"
 """The Square-Version that the reads below are written for."""
 
 _ATTRIBUTES = ("owned.", "visible.", "public.", "")
-"""Whose custom attributes an event tells of; the last two are how older subscriptions say it."""
+"""Whose custom attributes an event reports; the last two are those of older subscriptions."""
 
 TOPICS = (
     Topic(name="customer.created", becomes="register", fixture="customer-created"),
@@ -95,8 +95,9 @@ TOPICS = (
 
 
 class Square(HydratingSource):
-    """HMAC-SHA256 over notification URL and raw body under the subscription's signature key, in base64. No time is
-    signed.
+    """HMAC-SHA256 over notification URL and raw body under the subscription's signature key, in base64.
+
+    No time is signed.
     """
 
     platform = PLATFORM
@@ -104,7 +105,7 @@ class Square(HydratingSource):
     api_domains = ("squareup.com", "squareupsandbox.com")
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """Without the URL nothing can be verified. A token is needed only by whoever wants locations linked."""
+        """Return problems: verifying needs the URL. A token is needed only where locations are linked."""
         if not source.stores:
             yield "stores", "needs at least one seller, by merchant id"
         if source.public_url is None:
@@ -113,7 +114,7 @@ class Square(HydratingSource):
             yield from token_problems(source)
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
-        """Any live key will do: keys are per subscription, and replacing one has no documented overlap."""
+        """Accept any live key: keys are per subscription, and replacing one has no documented overlap."""
         given = request.header("x-square-hmacsha256-signature")
         if source.public_url is None:
             return Verdict.NO_SIGNATURE if given is None else Verdict.WRONG
@@ -121,20 +122,20 @@ class Square(HydratingSource):
         return matching(given, (base64_text(hmac_sha256(secret, url, request.body)) for secret in secrets))
 
     def store(self, request: Request, source: Source) -> str | None:
-        """The seller whom the body names."""
+        """Return the seller that the body names."""
         try:
             return text_or_none(json_object(request.body).get("merchant_id")) or ""
         except Untranslatable:
             return None
 
     def read(self, request: Request, source: Source) -> list[Change]:
-        """One delivery tells of one thing."""
+        """Return the one change of a delivery."""
         body = json_object(request.body)
         topic = text_or_none(body.get("type"))
         if topic is None:
             raise Untranslatable("no_topic")
         merchant = text_id(body.get("merchant_id"))
-        delivery = _Delivery(
+        delivery = _SquareDelivery(
             topic=topic,
             body=body,
             raw=request.body,
@@ -148,7 +149,7 @@ class Square(HydratingSource):
         return [reader(delivery)]
 
     def fetch(self, thin: ThinChange, source: Source) -> Fetch:
-        """Retrieve location."""
+        """Return the request of Retrieve location."""
         token = needed_token(source, thin.store)
         return Fetch(
             path=f"/v2/locations/{quote(str(thin.data['location_id']), safe='')}",
@@ -157,8 +158,8 @@ class Square(HydratingSource):
         )
 
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
-        """A location. Links are never undone by an event, so an inactive one is left as it is."""
-        answer = answered(status, body)
+        """Return a location. No event undoes a link, so an inactive one is left as it is."""
+        answer = entity_of(status, body)
         if answer is None:
             return NothingToDo(event=thin.event, reason="deleted_meanwhile")
         location = answer.get("location")
@@ -178,7 +179,7 @@ class Square(HydratingSource):
 
 
 @dataclass(frozen=True, slots=True)
-class _Delivery:
+class _SquareDelivery:
     """An authentic notification: the signed body with what every one has."""
 
     topic: str
@@ -199,14 +200,14 @@ class _Delivery:
         )
 
     def object(self, name: str) -> Mapping[str, Any]:
-        """``data.object.NAME``. Raises Untranslatable when there is none."""
+        """Return ``data.object.NAME``. Raises Untranslatable when there is none."""
         found = member(self.body, "data", "object", name)
         if not isinstance(found, dict):
             raise Untranslatable(f"no_{name}", f"data.object.{name} is not an object")
         return found
 
     def version(self, entity: Mapping[str, Any], event: Event) -> Version | None:
-        """The entity's revision where it tells one, else when it was updated, else when the event happened."""
+        """Return the entity's revision where it has one, else when it was updated, else when the event happened."""
         number = entity.get("version")
         if number is not None:
             if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**63:
@@ -238,7 +239,7 @@ _ADDRESS = (
 )
 
 
-def _customer(delivery: _Delivery) -> Change:
+def _customer(delivery: _SquareDelivery) -> Change:
     customer = delivery.object("customer")
     source_id = text_id(customer.get("id"))
     event = delivery.event(source_id)
@@ -262,7 +263,7 @@ def _customer(delivery: _Delivery) -> Change:
     )
 
 
-def _deleted(delivery: _Delivery) -> Change:
+def _deleted(delivery: _SquareDelivery) -> Change:
     customer = delivery.object("customer")
     source_id = text_id(customer.get("id"))
     event = delivery.event(source_id)
@@ -278,8 +279,8 @@ def _deleted(delivery: _Delivery) -> Change:
     )
 
 
-def _attribute(delivery: _Delivery) -> Change:
-    """A custom attribute is nobody's field until a mapping says so. A deleted one reads as an empty text.
+def _attribute(delivery: _SquareDelivery) -> Change:
+    """Return a custom attribute, which is a field only by a mapping. A deleted one is an empty text.
 
     Its ``version`` begins anew when it is set again after it was deleted, so that it is ordered by its time.
     """
@@ -303,7 +304,7 @@ def _attribute(delivery: _Delivery) -> Change:
 # -- locations and the seller -------------------------------------------------------------------------------------
 
 
-def _location(delivery: _Delivery) -> Change:
+def _location(delivery: _SquareDelivery) -> Change:
     location_id = text_id(member(delivery.body, "data", "id") or delivery.body.get("location_id"))
     event = delivery.event(location_id)
     if not delivery.can_fetch:
@@ -316,20 +317,20 @@ def _location(delivery: _Delivery) -> Change:
     )
 
 
-def _revoked(delivery: _Delivery) -> Change:
-    """Links are kept: the seller may come back, and sales of the past are still told by them."""
+def _revoked(delivery: _SquareDelivery) -> Change:
+    """Keep the links: the seller may come back, and past sales are attributed by them."""
     return NothingToDo(event=delivery.event(delivery.merchant), reason="app_uninstalled")
 
 
-def _unused(delivery: _Delivery) -> Change:
+def _unused(delivery: _SquareDelivery) -> Change:
     return NothingToDo(event=delivery.event(""), reason="topic_not_used")
 
 
-def _ping(delivery: _Delivery) -> Change:
+def _ping(delivery: _SquareDelivery) -> Change:
     return NothingToDo(event=delivery.event(""), reason="ping")
 
 
-_READERS: dict[str, Callable[[_Delivery], Change]] = {
+_READERS: dict[str, Callable[[_SquareDelivery], Change]] = {
     "customer.created": _customer,
     "customer.updated": _customer,
     "customer.deleted": _deleted,

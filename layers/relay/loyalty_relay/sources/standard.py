@@ -38,9 +38,7 @@ _FAMILIES = ("webhook", "svix")
 
 
 def signing_key(secret: str) -> bytes | None:
-    """The key in a ``whsec_`` secret: what follows the prefix, base64-decoded (padding may lack). None when it is
-    none.
-    """
+    """Return the key in a ``whsec_`` secret: the rest, base64-decoded (padding may lack); None when it is none."""
     text = secret.removeprefix("whsec_").strip()
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True) or None
@@ -56,23 +54,21 @@ class StandardWebhooks(SourceModule):
     signs_time = True
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """Secrets that no library could sign with are found out here rather than by a refused delivery."""
+        """Return secrets that no library could sign with, rather than refuse deliveries later."""
         for index, secret in enumerate(source.secrets):
             key = signing_key(secret.value)
             if key is None:
                 yield f"secrets.{index}.value", "must be whsec_ followed by base64"
             elif len(key) < 16:
-                yield f"secrets.{index}.value", "must hold at least 16 bytes; the specification asks for 24 to 64"
+                yield f"secrets.{index}.value", "must hold at least 16 bytes; the specification requires 24 to 64"
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
-        """One matching signature is enough."""
+        """Accept one matching signature."""
         keys = [key for secret in secrets if (key := signing_key(secret)) is not None]
         return standard_webhooks_verdict(request, _family(request), keys, now)
 
     def store(self, request: Request, source: Source) -> str | None:
-        """The store that the event names, where the connection lists stores; an event that names none is of no
-        store.
-        """
+        """Return the store that the event names, where the connection lists stores; "" when it names none."""
         if not source.stores:
             return None
         try:
@@ -81,7 +77,7 @@ class StandardWebhooks(SourceModule):
             return None
 
     def read(self, request: Request, source: Source) -> list[Change]:
-        """One delivery is one event."""
+        """Return the one event of a delivery."""
         body = json_object(request.body)
         kind = body.get("type")
         if not isinstance(kind, str) or not kind.strip():
@@ -103,7 +99,7 @@ class StandardWebhooks(SourceModule):
 
 
 def _family(request: Request) -> str:
-    """Which of the two header families the request speaks; the specification's own first."""
+    """Return the one of the two header families that the request uses; the specification's own first."""
     return next((family for family in _FAMILIES if request.header(f"{family}-signature")), _FAMILIES[0])
 
 

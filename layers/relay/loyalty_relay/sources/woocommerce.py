@@ -68,7 +68,7 @@ _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"'}
 
 
 def signing_key(secret: str) -> str:
-    """The secret as WooCommerce signs with it: after WordPress's ``wp_specialchars_decode``, once.
+    """Return the secret as WooCommerce signs with it: after WordPress's ``wp_specialchars_decode``, once.
 
     A secret that is stored, shown or copied as ``a&amp;b`` signs as ``a&b``.
     """
@@ -81,7 +81,7 @@ def signing_key(secret: str) -> str:
 
 
 def site_of(url: str) -> str:
-    """A site's identity: host and path, without scheme and slashes at the end, in lower case."""
+    """Return a site's identity: host and path, without scheme and slashes at the end, in lower case."""
     address = url.strip().lower().partition("?")[0].partition("#")[0]
     scheme, separator, rest = address.partition("://")
     return (rest if separator and scheme.isascii() and scheme.isalpha() else address).strip("/")
@@ -94,7 +94,7 @@ class WooCommerce(SourceModule):
     topics = TOPICS
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """Sites by their address, roles by their names."""
+        """Return sites that are no addresses, and roles that are no names."""
         if not source.stores:
             yield "stores", "needs at least one site, by its address"
         for index, store in enumerate(source.stores):
@@ -107,28 +107,28 @@ class WooCommerce(SourceModule):
                 yield f"options.{name}", "must be a list of WordPress roles"
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
-        """Any live secret will do: WooCommerce changes to a new one at once."""
+        """Accept any live secret: WooCommerce changes to a new one at once."""
         given = request.header("x-wc-webhook-signature")
         return matching(given, (base64_text(hmac_sha256(signing_key(secret), request.body)) for secret in secrets))
 
     def handshake(self, request: Request, source: Source) -> Reply | None:
-        """The ping when a webhook is saved: a form with the webhook's number, unsigned; only an exact 200 will do."""
+        """Accept the ping when a webhook is saved: a form with its number, unsigned; it must get an exact 200."""
         signed = request.header("x-wc-webhook-signature") or request.header("x-wc-webhook-topic")
         if request.method != "POST" or signed or not _PING.fullmatch(request.body):
             return None
         return Reply(status=200)
 
     def store(self, request: Request, source: Source) -> str | None:
-        """The site of the source header, which WooCommerce always sends, as the connection writes it."""
+        """Return the site of the source header, which WooCommerce always sends, as the connection writes it."""
         site = site_of(request.header("x-wc-webhook-source") or "")
         return next((store for store in source.stores if site_of(store) == site), site)
 
     def read(self, request: Request, source: Source) -> list[Change]:
-        """One delivery tells of one thing."""
+        """Return the one change of a delivery."""
         topic = request.header("x-wc-webhook-topic")
         if topic is None:
             raise Untranslatable("no_topic")
-        delivery = _Delivery(
+        delivery = _WooCommerceDelivery(
             topic=topic,
             body=json_object(request.body),
             raw=request.body,
@@ -143,8 +143,8 @@ class WooCommerce(SourceModule):
 
 
 @dataclass(frozen=True, slots=True)
-class _Delivery:
-    """An authentic delivery: the signed body, and what the unsigned headers say about it."""
+class _WooCommerceDelivery:
+    """An authentic delivery: the signed body, and what the unsigned headers report about it."""
 
     topic: str
     body: Mapping[str, Any]
@@ -154,20 +154,20 @@ class _Delivery:
     roles: Any
 
     def event(self, entity_id: str, *, shape: str, time: str = "") -> Event:
-        """The event under the identity of its body; topics with one shape of body share it."""
+        """Return the event under the identity of its body; topics with one shape of body share it."""
         return Event(source=PLATFORM, topic=self.topic, id=body_digest(shape, self.raw), entity_id=entity_id, time=time)
 
     def source_id(self) -> str:
-        """Each site counts its customers from 1."""
+        """Return the customer's id with the site: each site counts from 1."""
         return text_id(f"{self.site}:{text_id(self.body.get('id'))}")
 
     def expect(self, expected: bool) -> None:
-        """Raises Untranslatable('topic_mismatch') when this is another topic's body."""
+        """Raise Untranslatable('topic_mismatch') when this is another topic's body."""
         if not expected:
             raise Untranslatable("topic_mismatch", f"the body is not that of {self.topic}")
 
     def same_site(self) -> None:
-        """Raises NotAuthentic when the signed body links to another of the sites than the header names."""
+        """Raise NotAuthentic when the signed body links to another of the sites than the header names."""
         links = member(self.body, "_links", "self")
         href = member(links[0], "href") if isinstance(links, list) and links else None
         if not isinstance(href, str):
@@ -184,7 +184,7 @@ _FIELDS = {"email": "email", "first_name": "first_name", "last_name": "last_name
 _BILLING = {"phone": "phone", "postcode": "postal_code"}
 
 
-def _customer(delivery: _Delivery) -> Change:
+def _customer(delivery: _WooCommerceDelivery) -> Change:
     body = delivery.body
     if "code" in body and "message" in body and "id" not in body:
         return _error(delivery)
@@ -214,15 +214,16 @@ def _customer(delivery: _Delivery) -> Change:
 
 
 def _wanted(role: Any, roles: Any) -> bool:
-    """Whether people of this role are customers: those the connection lists, or else everybody but the staff. Who has
-    no role is one.
+    """Return whether people of this role are customers: the listed ones, or else all but the staff.
+
+    A user without a role is a customer.
     """
     reported = text_or_none(role)
     return reported is None or (reported in roles if isinstance(roles, list) else reported not in STAFF)
 
 
-def _error(delivery: _Delivery) -> Change:
-    """The REST API's error in place of the customer: gone meanwhile, or out of the hook's owner's sight.
+def _error(delivery: _WooCommerceDelivery) -> Change:
+    """Return the outcome of the REST API's error in place of the customer: deleted, or not visible to the hook's owner.
 
     The latter is parked, because the shop's operator must act and nothing else would show it.
     """
@@ -232,8 +233,8 @@ def _error(delivery: _Delivery) -> Change:
     raise Untranslatable("error_object", "WooCommerce sent an error instead of the customer: see the webhook's owner")
 
 
-def _deleted(delivery: _Delivery) -> Change:
-    """The number alone. WordPress gives no number twice, so that the tombstone needs no version."""
+def _deleted(delivery: _WooCommerceDelivery) -> Change:
+    """Return a deletion: the number alone. WordPress never reuses numbers, so the tombstone needs no version."""
     delivery.expect(delivery.body.keys() == {"id"})
     source_id = delivery.source_id()
     event = delivery.event(source_id, shape="deleted")
@@ -243,11 +244,11 @@ def _deleted(delivery: _Delivery) -> Change:
 # -- orders -------------------------------------------------------------------------------------------------------
 
 
-def _unused(delivery: _Delivery) -> Change:
+def _unused(delivery: _WooCommerceDelivery) -> Change:
     return NothingToDo(event=delivery.event("", shape=delivery.topic), reason="topic_not_used")
 
 
-_READERS: dict[str, Callable[[_Delivery], Change]] = {
+_READERS: dict[str, Callable[[_WooCommerceDelivery], Change]] = {
     "customer.created": _customer,
     "customer.updated": _customer,
     "customer.deleted": _deleted,

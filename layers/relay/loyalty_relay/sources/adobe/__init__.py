@@ -21,7 +21,7 @@ from typing import Any
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources.adobe.bodies import PLATFORM, READERS, Delivery
+from loyalty_relay.sources.adobe.bodies import PLATFORM, READERS, AdobeEvent
 from loyalty_relay.sources.adobe.keys import PATH, KeyUnavailable, PublicKeys, usable
 from loyalty_relay.sources.base import (
     Change,
@@ -263,7 +263,7 @@ def _event(event: Any, digest: str, source: Source) -> Change:
     provider = (text_or_none(event.get("source")) or "").removeprefix("urn:uuid:")
     reported = next((event[name] for name in ("eventid", "event_id", "id") if event.get(name)), None)
     value, scope = member(event, "data", "value"), text_or_none(member(event, "data", "_metadata", "storeId"))
-    delivery = Delivery(
+    delivery = AdobeEvent(
         topic=_topic(kind.removeprefix(EVENT_PREFIX)),
         value=value if isinstance(value, dict) else {},
         id=digest if reported is None else text_id(reported),
@@ -298,7 +298,7 @@ def _hook(request: Request, source: Source) -> Change:
         raise Untranslatable("no_topic")
     body = json_object(request.body)
     topic = _topic(request.topic)
-    delivery = Delivery(topic=topic, value=body, id=body_digest(topic, request.body), stores=source.stores)
+    delivery = AdobeEvent(topic=topic, value=body, id=body_digest(topic, request.body), stores=source.stores)
     reader = READERS.get(delivery.topic)
     if reader is None:
         return NothingToDo(event=delivery.event(""), reason="topic_not_used")

@@ -15,8 +15,8 @@ PLATFORM = "adobe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One authentic event: the entity as far as its fields are subscribed, and what the envelope says about it."""
+class AdobeEvent:
+    """One authentic event: the entity as far as its fields are subscribed, and the envelope's data about it."""
 
     topic: str
     value: Mapping[str, Any]
@@ -38,17 +38,17 @@ class Delivery:
         )
 
     def version(self, entity: Mapping[str, Any], event: Event) -> Version | None:
-        """As of the entity's ``updated_at`` (UTC, although no zone is written), or else of the event."""
+        """Return the version as of the entity's ``updated_at`` (UTC, although not written), or else of the event."""
         value = moment(entity.get("updated_at")) or self.time
         return Version(PLATFORM, value, self.time, event.id) if value else None
 
     def elsewhere(self, store: str | None) -> bool:
-        """Whether this store view is none of the connection's, where it lists any. Addresses and hooks name none."""
+        """Return whether this store view is none of the listed ones. Addresses and hooks name none."""
         return bool(self.stores) and store is not None and store not in self.stores
 
 
 def object_of(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The entity: a hook's result, a member of its name, or the value itself."""
+    """Return the entity: a hook's result, a member of its name, or the value itself."""
     for found in (value.get("result"), value.get(name), member(value, "data", name)):
         if isinstance(found, dict):
             return found
@@ -61,8 +61,8 @@ _FIELDS = {"email": "email", "firstname": "first_name", "lastname": "last_name",
 _GENDERS = {"1": "male", "2": "female", "3": None, "0": None}
 
 
-def _customer(delivery: Delivery) -> Change:
-    """Every save: a new customer is told by ``_isNew``, or by being as old as their last change."""
+def _customer(delivery: AdobeEvent) -> Change:
+    """Return a saved customer, who is new by ``_isNew`` or when created and last changed are the same."""
     customer = object_of(delivery.value, "customer")
     source_id = text_id(customer.get("id") or customer.get("entity_id"))
     event = delivery.event(source_id)
@@ -95,8 +95,9 @@ def _customer(delivery: Delivery) -> Change:
 
 
 def _main_address(customer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The default billing address, else that for shipping, else the first; empty when there is none, which says
-    nothing: shops ask for an address with the first order.
+    """Return the default billing address, else that for shipping, else the first.
+
+    Empty when there is none, which means nothing: shops collect an address with the first order.
     """
     listed = customer["addresses"]
     if listed is not None and not isinstance(listed, list):
@@ -111,7 +112,7 @@ def _main_address(customer: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _contact(address: Mapping[str, Any]) -> dict[str, Any]:
-    """What only addresses tell: the phone number, and where it is from; of these what is subscribed."""
+    """Return what only addresses have: phone number and country, as far as they are subscribed."""
     fields: dict[str, Any] = {}
     if "telephone" in address:
         fields["phone"] = text_or_none(address["telephone"])
@@ -127,8 +128,8 @@ def _contact(address: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _address(delivery: Delivery) -> Change:
-    """One address of a customer; only the default one for billing is the customer's."""
+def _address(delivery: AdobeEvent) -> Change:
+    """Return one address of a customer; only the default one for billing is the customer's."""
     address = object_of(delivery.value, "address")
     source_id = text_id(address.get("customer_id") or address.get("parent_id"))
     event = delivery.event(source_id)
@@ -146,8 +147,8 @@ def _address(delivery: Delivery) -> Change:
     )
 
 
-def _deleted(delivery: Delivery) -> Change:
-    """By default only the id is subscribed, and hooks are given it alone."""
+def _deleted(delivery: AdobeEvent) -> Change:
+    """Return a deletion. By default only the id is subscribed, and hooks get it alone."""
     customer = object_of(delivery.value, "customer")
     names = ("id", "entity_id", "customerId", "customer_id")
     source_id = text_id(next((customer[name] for name in names if customer.get(name)), None))
@@ -165,8 +166,8 @@ def _deleted(delivery: Delivery) -> Change:
     )
 
 
-def _login(delivery: Delivery) -> Change:
-    """A login is no change; what changed before it has been told."""
+def _login(delivery: AdobeEvent) -> Change:
+    """Ignore a login: what changed before it has been reported."""
     customer = object_of(delivery.value, "customer")
     return NothingToDo(event=delivery.event(text_id(customer.get("id"))), reason="topic_not_used")
 
@@ -174,8 +175,8 @@ def _login(delivery: Delivery) -> Change:
 # -- stores -------------------------------------------------------------------------------------------------------
 
 
-def _store(delivery: Delivery) -> Change:
-    """A store view: what customers and orders name as their store."""
+def _store(delivery: AdobeEvent) -> Change:
+    """Return a store view: what customers and orders name as their store."""
     store = object_of(delivery.value, "store")
     shop_id = text_id(store.get("store_id") or store.get("id"))
     event = delivery.event(shop_id)
@@ -193,7 +194,7 @@ def _store(delivery: Delivery) -> Change:
     )
 
 
-def _group(delivery: Delivery) -> Change:
+def _group(delivery: AdobeEvent) -> Change:
     """Store groups hold store views; these are linked, each by itself."""
     return NothingToDo(
         event=delivery.event(text_or_none(delivery.value.get("group_id")) or ""), reason="topic_not_used"
@@ -201,7 +202,7 @@ def _group(delivery: Delivery) -> Change:
 
 
 REGISTRATIONS = frozenset({"observer.customer_register_success"})
-READERS: dict[str, Callable[[Delivery], Change]] = {
+READERS: dict[str, Callable[[AdobeEvent], Change]] = {
     "observer.customer_save_commit_after": _customer,
     "observer.customer_save_after": _customer,
     "observer.customer_register_success": _customer,

@@ -3,11 +3,11 @@
 Sources: BigCommerce docs "Webhooks overview", "HTTPS webhooks", "Webhook events"; the API reference for Customers V3,
 Subscribers, Store information and Inventory locations.
 
-Deliveries are signed as Standard Webhooks asks, under the client secret's own characters. The id is signed, and the
+Deliveries are signed as in Standard Webhooks, under the client secret's own characters. The id is signed, and the
 body names the store as ``producer``: nothing unsigned is believed.
 
 - An address event is about a customer: its ``id`` is the address, ``address.customer_id`` who lives there.
-- A newsletter subscriber is no customer but an e-mail address. It tells of a consent and of nothing else.
+- A newsletter subscriber is no customer but an e-mail address. It reports a consent and nothing else.
 - BigCommerce's own samples carry mistaken scopes, so scopes that are not listed here are let pass without effect.
 """
 
@@ -76,7 +76,7 @@ class BigCommerce(HydratingSource):
     api_domains = ("bigcommerce.com",)
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """Every delivery leads to a read, so that every store needs a token."""
+        """Return stores without a token: every delivery leads to a read."""
         if not source.stores:
             yield "stores", "needs at least one store, by its hash"
         for index, store in enumerate(source.stores):
@@ -85,24 +85,24 @@ class BigCommerce(HydratingSource):
         yield from token_problems(source)
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
-        """Any live secret will do. Unlike the libraries' own secrets this one is not base64."""
+        """Compare with every live secret. Unlike the libraries' own secrets this one is not base64."""
         keys = [secret.encode("utf-8", "surrogatepass") for secret in secrets]
         return standard_webhooks_verdict(request, "webhook", keys, now)
 
     def store(self, request: Request, source: Source) -> str | None:
-        """The store's hash in the body's ``producer``."""
+        """Return the store's hash in the body's ``producer``."""
         try:
             return _producer(json_object(request.body))
         except Untranslatable:
             return None
 
     def read(self, request: Request, source: Source) -> list[Change]:
-        """One delivery tells of one thing."""
+        """Return the one change of a delivery."""
         body = json_object(request.body)
         scope = text_or_none(body.get("scope"))
         if scope is None:
             raise Untranslatable("no_topic")
-        delivery = _Delivery(
+        delivery = _BigCommerceDelivery(
             topic=scope,
             body=body,
             id=text_id(request.header("webhook-id")),
@@ -115,7 +115,7 @@ class BigCommerce(HydratingSource):
         return [reader(delivery)]
 
     def fetch(self, thin: ThinChange, source: Source) -> Fetch:
-        """One entity of the store, by its number."""
+        """Return the request for one entity of the store, by its number."""
         token = needed_token(source, thin.store)
         return Fetch(
             path=RESOURCES[thin.resource].path(thin),
@@ -125,18 +125,18 @@ class BigCommerce(HydratingSource):
         )
 
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
-        """What the store's API says of it now."""
+        """Return the change in the response of the store's API."""
         return RESOURCES[thin.resource].change(thin, status, body)
 
 
 def _producer(body: Mapping[str, Any]) -> str:
-    """The hash in ``stores/HASH``; an empty text where there is none."""
+    """Return the hash in ``stores/HASH``; an empty text where there is none."""
     kind, _, store = (text_or_none(body.get("producer")) or "").partition("/")
     return store if kind == "stores" else ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Delivery:
+class _BigCommerceDelivery:
     """An authentic delivery: the signed body with what every one has."""
 
     topic: str
@@ -149,36 +149,36 @@ class _Delivery:
         return Event(source=PLATFORM, topic=self.topic, id=self.id, entity_id=entity_id, time=self.time)
 
     def number(self, *path: str) -> str:
-        """An id in ``data``."""
+        """Return an id in ``data``."""
         return text_id(member(self.body, "data", *path))
 
     def own(self, number: str) -> str:
-        """The same, made the store's own: every store counts from 1."""
+        """Return the id with the store's hash: every store counts from 1."""
         return text_id(f"{self.store}:{number}")
 
     def version(self, event: Event) -> Version | None:
         return Version(CLOCK, self.time, self.time, event.id) if self.time else None
 
     def thin(self, resource: str, number: str, entity_id: str) -> Change:
-        """A request to read the entity."""
+        """Return a request to read the entity."""
         return ThinChange(event=self.event(entity_id), resource=resource, data={"id": number}, store=self.store)
 
 
 # -- customers ----------------------------------------------------------------------------------------------------
 
 
-def _customer(delivery: _Delivery) -> Change:
+def _customer(delivery: _BigCommerceDelivery) -> Change:
     number = delivery.number("id")
     return delivery.thin("customer", number, delivery.own(number))
 
 
-def _address(delivery: _Delivery) -> Change:
-    """The customer again, of whom the addresses are a part."""
+def _address(delivery: _BigCommerceDelivery) -> Change:
+    """Read the customer again, of whom the addresses are a part."""
     number = delivery.number("address", "customer_id")
     return delivery.thin("customer", number, delivery.own(number))
 
 
-def _deleted(delivery: _Delivery) -> Change:
+def _deleted(delivery: _BigCommerceDelivery) -> Change:
     source_id = delivery.own(delivery.number("id"))
     event = delivery.event(source_id)
     return CustomerRetired(
@@ -189,13 +189,13 @@ def _deleted(delivery: _Delivery) -> Change:
 # -- subscribers --------------------------------------------------------------------------------------------------
 
 
-def _subscriber(delivery: _Delivery) -> Change:
+def _subscriber(delivery: _BigCommerceDelivery) -> Change:
     number = delivery.number("id")
     return delivery.thin("subscriber", number, delivery.own(f"subscriber:{number}"))
 
 
-def _unsubscribed(delivery: _Delivery) -> Change:
-    """Who is deleted from the list is opted out. Nothing but the number is left, so it must be a known one."""
+def _unsubscribed(delivery: _BigCommerceDelivery) -> Change:
+    """Opt out whom the list has deleted. Only the number is left, so it must be a known one."""
     event = delivery.event(delivery.own(f"subscriber:{delivery.number('id')}"))
     return CustomerChanged(
         event=event,
@@ -210,25 +210,25 @@ def _unsubscribed(delivery: _Delivery) -> Change:
 # -- stores and locations -----------------------------------------------------------------------------------------
 
 
-def _information(delivery: _Delivery) -> Change:
+def _information(delivery: _BigCommerceDelivery) -> Change:
     return delivery.thin("store", delivery.store, delivery.store)
 
 
-def _location(delivery: _Delivery) -> Change:
+def _location(delivery: _BigCommerceDelivery) -> Change:
     number = delivery.number("location_id")
     return delivery.thin("location", number, delivery.own(number))
 
 
-def _uninstalled(delivery: _Delivery) -> Change:
-    """Links are kept: the store may come back, and sales of the past are still told by them."""
+def _uninstalled(delivery: _BigCommerceDelivery) -> Change:
+    """Keep the links: the store may come back, and past sales are attributed by them."""
     return NothingToDo(event=delivery.event(delivery.store), reason="app_uninstalled")
 
 
-def _unused(delivery: _Delivery) -> Change:
+def _unused(delivery: _BigCommerceDelivery) -> Change:
     return NothingToDo(event=delivery.event(""), reason="topic_not_used")
 
 
-_READERS: dict[str, Callable[[_Delivery], Change]] = {
+_READERS: dict[str, Callable[[_BigCommerceDelivery], Change]] = {
     "store/customer/created": _customer,
     "store/customer/updated": _customer,
     "store/customer/deleted": _deleted,

@@ -1,4 +1,4 @@
-"""BigCommerce's own API: how to read what an event only names, and what the answers mean.
+"""BigCommerce's own API: how to read what an event only names, and what the responses mean.
 
 Sources: BigCommerce API reference, "Get all customers" (v3), "Get a subscriber" (v3), "Store information" (v2), "List
 locations" (v3 inventory), "API rate limits".
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from loyalty_relay.model.commands import Version
 from loyalty_relay.sources.base import Change, CustomerChanged, NothingToDo, StoreChanged, ThinChange
-from loyalty_relay.sources.hydrating import answered, only, unreadable, version_read, web_address
+from loyalty_relay.sources.hydrating import entity_of, only, unreadable, version_read, web_address
 from loyalty_relay.sources.parsing import address_line, moment, text_or_none
 
 PLATFORM = "bigcommerce"
@@ -24,34 +24,34 @@ LIMIT = (150, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class BigCommerceResource:
     """One kind of entity. ``under``: its path below ``/stores/HASH``, with ``{id}`` where the id goes."""
 
     under: str
     reader: Callable[[ThinChange, int, Any], Change]
 
     def path(self, thin: ThinChange) -> str:
-        """The path with query to GET."""
+        """Return the path with query to GET."""
         store, number = (quote(str(part), safe="") for part in (thin.store, thin.data["id"]))
         return f"/stores/{store}/{self.under.replace('{id}', number)}"
 
     def change(self, thin: ThinChange, status: int, body: Any) -> Change:
-        """The change that the answer tells of. Raises what ``answered`` raises."""
+        """Return the change that the response reports. Raises what ``entity_of`` raises."""
         return self.reader(thin, status, body)
 
 
 def _version(thin: ThinChange, *times: str | None) -> Version | None:
-    """What is read is as new as the entity says, and at least as new as the event that led to the reading."""
+    """Return a version as new as the entity, and at least as new as the event that led to the reading."""
     return version_read(CLOCK, max(filter(None, (thin.event.time, *times)), default=""), thin)
 
 
 def _listed(thin: ThinChange, status: int, body: Any) -> Mapping[str, Any] | None:
-    """The entity out of a list of those with its id."""
-    answer = answered(status, body)
+    """Return the entity out of a list of those with its id."""
+    answer = entity_of(status, body)
     return None if answer is None else only(answer.get("data"), str(thin.data["id"]))
 
 
-def _gone(thin: ThinChange) -> Change:
+def _deleted_meanwhile(thin: ThinChange) -> Change:
     return NothingToDo(event=thin.event, reason="deleted_meanwhile")
 
 
@@ -69,7 +69,7 @@ _FIELDS = {
 def _customer(thin: ThinChange, status: int, body: Any) -> Change:
     customer = _listed(thin, status, body)
     if customer is None:
-        return _gone(thin)
+        return _deleted_meanwhile(thin)
     fields: dict[str, Any] = {
         ours: text_or_none(customer[theirs]) for theirs, ours in _FIELDS.items() if theirs in customer
     }
@@ -88,7 +88,7 @@ def _customer(thin: ThinChange, status: int, body: Any) -> Change:
 
 
 def _address(address: Mapping[str, Any]) -> dict[str, Any]:
-    """The first address: BigCommerce knows no default one. Who has none has no address."""
+    """Return the first address: BigCommerce has no default one. A customer without addresses has none."""
     lines = (address.get(line) for line in ("address1", "address2", "city", "state_or_province"))
     fields: dict[str, Any] = {
         "address": address_line(*lines),
@@ -103,10 +103,10 @@ def _address(address: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _subscriber(thin: ThinChange, status: int, body: Any) -> Change:
-    """The consent alone: the name in a newsletter form is nobody's profile."""
-    answer = answered(status, body)
+    """Return the consent alone: the name in a newsletter form is not a customer's profile."""
+    answer = entity_of(status, body)
     if answer is None:
-        return _gone(thin)
+        return _deleted_meanwhile(thin)
     subscriber = answer.get("data")
     if not isinstance(subscriber, dict):
         raise unreadable()
@@ -128,14 +128,14 @@ def _subscriber(thin: ThinChange, status: int, body: Any) -> Change:
 
 
 def _permanent(thin: ThinChange) -> str:
-    """The address that every store has and keeps."""
+    """Return the address that every store has and keeps."""
     return f"https://store-{thin.store}.mybigcommerce.com"
 
 
 def _store(thin: ThinChange, status: int, body: Any) -> Change:
-    store = answered(status, body)
+    store = entity_of(status, body)
     if store is None:
-        return _gone(thin)
+        return _deleted_meanwhile(thin)
     if "name" not in store:
         raise unreadable()
     return StoreChanged(
@@ -150,10 +150,10 @@ def _store(thin: ThinChange, status: int, body: Any) -> Change:
 
 
 def _location(thin: ThinChange, status: int, body: Any) -> Change:
-    """Links are never undone by an event, so a location that is closed is left as it is."""
+    """Return the store of a location. No event undoes a link, so a closed location is left as it is."""
     location = _listed(thin, status, body)
     if location is None:
-        return _gone(thin)
+        return _deleted_meanwhile(thin)
     if location.get("enabled") is False:
         return NothingToDo(event=thin.event, reason="location_closed")
     return StoreChanged(
@@ -167,9 +167,9 @@ def _location(thin: ThinChange, status: int, body: Any) -> Change:
     )
 
 
-RESOURCES: dict[str, Resource] = {
-    "customer": Resource("v3/customers?id:in={id}&include=addresses,attributes,formfields", _customer),
-    "subscriber": Resource("v3/customers/subscribers/{id}", _subscriber),
-    "store": Resource("v2/store", _store),
-    "location": Resource("v3/inventory/locations?location_id:in={id}", _location),
+RESOURCES: dict[str, BigCommerceResource] = {
+    "customer": BigCommerceResource("v3/customers?id:in={id}&include=addresses,attributes,formfields", _customer),
+    "subscriber": BigCommerceResource("v3/customers/subscribers/{id}", _subscriber),
+    "store": BigCommerceResource("v2/store", _store),
+    "location": BigCommerceResource("v3/inventory/locations?location_id:in={id}", _location),
 }

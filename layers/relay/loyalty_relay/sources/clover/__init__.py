@@ -3,11 +3,11 @@
 Sources: docs.clover.com "Webhooks" (set-up, event type keys, ``X-Clover-Auth``), "Expandable fields", "API usage and
 rate limits"; the REST API reference for customers and merchants.
 
-Clover does not sign. It sends a fixed token with every delivery, which says who sends and covers nothing of what is
-sent: whoever has seen one delivery could send any other. Therefore little but ids is taken from a delivery. What they
-stand for is read from Clover itself and is as new as Clover says, so that an invented or repeated change has no effect.
-A deletion cannot be read. It is dated by when it is carried out and not by what it says, so that an invented one is
-lifted by the customer's next change.
+Clover does not sign. It sends a fixed token with every delivery, which identifies the sender and covers nothing of
+what is sent: whoever has seen one delivery could send any other. Therefore little but ids is taken from a delivery.
+What they name is read from Clover itself and dated by Clover's own time, so that an invented or repeated change has no
+effect. A deletion cannot be read. It is dated by when it is carried out and not by its own time, so that an invented
+one is lifted by the customer's next change.
 
 One callback URL serves every merchant who has installed the app, so that merchants whom the connection does not list
 are normal: their changes have no effect, and those of the listed ones in the same delivery go on.
@@ -71,12 +71,12 @@ class Clover(HydratingSource):
     topics = TOPICS
     signs_body = False
     needs_secrets = False
-    """Only after the set-up: before it Clover has not made the token yet. ``check`` asks for it."""
+    """Only after the set-up: before it Clover has not made the token yet. ``check`` requires it then."""
     secret_headers = frozenset({TOKEN_HEADER})
     api_domains = ("clover.com",)
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """Every delivery leads to a read, so that every merchant needs a token."""
+        """Return merchants without a token: every delivery leads to a read."""
         if not source.stores:
             yield "stores", "needs at least one merchant, by id"
         setup = source.options.get(SETUP, False)
@@ -89,7 +89,7 @@ class Clover(HydratingSource):
         yield from token_problems(source)
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
-        """Whether the token is one of the live ones; every one is compared, and in constant time."""
+        """Compare the token with every live one, in constant time."""
         given = request.header(TOKEN_HEADER)
         if given is None:
             return Verdict.NO_SIGNATURE
@@ -97,8 +97,9 @@ class Clover(HydratingSource):
         return Verdict.AUTHENTIC if any(found) else Verdict.WRONG
 
     def handshake(self, request: Request, source: Source) -> Reply | None:
-        """The code by which Clover checks the URL before it makes the token: an operator reads it in the log and types
-        it into Clover's dashboard. Taken only while the connection says that it is being set up.
+        """Log the code by which Clover checks the URL before it makes the token.
+
+        An operator types it into Clover's dashboard. Accepted only while the connection is being set up.
         """
         if source.options.get(SETUP) is not True or request.method != "POST" or request.header(TOKEN_HEADER):
             return None
@@ -112,7 +113,7 @@ class Clover(HydratingSource):
         return Reply(status=200, note={"code": code})
 
     def read(self, request: Request, source: Source) -> list[Change]:
-        """Every update of every merchant, in the order of the body."""
+        """Return every update of every merchant, in the order of the body."""
         body = json_object(request.body)
         merchants = body.get("merchants")
         if not isinstance(merchants, dict):
@@ -122,10 +123,10 @@ class Clover(HydratingSource):
             for merchant, listed_here in merchants.items()
             for update in (listed_here if isinstance(listed_here, list) else [listed_here])
         ]
-        return [_change(_Delivery.of(merchant, update), source) for merchant, update in few(updates)]
+        return [_change(_CloverUpdate.of(merchant, update), source) for merchant, update in few(updates)]
 
     def fetch(self, thin: ThinChange, source: Source) -> Fetch:
-        """The customer or the merchant, with the parts that only come when they are asked for."""
+        """Return the request for the customer or the merchant, with the parts that must be requested by name."""
         token = needed_token(source, thin.store)
         return Fetch(
             path=RESOURCES[thin.resource].path(thin),
@@ -135,12 +136,12 @@ class Clover(HydratingSource):
         )
 
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
-        """What Clover says of it now."""
+        """Return the change in Clover's response."""
         return RESOURCES[thin.resource].change(thin, status, body)
 
 
 @dataclass(frozen=True, slots=True)
-class _Delivery:
+class _CloverUpdate:
     """One update out of a delivery, as far as it can be read. ``kind`` and ``type``: ``C`` and ``CREATE``."""
 
     merchant: str
@@ -151,8 +152,8 @@ class _Delivery:
     identity: str
 
     @classmethod
-    def of(cls, merchant: str, update: Any) -> _Delivery:
-        """Members that are missing or of the wrong type are empty texts."""
+    def of(cls, merchant: str, update: Any) -> _CloverUpdate:
+        """Return an update; members that are missing or of the wrong type are empty texts."""
         reported: Mapping[str, Any] = update if isinstance(update, dict) else {}
         key, done = text_or_none(reported.get("objectId")) or "", text_or_none(reported.get("type")) or ""
         kind, _, object_id = key.partition(":")
@@ -172,16 +173,16 @@ class _Delivery:
         return f"{self.kind}:{self.type}" if whole else ""
 
     def event(self, entity_id: str) -> Event:
-        """What Clover sends twice has the same merchant, object, type and time."""
+        """Return the event: what Clover sends twice has the same merchant, object, type and time."""
         return Event(source=PLATFORM, topic=self.topic, id=self.identity, entity_id=entity_id, time=self.time)
 
     def thin(self, resource: str, object_id: str, entity_id: str) -> Change:
-        """A request to read the entity."""
+        """Return a request to read the entity."""
         return ThinChange(event=self.event(entity_id), resource=resource, data={"id": object_id}, store=self.merchant)
 
 
-def _change(delivery: _Delivery, source: Source) -> Change:
-    """One update; what is wrong with it is its own affair and holds up no other."""
+def _change(delivery: _CloverUpdate, source: Source) -> Change:
+    """Return the change of one update; an unreadable one does not hold up the others."""
     try:
         merchant = text_id(delivery.merchant)
         if not listed(merchant, source):
@@ -197,12 +198,12 @@ def _change(delivery: _Delivery, source: Source) -> Change:
 # -- customers ----------------------------------------------------------------------------------------------------
 
 
-def _customer(delivery: _Delivery) -> Change:
+def _customer(delivery: _CloverUpdate) -> Change:
     object_id = text_id(delivery.object_id)
     return delivery.thin("customer", object_id, text_id(f"{delivery.merchant}:{object_id}"))
 
 
-def _deleted(delivery: _Delivery) -> Change:
+def _deleted(delivery: _CloverUpdate) -> Change:
     source_id = text_id(f"{delivery.merchant}:{text_id(delivery.object_id)}")
     event = delivery.event(source_id)
     return CustomerRetired(event=event, source_id=source_id, reason="deleted", store=delivery.merchant)
@@ -211,25 +212,25 @@ def _deleted(delivery: _Delivery) -> Change:
 # -- merchants ----------------------------------------------------------------------------------------------------
 
 
-def _merchant(delivery: _Delivery) -> Change:
-    """The merchant as a whole, whichever of its properties the id names."""
+def _merchant(delivery: _CloverUpdate) -> Change:
+    """Return the merchant as a whole, whichever of its properties the id names."""
     return delivery.thin("merchant", delivery.merchant, delivery.merchant)
 
 
-def _uninstalled(delivery: _Delivery) -> Change:
-    """Links are kept: the merchant may come back, and sales of the past are still told by them."""
+def _uninstalled(delivery: _CloverUpdate) -> Change:
+    """Keep the links: the merchant may come back, and past sales are attributed by them."""
     return NothingToDo(event=delivery.event(delivery.merchant), reason="app_uninstalled")
 
 
-def _closed(delivery: _Delivery) -> Change:
+def _closed(delivery: _CloverUpdate) -> Change:
     return NothingToDo(event=delivery.event(delivery.merchant), reason="location_closed")
 
 
-def _unused(delivery: _Delivery) -> Change:
+def _unused(delivery: _CloverUpdate) -> Change:
     return NothingToDo(event=delivery.event(delivery.merchant), reason="topic_not_used")
 
 
-_READERS: dict[str, Callable[[_Delivery], Change]] = {
+_READERS: dict[str, Callable[[_CloverUpdate], Change]] = {
     "C:CREATE": _customer,
     "C:UPDATE": _customer,
     "C:DELETE": _deleted,

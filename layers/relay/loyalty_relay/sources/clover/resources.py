@@ -1,4 +1,4 @@
-"""Clover's own API: how to read what an update only names, and what the answers mean.
+"""Clover's own API: how to read what an update only names, and what the responses mean.
 
 Sources: docs.clover.com REST API reference, "Get a single customer", "Get a single merchant"; "Expandable fields"; "API
 usage and rate limits".
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from loyalty_relay.model.commands import Version
 from loyalty_relay.sources.base import Change, CustomerChanged, NothingToDo, StoreChanged, ThinChange
-from loyalty_relay.sources.hydrating import answered, unreadable, version_read, web_address
+from loyalty_relay.sources.hydrating import entity_of, unreadable, version_read, web_address
 from loyalty_relay.sources.parsing import address_line, epoch, member, text_or_none
 
 PLATFORM = "clover"
@@ -25,20 +25,20 @@ LIMIT = (16, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class CloverResource:
     """One kind of entity. ``under``: its path below ``/v3/merchants/ID``, with ``{id}`` where the id goes."""
 
     under: str
     reader: Callable[[ThinChange, Mapping[str, Any]], Change]
 
     def path(self, thin: ThinChange) -> str:
-        """The path with query to GET."""
+        """Return the path with query to GET."""
         merchant, object_id = (quote(str(part), safe="") for part in (thin.store, thin.data["id"]))
         return f"/v3/merchants/{merchant}{self.under.replace('{id}', object_id)}"
 
     def change(self, thin: ThinChange, status: int, body: Any) -> Change:
-        """The change that the answer tells of. Raises what ``answered`` raises."""
-        answer = answered(status, body)
+        """Return the change that the response reports. Raises what ``entity_of`` raises."""
+        answer = entity_of(status, body)
         if answer is None:
             return NothingToDo(event=thin.event, reason="deleted_meanwhile")
         if str(answer.get("id")) != str(thin.data["id"]):
@@ -47,12 +47,12 @@ class Resource:
 
 
 def _version(thin: ThinChange, reported: str | None) -> Version | None:
-    """As new as Clover's own API says; the time in the delivery, which nothing proves, only where it says nothing."""
+    """Return the version by Clover's own API; by the delivery's unproven time only where that has none."""
     return version_read(CLOCK, reported or thin.event.time, thin)
 
 
 def _elements(reported: Any) -> list[Mapping[str, Any]] | None:
-    """An expanded list: Clover answers ``{"elements": [...]}``, where its reference shows a plain one."""
+    """Return an expanded list: Clover sends ``{"elements": [...]}``, where its reference shows a plain one."""
     listed = reported.get("elements") if isinstance(reported, dict) else reported
     return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else None
 
@@ -91,7 +91,7 @@ def _customer(thin: ThinChange, customer: Mapping[str, Any]) -> Change:
 
 
 def _primary(emails: list[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The one that is marked, else the first that was verified, else the first."""
+    """Return the one that is marked, else the first that was verified, else the first."""
     for wanted in ("primaryEmail", "verifiedTime"):
         for email in emails:
             if email.get(wanted):
@@ -100,7 +100,7 @@ def _primary(emails: list[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _address(address: Mapping[str, Any]) -> dict[str, Any]:
-    """The first address: Clover knows no default one. Who has none has no address."""
+    """Return the first address: Clover has no default one. A customer without addresses has none."""
     lines = (address.get(line) for line in ("address1", "address2", "address3", "city", "state"))
     fields: dict[str, Any] = {"address": address_line(*lines), "postal_code": text_or_none(address.get("zip"))}
     if country := text_or_none(address.get("country")):
@@ -109,7 +109,7 @@ def _address(address: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """A birthday of which a part is missing is not told."""
+    """Return notes and birthday; one of which a part is missing is absent."""
     fields: dict[str, Any] = {}
     if "note" in metadata:
         fields["notes"] = text_or_none(metadata["note"])
@@ -134,7 +134,7 @@ def _merchant(thin: ThinChange, merchant: Mapping[str, Any]) -> Change:
     )
 
 
-RESOURCES: dict[str, Resource] = {
-    "customer": Resource("/customers/{id}?expand=addresses,emailAddresses,phoneNumbers,metadata", _customer),
-    "merchant": Resource("?expand=address", _merchant),
+RESOURCES: dict[str, CloverResource] = {
+    "customer": CloverResource("/customers/{id}?expand=addresses,emailAddresses,phoneNumbers,metadata", _customer),
+    "merchant": CloverResource("?expand=address", _merchant),
 }

@@ -25,7 +25,7 @@ from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import Change, NothingToDo, Request, SourceModule, Topic, Verdict
 from loyalty_relay.sources.parsing import json_object, moment
 from loyalty_relay.sources.shopify import bodies, events
-from loyalty_relay.sources.shopify.delivery import PLATFORM, Delivery
+from loyalty_relay.sources.shopify.delivery import PLATFORM, ShopifyDelivery
 from loyalty_relay.sources.signatures import base64_text, hmac_sha256, matching
 
 TOPICS = (
@@ -79,7 +79,7 @@ class Shopify(SourceModule):
     signs_event_time = False
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """Every shop is known by its permanent ``myshopify.com`` name."""
+        """Return shops that are not named by their permanent ``myshopify.com`` name."""
         if not source.stores:
             yield "stores", "needs at least one shop, by its NAME.myshopify.com"
         for index, store in enumerate(source.stores):
@@ -87,23 +87,23 @@ class Shopify(SourceModule):
                 yield f"stores.{index}", "must be the shop's NAME.myshopify.com, not its own domain"
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
-        """Any live secret will do: after a rotation Shopify may take an hour until it uses the new one."""
+        """Accept any live secret: after a rotation Shopify may take an hour until it uses the new one."""
         given = request.header(f"{_family(request)}shopify-hmac-sha256")
         return matching(given, (base64_text(hmac_sha256(secret, request.body)) for secret in secrets))
 
     def store(self, request: Request, source: Source) -> str | None:
-        """The shop domain header, which Shopify always sends."""
+        """Return the shop domain header, which Shopify always sends."""
         return request.header(f"{_family(request)}shopify-shop-domain") or ""
 
     def read(self, request: Request, source: Source) -> list[Change]:
-        """One delivery tells of one thing."""
+        """Return the one change of a delivery."""
         family = _family(request)
         topic = request.header(f"{family}shopify-topic")
         if topic is None:
             raise Untranslatable("no_topic")
         if not family:
             topic = f"{topic}/{request.header('shopify-action') or ''}"
-        delivery = Delivery(
+        delivery = ShopifyDelivery(
             topic=topic,
             body=json_object(request.body),
             raw=request.body,
@@ -117,7 +117,7 @@ class Shopify(SourceModule):
 
 
 def _family(request: Request) -> str:
-    """The prefix of the headers to believe: Events headers win where both are present, as in Shopify's own library."""
+    """Return the prefix of the headers to use: Events headers win where both are present, as in Shopify's library."""
     return "" if request.header("shopify-hmac-sha256") else "x-"
 
 

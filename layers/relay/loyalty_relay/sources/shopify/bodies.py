@@ -9,15 +9,23 @@ from loyalty_relay.model.commands import Version
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import Change, CustomerChanged, CustomerRetired, NothingToDo, StoreChanged, StoreErased
 from loyalty_relay.sources.parsing import member, take, text_id, text_or_none
-from loyalty_relay.sources.shopify.delivery import Delivery, address, consent_of, entity_id, gid_of, retired, tags_of
+from loyalty_relay.sources.shopify.delivery import (
+    ShopifyDelivery,
+    address,
+    consent_of,
+    entity_id,
+    gid_of,
+    retired,
+    tags_of,
+)
 
 # -- customers ----------------------------------------------------------------------------------------------------
 
 _FIELDS = {"email": "email", "phone": "phone", "first_name": "first_name", "last_name": "last_name", "note": "notes"}
 
 
-def _customer(delivery: Delivery) -> Change:
-    """create, update, enable, disable: the customer as a whole, as far as the payload's generation tells."""
+def _customer(delivery: ShopifyDelivery) -> Change:
+    """Return the customer as a whole, as far as the payload's generation has them."""
     body = delivery.body
     gid = body.get("admin_graphql_api_id")
     is_customer = gid_of(gid, "Customer") if gid is not None else "verified_email" in body or "state" in body
@@ -49,7 +57,7 @@ def _customer(delivery: Delivery) -> Change:
     )
 
 
-def _deleted(delivery: Delivery) -> Change:
+def _deleted(delivery: ShopifyDelivery) -> Change:
     body = delivery.body
     known = {"id", "admin_graphql_api_id", "tax_exemptions", "tax_exempt", "phone", "addresses"}
     delivery.expect(body.keys() <= known and ("tax_exemptions" in body or "admin_graphql_api_id" in body))
@@ -57,18 +65,18 @@ def _deleted(delivery: Delivery) -> Change:
     return retired(delivery, entity_id(body, "Customer"))
 
 
-def _merged(delivery: Delivery) -> Change:
+def _merged(delivery: ShopifyDelivery) -> Change:
     kept = gid_of(delivery.body.get("admin_graphql_api_customer_kept_id"), "Customer")
-    gone = gid_of(delivery.body.get("admin_graphql_api_customer_deleted_id"), "Customer")
-    if kept is None or gone is None:
+    merged = gid_of(delivery.body.get("admin_graphql_api_customer_deleted_id"), "Customer")
+    if kept is None or merged is None:
         raise Untranslatable("topic_mismatch", "a merge names two customers")
-    event = delivery.event(gone)
+    event = delivery.event(merged)
     status = str(delivery.body.get("status")).lower()
     if status != "completed":
         return NothingToDo(event=event, reason="merge_failed" if status == "failed" else "merge_not_completed")
     return CustomerRetired(
         event=event,
-        source_id=gone,
+        source_id=merged,
         reason="merged",
         survivor=kept,
         version=delivery.final(event),
@@ -76,7 +84,7 @@ def _merged(delivery: Delivery) -> Change:
     )
 
 
-def _purchases(delivery: Delivery) -> Change:
+def _purchases(delivery: ShopifyDelivery) -> Change:
     body = delivery.body
     delivery.expect("numberOfOrders" in body or "amountSpent" in body)
     source_id = gid_of(body.get("customerId"), "Customer") or text_id(body.get("customerId"))
@@ -104,7 +112,7 @@ class _ConsentTopic:
     time: str
     field: str
 
-    def __call__(self, delivery: Delivery) -> Change:
+    def __call__(self, delivery: ShopifyDelivery) -> Change:
         body = delivery.body
         delivery.expect(self.consent in body and "updated_at" not in body)
         source_id = text_id(body.get(self.id))
@@ -126,8 +134,11 @@ class _ConsentTopic:
         )
 
 
-def _tagged(delivery: Delivery) -> Change:
-    """Added or removed tags. Only the unsigned topic tells which, so both share one identity: whichever comes first."""
+def _tagged(delivery: ShopifyDelivery) -> Change:
+    """Return added or removed tags.
+
+    Only the unsigned topic shows which, so both share one identity: the first one counts.
+    """
     body = delivery.body
     delivery.expect("customerId" in body and isinstance(body.get("tags"), list) and "occurredAt" in body)
     source_id = gid_of(body["customerId"], "Customer") or text_id(body["customerId"])
@@ -145,8 +156,8 @@ def _tagged(delivery: Delivery) -> Change:
     )
 
 
-def _segment(delivery: Delivery) -> Change:
-    """The signed body tells neither when nor whether in or out, so neither order nor meaning could be relied on."""
+def _segment(delivery: ShopifyDelivery) -> Change:
+    """Ignore segments: the signed body has neither time nor direction, so nothing could be relied on."""
     delivery.expect("segment_id" in delivery.body)
     source_id = gid_of(delivery.body.get("customer_id"), "Customer") or text_id(delivery.body.get("customer_id"))
     return NothingToDo(event=delivery.event(source_id), reason="segments_not_used")
@@ -155,7 +166,7 @@ def _segment(delivery: Delivery) -> Change:
 # -- privacy ------------------------------------------------------------------------------------------------------
 
 
-def _redacted(delivery: Delivery) -> Change:
+def _redacted(delivery: ShopifyDelivery) -> Change:
     body = delivery.body
     delivery.expect("customer" in body and "data_request" not in body and "orders_requested" not in body)
     delivery.same_shop(body.get("shop_domain"))
@@ -172,15 +183,17 @@ def _redacted(delivery: Delivery) -> Change:
     )
 
 
-def _data_request(delivery: Delivery) -> Change:
+def _data_request(delivery: ShopifyDelivery) -> Change:
     delivery.expect("data_request" in delivery.body or "orders_requested" in delivery.body)
     delivery.same_shop(delivery.body.get("shop_domain"))
     return NothingToDo(event=delivery.event(text_id(member(delivery.body, "customer", "id"))), reason="data_request")
 
 
-def _shop_redacted(delivery: Delivery) -> Change:
-    """Sent 48 h after an app was uninstalled. A shop that comes back and leaves again sends the same body: for the
-    30 days that events are remembered it cannot be told from a replay, and has no effect.
+def _shop_redacted(delivery: ShopifyDelivery) -> Change:
+    """Return the erasure of a shop, sent 48 h after an app was uninstalled.
+
+    A shop that comes back and leaves again sends the same body: for the 30 days that events are remembered it is a
+    duplicate, and has no effect.
     """
     body = delivery.body
     delivery.expect(body.keys() <= {"shop_id", "shop_domain"})
@@ -193,7 +206,7 @@ def _shop_redacted(delivery: Delivery) -> Change:
 # -- shops and locations ------------------------------------------------------------------------------------------
 
 
-def _location(delivery: Delivery) -> Change:
+def _location(delivery: ShopifyDelivery) -> Change:
     body = delivery.body
     gid = body.get("admin_graphql_api_id")
     delivery.expect(gid_of(gid, "Location") is not None if gid is not None else "name" in body and "active" in body)
@@ -214,14 +227,14 @@ def _location(delivery: Delivery) -> Change:
     )
 
 
-def _location_closed(delivery: Delivery) -> Change:
-    """Links are never undone by an event: sales of the past are still told by them."""
+def _location_closed(delivery: ShopifyDelivery) -> Change:
+    """Keep the link: no event undoes one, and past sales are attributed by it."""
     gid = delivery.body.get("admin_graphql_api_id")
     delivery.expect(gid is None or gid_of(gid, "Location") is not None)
     return NothingToDo(event=delivery.event(entity_id(delivery.body, "Location")), reason="location_closed")
 
 
-def _shop(delivery: Delivery) -> Change:
+def _shop(delivery: ShopifyDelivery) -> Change:
     body = delivery.body
     delivery.expect("myshopify_domain" in body)
     delivery.same_shop(body["myshopify_domain"])
@@ -240,11 +253,11 @@ def _shop(delivery: Delivery) -> Change:
     )
 
 
-def _unused(delivery: Delivery) -> Change:
+def _unused(delivery: ShopifyDelivery) -> Change:
     return NothingToDo(event=delivery.event(""), reason="topic_not_used")
 
 
-READERS: dict[str, Callable[[Delivery], Change]] = {
+READERS: dict[str, Callable[[ShopifyDelivery], Change]] = {
     "customers/create": _customer,
     "customers/update": _customer,
     "customers/enable": _customer,

@@ -19,8 +19,8 @@ MAX_GID = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """An authentic delivery: the signed body, and what the unsigned headers say about it."""
+class ShopifyDelivery:
+    """An authentic delivery: the signed body, and what the unsigned headers report about it."""
 
     topic: str
     body: dict[str, Any]
@@ -29,8 +29,9 @@ class Delivery:
     shop: str
 
     def event(self, entity_id: str, *, family: str | None = None) -> Event:
-        """Return the event under the identity of its body. The webhook id is not signed, and whoever replays a body can
-        invent one.
+        """Return the event under the identity of its body.
+
+        The webhook id is not signed, and whoever replays a body can invent one.
 
         ``family``: what replaces the topic in the identity, where two topics with opposite meanings share a shape of
         body.
@@ -58,18 +59,18 @@ class Delivery:
         return Version(CLOCK, self.time, self.time, event.id) if self.time else None
 
     def expect(self, expected: bool) -> None:
-        """Raises Untranslatable('topic_mismatch') when this is another topic's body."""
+        """Raise Untranslatable('topic_mismatch') when this is another topic's body."""
         if not expected:
             raise Untranslatable("topic_mismatch", f"the body is not that of {self.topic}")
 
     def same_shop(self, reported: Any) -> None:
-        """Raises NotAuthentic when the signed body names another shop than the header."""
+        """Raise NotAuthentic when the signed body names another shop than the header."""
         if not isinstance(reported, str) or reported.strip().casefold() != self.shop.casefold():
             raise NotAuthentic("the body is of another shop")
 
 
 def gid_of(value: Any, kind: str) -> str | None:
-    """The id in a GraphQL id of this kind; None when it is none."""
+    """Return the id in a GraphQL id of this kind; None when it is none."""
     if not isinstance(value, str) or len(value) > MAX_GID:
         return None
     found = re.fullmatch(rf"gid://shopify/{kind}/([^/?#\s]+)(?:\?.*)?", value.strip())
@@ -77,12 +78,12 @@ def gid_of(value: Any, kind: str) -> str | None:
 
 
 def entity_id(body: Mapping[str, Any], kind: str) -> str:
-    """The id of a REST body: the GraphQL id's, which was never rounded, else the number."""
+    """Return the id of a REST body: the GraphQL id's, which was never rounded, else the number."""
     return gid_of(body.get("admin_graphql_api_id"), kind) or text_id(body.get("id"))
 
 
 def address(data: Mapping[str, Any], name: str, postcode: str, country: str) -> dict[str, Any]:
-    """The default address; a customer who is told to have none has no address and no postal code."""
+    """Return the default address; an empty one clears address and postal code."""
     if name not in data:
         return {}
     reported = data[name]
@@ -96,15 +97,15 @@ def address(data: Mapping[str, Any], name: str, postcode: str, country: str) -> 
 
 
 def tags_of(value: Any) -> list[str]:
-    """REST writes tags as one comma-separated text, GraphQL as a list."""
+    """Return tags: REST writes them as one comma-separated text, GraphQL as a list."""
     listed = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
     return [text for tag in listed if (text := text_or_none(tag))]
 
 
 def consent_of(consent: Any, state: str, time: str) -> tuple[bool | None, str | None]:
-    """(opted in, as of when); opted is None where nothing is told.
+    """Return (opted in, as of when); opted in is None where nothing is reported.
 
-    ``not_subscribed`` without a time says that nobody was ever asked here, which is no reason to opt anybody out. Every
+    ``not_subscribed`` without a time means that there was never a choice, which is no reason to opt anybody out. Every
     state but ``subscribed`` (pending, unsubscribed, redacted, invalid, and what may come) means no.
     """
     reported = text_or_none(member(consent, state))
@@ -114,8 +115,8 @@ def consent_of(consent: Any, state: str, time: str) -> tuple[bool | None, str | 
     return reported.lower() == "subscribed", as_of
 
 
-def retired(delivery: Delivery, source_id: str) -> CustomerRetired:
-    """A deletion; its body tells no time, and being final it may take the unsigned one."""
+def retired(delivery: ShopifyDelivery, source_id: str) -> CustomerRetired:
+    """Return a deletion; its body has no time, and being final it may take the unsigned one."""
     event = delivery.event(source_id)
     return CustomerRetired(
         event=event, source_id=source_id, reason="deleted", version=delivery.final(event), store=delivery.shop

@@ -1,4 +1,4 @@
-"""Shopify's Events: topic and action stand in the signed body, the rest is the answer to the subscription's own query.
+"""Shopify's Events: topic and action are in the signed body, the rest is the result of the subscription's query.
 
 Sources: shopify.dev "Events: delivery structure", "Events: Customer", "Updates to Events payloads and subscription
 configuration".
@@ -15,14 +15,14 @@ from loyalty_relay.model.commands import Event, Version
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import Change, CustomerChanged
 from loyalty_relay.sources.parsing import member, take, text_or_none
-from loyalty_relay.sources.shopify.delivery import Delivery, address, consent_of, gid_of, retired, tags_of
+from loyalty_relay.sources.shopify.delivery import ShopifyDelivery, address, consent_of, gid_of, retired, tags_of
 
 _EVENT_FIELDS = {"firstName": "first_name", "lastName": "last_name", "note": "notes", "locale": "language"}
 _CHANGED = re.compile(r"customer\[id: '(gid://shopify/Customer/[^']{1,200})'\]")
 
 
-def _event(delivery: Delivery) -> Change:
-    """Events: topic and action stand in the signed body too; the rest is the answer to the subscription's own query."""
+def _event(delivery: ShopifyDelivery) -> Change:
+    """Return the change of an event: topic and action are signed too; the rest is the query's result."""
     body = delivery.body
     reported = f"{body.get('topic')}/{body.get('action')}"
     delivery.expect(reported == delivery.topic)
@@ -32,7 +32,7 @@ def _event(delivery: Delivery) -> Change:
     if reported == "Customer/delete":
         return retired(delivery, source_id)
     if not customer.keys() - {"id"}:
-        raise Untranslatable("no_customer_in_query", "the subscription's query asks for no customer")
+        raise Untranslatable("no_customer_in_query", "the subscription's query has no customer")
     event = delivery.event(source_id)
     fields = take(customer, _EVENT_FIELDS)
     fields |= address(customer, "defaultAddress", "zip", "countryCodeV2")
@@ -53,7 +53,7 @@ def _event(delivery: Delivery) -> Change:
 
 
 def _event_id(body: Mapping[str, Any], customer: Mapping[str, Any]) -> str:
-    """The customer's id out of the signed body: the query's answer, its variables, or the paths that changed."""
+    """Return the customer's id in the signed body: of the query's result, its variables, or the changed paths."""
     found = gid_of(customer.get("id"), "Customer") or gid_of(member(body, "query_variables", "customerId"), "Customer")
     if found is None and (path := _CHANGED.search(str(body.get("fields_changed")))):
         found = gid_of(path[1], "Customer")
@@ -76,7 +76,7 @@ class _EventContact:
     def read(
         self,
         customer: Mapping[str, Any],
-        delivery: Delivery,
+        delivery: ShopifyDelivery,
         event: Event,
         fields: dict[str, Any],
         versions: dict[str, Version],
@@ -113,7 +113,7 @@ _EVENT_CONTACTS = (
     ),
 )
 
-READERS: dict[str, Callable[[Delivery], Change]] = {
+READERS: dict[str, Callable[[ShopifyDelivery], Change]] = {
     "Customer/create": _event,
     "Customer/update": _event,
     "Customer/delete": _event,
