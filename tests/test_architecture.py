@@ -204,3 +204,12 @@ def test_the_glossary_names_modules_that_exist() -> None:
     for term, where in rows:
         for path in re.findall(r"`([a-z_/.]+)`", where):
             assert (LAYER / path).exists() or (ROOT / path).exists(), f"{term}: {path}"
+
+
+def test_no_two_types_have_the_same_name() -> None:
+    found: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name.lstrip("_"), []).append(path.relative_to(LAYER).as_posix())
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}

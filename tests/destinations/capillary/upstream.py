@@ -15,7 +15,7 @@ from devkit.sandbox.capillary import CapillaryVendor
 from devkit.sandbox.core import Sandbox
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.capillary.client import CapillaryCrm
-from loyalty_relay.destinations.capillary.errors import Reply
+from loyalty_relay.destinations.capillary.errors import CapillaryReply
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import build_request
 from loyalty_relay.http.rate_limit import NullLimiter
@@ -107,11 +107,11 @@ def answer(
     return httpx.Response(status, headers=given, content=content)
 
 
-def reply(body: Any, status: int = 200) -> Reply:
+def reply(body: Any, status: int = 200) -> CapillaryReply:
     """What a reader gets of an answer to a POST."""
     response = httpx.Response(status, content=json.dumps(body).encode("utf-8", "replace"))
     response.request = build_request(api="v2-create", method="POST", url=HOST)
-    return Reply(response)
+    return CapillaryReply(response)
 
 
 def query(request: httpx.Request) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """How customers end: deleted at the source, erased for privacy, or merged into another.
 
-The record goes and a tombstone stays, so that older events still in a queue find it. Nothing is asked of the vendor: a
+The record goes and a tombstone stays, so that older events still in a queue find it. Nothing is sent to the vendor: a
 member keeps the points.
 """
 

@@ -24,6 +24,7 @@ from loyalty_relay.model.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from loyalty_relay.model.numbers import no_constant
 
 VERSION = "0.1.0"
 USER_AGENT = f"LoyaltyRelay/{VERSION}"
@@ -116,15 +117,11 @@ def json_of(response: httpx.Response) -> Any | NotJson:
     if not response.content.strip():
         return NotJson("empty body")
     try:
-        return jsonlib.loads(response.content, parse_constant=_no_constant)
+        return jsonlib.loads(response.content, parse_constant=no_constant)
     except (ValueError, RecursionError):
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
         labelled = kind and "json" not in kind and kind not in ("text/plain", "application/octet-stream")
         return NotJson(f"content type {kind[:60]}" if labelled else "not JSON, or cut off")
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def retry_after(response: httpx.Response) -> float | None:

@@ -27,7 +27,7 @@
     ├── ConnectionInvalid              a connection's configuration is wrong; names the field
     ├── UnknownConnection              there is no such connection
     └── DeliveryRefused                an inbound request we do not accept
-        ├── NotAuthentic               signature, secret, store or replay window; never says which
+        ├── NotAuthentic               signature, secret, store or replay window; never names which
         ├── BodyTooLarge               over the limit
         ├── UnsupportedFormat          authentic, in a format that is not supported
         └── Untranslatable             authentic, but not what its topic promises; parked raw

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from decimal import Decimal
 from math import isfinite
+from typing import NoReturn
 
 MOST_DIGITS = 400
 """Digits of a number written out: more than the largest double has."""
@@ -27,6 +28,11 @@ def whole(digits: str) -> int | str:
     For ``json.loads(parse_int=...)``.
     """
     return int(digits) if len(digits) <= sys.int_info.default_max_str_digits else digits
+
+
+def no_constant(name: str) -> NoReturn:
+    """Refuse NaN and infinities, which Python reads and JSON does not have. For ``json.loads(parse_constant=...)``."""
+    raise ValueError(f"{name} is not JSON")
 
 
 def plain(value: int | float) -> str:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OURS_ALONE = (RetireCustomer, EraseStore)
-"""Commands that ask nothing of a destination, so that its outage does not hold them up."""
+"""Commands without a request to a destination, so that its outage does not hold them up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,10 @@ class Pipeline:
             context = Context(
                 envelope=envelope, connection=live, deadline=deadline, recorder=self.recorder, receives=receives
             )
-            asks = not isinstance(command, OURS_ALONE)
+            sends = not isinstance(command, OURS_ALONE)
             with (
                 self._use(live.destination.key, self._credentials(live))
-                if asks
+                if sends
                 else nullcontext(CircuitCall()) as call,
                 self.idempotency.hold(envelope.key, command.operation, payload_digest=envelope.payload_digest) as key,
             ):
@@ -103,10 +103,10 @@ class Pipeline:
         self,
         connection: Connection,
         account: str,
-        ask: Callable[[Connection], T],
+        request: Callable[[Connection], T],
         credentials: Callable[[Connection], str] | None = None,
     ) -> T:
-        """Ask a destination's or platform's account for something; a read has no key and no ledger.
+        """Read something from a destination's or platform's account; a read has no key and no ledger.
 
         ``credentials``: a name of what ``ask`` authenticates with, of which nothing can be learned about it; by default
         a keyed digest of those of the connection's destination.
@@ -115,7 +115,7 @@ class Pipeline:
 
         def attempt(live: Connection) -> T:
             with self._use(account, (credentials or self._credentials)(live)) as call:
-                answer = ask(live)
+                answer = request(live)
                 call.answered = True
             return answer
 

@@ -4,7 +4,7 @@ Every step is checkpointed, and looked up at the vendor before it is repeated:
 
     1. the link is known and enabled          ──► unchanged
     2. lease on (connection, shop)
-    3. the virtual branch: asked for, configured, or the only one there is
+    3. the virtual branch: requested, configured, or the only one there is
     4. lease on (connection, integration): saved ──► by name at the vendor ──► create, save
     5. the vendor's links of that integration: this shop's ──► save it; another branch's ──► conflict
     6. create the link, save it

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def source_module(platform: str) -> SourceModule:
-    """A platform's module; only this one is imported. Raises LookupError for a platform that does not exist."""
+    """Return a platform's module; only this one is imported. Raises LookupError for an unknown platform."""
     if platform not in platforms():
         raise LookupError(f"there is no platform {platform!r}; there are {', '.join(platforms())}")
     from importlib import import_module
@@ -26,12 +26,12 @@ def source_module(platform: str) -> SourceModule:
 
 
 def catalogue() -> list[tuple[str, Topic]]:
-    """Every topic of every platform with what it becomes: what ``relay catalogue`` prints and tests iterate over."""
+    """Return every topic of every platform with what it becomes, for ``relay catalogue`` and tests."""
     return [(platform, topic) for platform in platforms() for topic in source_module(platform).topics]
 
 
 def may_read_from(url: str, module: SourceModule, sandbox_hosts: frozenset[str]) -> bool:
-    """Whether a platform's API may be asked at this URL: below its own domains, or a host the stack allows instead."""
+    """Return whether the platform's API may be read at this URL: on its own domains, or a host the stack allows."""
     from urllib.parse import urlsplit
 
     host = urlsplit(url)

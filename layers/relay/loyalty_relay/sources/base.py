@@ -1,8 +1,7 @@
-"""What every platform's module offers and speaks in: requests, replies, verdicts, and *changes* in our words.
+"""What every platform's module has in common: requests, replies, verdicts, and *changes* in our own terms.
 
-A platform's module knows its platform and nothing else: not the destination, not a client. It says whether a request is
-authentic, answers the platform's handshakes, and reads deliveries into changes; ``translate`` turns changes into
-commands.
+A platform's module depends on its platform and nothing else: not the destination, not a client. It verifies requests,
+replies to the platform's handshakes, and reads deliveries into changes; ``translate`` turns changes into commands.
 
 Every module is laid out alike, top to bottom: the vendor's pages it follows, the ``topics`` table, the ``SourceModule``
 with ``check``, ``verify``, ``handshake``, ``store``, ``read`` and ``accepted`` (those it needs, in this order), one
@@ -54,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer in the terms of the sending platform."""
+    """A response in the terms of the sending platform."""
 
     status: int
     body: str = ""
@@ -73,7 +72,7 @@ class Verdict(StrEnum):
     OUTSIDE_WINDOW = "outside_window"
     """Rightly signed, but at another time: a replay, or a clock that is wrong."""
     UNDECIDED = "key_unavailable"
-    """The platform's public key cannot be had now: the sender is asked to come back."""
+    """The platform's public key cannot be had now: the sender has to come back."""
 
     def __bool__(self) -> bool:
         return self is Verdict.AUTHENTIC
@@ -97,14 +96,15 @@ class CustomerChanged:
     created: bool = False
     store: str | None = None
     email: str | None = None
-    """To find the customer by, where the event names it without telling that it is so (consent topics)."""
+    """To find the customer by, where the event identifies by it without reporting a change (consent topics)."""
     phone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerRetired:
-    """A customer is gone at the source: deleted, erased for privacy, or merged into ``survivor`` (the kept
-    customer's source id).
+    """A customer was deleted at the source, erased for privacy, or merged.
+
+    ``survivor``: the source's id of the kept customer of a merge.
     """
 
     event: Event
@@ -141,8 +141,9 @@ class StoreErased:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThinChange:
-    """The delivery only names a resource; ``HydratingSource.fetch`` says how to read it. ``read_at``: when the reading
-    began (``instant`` text), empty before it.
+    """The delivery only names a resource; ``HydratingSource.fetch`` returns how to read it.
+
+    ``read_at``: when the reading began (``instant`` text), empty before it.
     """
 
     event: Event
@@ -175,8 +176,9 @@ MAX_AHEAD = 300.0
 
 
 def not_later(change: Change, now: float, *, signed: bool) -> Change:
-    """Return the change with no time later than ``now`` and what clocks may differ by: a version from the future would
-    make every true one stale.
+    """Return the change with no time later than ``now`` and what clocks may differ by.
+
+    A version from the future would make every true one stale.
 
     ``signed``: whether the signature covers the event's time. Where it does not, that time is at most ``now``.
     """
@@ -232,8 +234,9 @@ class Topic:
 
 
 class SourceModule(ABC):
-    """A platform. The defaults are those of a platform that signs every delivery, needs no handshake and is content
-    with an empty 200.
+    """A platform.
+
+    The defaults are those of a platform that signs every delivery, needs no handshake and is content with an empty 200.
     """
 
     platform: ClassVar[str]
@@ -243,7 +246,7 @@ class SourceModule(ABC):
     signs_event_time: ClassVar[bool] = True
     """False when the signature does not cover the event's time, which then never decides over what is signed."""
     signs_body: ClassVar[bool] = True
-    """False when the proof is a token that says who sends, but covers nothing of what is sent."""
+    """False when the proof is a token that identifies the sender, but covers nothing of what is sent."""
     may_be_unsigned: ClassVar[bool] = False
     """True when an operator may state that this source cannot sign; the URL is then the only secret."""
     needs_secrets: ClassVar[bool] = True
@@ -258,21 +261,22 @@ class SourceModule(ABC):
     """The platform's own domains, below which a connection's ``api_host`` must be."""
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """Problems of the connection's source section that only this platform knows: (dotted field, sentence)."""
+        """Return problems of the source section that only this platform can find: (dotted field, sentence)."""
         return ()
 
     @abstractmethod
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
-        """Whether one of ``secrets`` authenticates the request. Never raises. ``now``: epoch seconds."""
+        """Return whether one of ``secrets`` authenticates the request. Never raises. ``now``: epoch seconds."""
 
     def handshake(self, request: Request, source: Source) -> Reply | None:
-        """The answer to a documented handshake or ping that comes before or without a signature; None for everything
-        else. A handshake has no effect.
+        """Return the reply to a documented handshake or ping that comes before or without a signature, else None.
+
+        A handshake has no effect.
         """
         return None
 
     def store(self, request: Request, source: Source) -> str | None:
-        """Which store the delivery is from, to be found in the connection's ``stores`` (letter case aside).
+        """Return the store that sent the delivery, to be found in the connection's ``stores`` (letter case aside).
 
         None where the platform names none with the delivery; an empty text where it should have and did not. Called
         after ``verify``; never raises.
@@ -281,31 +285,32 @@ class SourceModule(ABC):
 
     @abstractmethod
     def read(self, request: Request, source: Source) -> list[Change]:
-        """The changes of an authentic delivery, in an order that a second reading repeats.
+        """Return the changes of an authentic delivery, in an order that a second reading repeats.
 
         Raises Untranslatable when the body is not what its topic promises, NotAuthentic when the signed body
-        contradicts what the unsigned headers say about the store, and UnsupportedFormat when the sender can be told
-        that its format is not understood.
+        contradicts the unsigned headers about the store, and UnsupportedFormat when the reply may name the
+        unsupported format.
         """
 
     def accepted(self, request: Request) -> Reply:
-        """The success answer that this platform understands."""
+        """Return the success response that this platform understands."""
         return Reply(status=200)
 
 
 def listed(store: str, source: Source) -> bool:
-    """Whether the store is one of the connection's, letter case aside.
+    """Return whether the store is one of the connection's, letter case aside.
 
-    Ingest asks it of the delivery's store; a module whose deliveries tell of several stores asks it of each entity and
-    answers ``NothingToDo('store_not_connected')`` for the others.
+    Ingest checks the delivery's store; a module whose deliveries have several stores checks each entity's and returns
+    ``NothingToDo('store_not_connected')`` for the others.
     """
     return store.casefold() in {known.casefold() for known in source.stores}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """A GET at the platform's own API: path with query below the source's ``api_host``, and headers with the
-    credentials. ``limit``: at most so many requests in so many seconds, wherever these begin.
+    """A GET at the platform's own API: path with query below the source's ``api_host``, headers with credentials.
+
+    ``limit``: at most so many requests in so many seconds, wherever these begin.
     """
 
     path: str
@@ -319,7 +324,7 @@ class HydratingSource(SourceModule):
 
     @abstractmethod
     def fetch(self, thin: ThinChange, source: Source) -> Fetch:
-        """How to read the resource."""
+        """Return the request that reads the resource."""
 
     @abstractmethod
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:

@@ -11,7 +11,7 @@ from typing import Any
 
 from loyalty_relay.model.commands import MAX_ID, instant, instant_at
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.model.numbers import exact, whole
+from loyalty_relay.model.numbers import exact, no_constant, whole
 
 # -- JSON ---------------------------------------------------------------------------------------------------------
 
@@ -37,16 +37,12 @@ def json_value(body: bytes | str) -> Any:
     """
     try:
         text = body.decode("utf-8") if isinstance(body, bytes) else body
-        value = json.loads(text, parse_constant=_no_constant, parse_float=exact, parse_int=whole)
+        value = json.loads(text, parse_constant=no_constant, parse_float=exact, parse_int=whole)
     except (ValueError, RecursionError) as error:
         raise Untranslatable("not_json") from error
     if _too_deep(value):
         raise Untranslatable("too_deep")
     return _scrubbed(value) if _SUSPECT.search(text) else value
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|[fF]{3}[eEfF])|[\ufffe\uffff]")

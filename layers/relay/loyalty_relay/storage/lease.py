@@ -92,7 +92,7 @@ class Leases:
     ) -> None:
         """Write to the item under the lease. Raises LeaseLost, or StoreUnavailable.
 
-        ``or_without``: an attribute that nobody may have written so far; then it is written without the lease too,
+        ``or_without``: an attribute that must not exist so far; then it is written without the lease too,
         because what it records is a fact whoever holds the lease now.
         """
         fact = f" OR (attribute_exists(pk) AND attribute_not_exists({or_without}))" if or_without else ""

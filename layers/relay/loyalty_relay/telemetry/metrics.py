@@ -25,9 +25,9 @@ METRICS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 """Every metric and its sets of dimensions, to each of which the stack (``service``) is added. Alarms and dashboard of
 the stack are checked against this table. Sets with a connection are only emitted where the stack's parameter
-ConnectionMetrics asks for them: each combination is a metric that costs money.
+ConnectionMetrics enables them: each combination is a metric that costs money.
 
-Deliveries: deliveries that ingest answered with success, by outcome (accepted, ignored, parked). Refused: deliveries
+Deliveries: deliveries that ingest acknowledged, by outcome (accepted, ignored, parked). Refused: deliveries
 that failed authentication. Unavailable: deliveries that could not be taken, so that the source must send them again.
 Outcomes: outcomes of commands, from queues and API; one that is tried five times counts four times as retrying.
 Latency: milliseconds from a delivery's arrival to applied. Failures: attempts that did not succeed, of queue messages

@@ -28,7 +28,7 @@ from loyalty_relay.model.errors import (
     UnsupportedByDestination,
 )
 from loyalty_relay.model.json_validation import unknown_field
-from loyalty_relay.model.numbers import exact
+from loyalty_relay.model.numbers import exact, no_constant
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.pipeline.context import API
 from loyalty_relay.pipeline.execute import Executed
@@ -252,7 +252,7 @@ def _parse(request: ApiRequest, model: type[M]) -> M:
         raise error
     try:
         text = (request.body or b"null").decode()
-        data = json.loads(text, parse_constant=_no_constant, parse_float=exact)
+        data = json.loads(text, parse_constant=no_constant, parse_float=exact)
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON") from None
     if _MAY_BE_UNSENDABLE.search(text) and _UNSENDABLE.search(json.dumps(data, ensure_ascii=False)):
@@ -265,10 +265,6 @@ def _parse(request: ApiRequest, model: type[M]) -> M:
             for item in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         raise InvalidCommand("the body is not valid", problems=problems) from None
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _message(item: Mapping[str, Any], model: type[BaseModel]) -> str:

@@ -14,7 +14,14 @@ import httpx
 
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.auth import TokenAuth
-from loyalty_relay.destinations.capillary.errors import REFUSED, Reply, decided, reported_errors, unknown, unreadable
+from loyalty_relay.destinations.capillary.errors import (
+    REFUSED,
+    CapillaryReply,
+    decided,
+    reported_errors,
+    unknown,
+    unreadable,
+)
 from loyalty_relay.destinations.capillary.responses import number
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import NotJson, build_request, json_of
@@ -80,7 +87,7 @@ class OAuth(TokenAuth):
     def refuses(self, response: httpx.Response) -> bool:
         """See ``TokenAuth.refuses``: what the request's own reader finds, since the API versions differ."""
         try:
-            response.request.extensions["read"](Reply(response))
+            response.request.extensions["read"](CapillaryReply(response))
         except RelayError as error:
             return isinstance(error, CredentialsRefused) and error.code in REFUSED
         return False
@@ -95,7 +102,7 @@ class OAuth(TokenAuth):
             idempotent=True,
             effect=False,
         )
-        reply = Reply(self._client.fetch(request, deadline), (self._given["key"], self._given["secret"]))
+        reply = CapillaryReply(self._client.fetch(request, deadline), (self._given["key"], self._given["secret"]))
         body = json_of(reply.answer)
         if isinstance(body, NotJson):
             raise _refused(unreadable(reply, body))

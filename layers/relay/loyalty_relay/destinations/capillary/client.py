@@ -18,7 +18,7 @@ from loyalty_relay.destinations.capillary import check as checks
 from loyalty_relay.destinations.capillary import identifiers, preflight, v1
 from loyalty_relay.destinations.capillary.auth import auth_of
 from loyalty_relay.destinations.capillary.config import VENDOR
-from loyalty_relay.destinations.capillary.errors import MergedAway, Reply, read_v2
+from loyalty_relay.destinations.capillary.errors import CapillaryReply, MergedAway, read_v2
 from loyalty_relay.destinations.capillary.fields import CONTACT_CHANNELS
 from loyalty_relay.destinations.capillary.members import Members
 from loyalty_relay.destinations.capillary.options import Options
@@ -46,7 +46,7 @@ class _Progress:
     details: dict[str, Any] = field(default_factory=dict)
     requests: list[dict[str, str | None]] = field(default_factory=list)
 
-    def add_request(self, api: str, reply: Reply) -> None:
+    def add_request(self, api: str, reply: CapillaryReply) -> None:
         self.requests.append({"api": api, "request_id": reply.request_id})
 
     def receipt(self) -> Receipt:
@@ -318,7 +318,7 @@ class CapillaryCrm:
         progress.side_effects += typed.pop("side_effects")
         progress.details |= typed
 
-    def _v2_answer(self, api: str, answer: Mapping[str, Any], reply: Reply, progress: _Progress) -> None:
+    def _v2_answer(self, api: str, answer: Mapping[str, Any], reply: CapillaryReply, progress: _Progress) -> None:
         progress.add_request(api, reply)
         progress.notices += read_warnings(answer, reply.values)
         progress.side_effects += read_side_effects(answer)

@@ -89,7 +89,7 @@ WRONG_PLACE: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class CapillaryReply:
     """One answer and what is needed to speak about it: our own values, so that echoes of them can be taken out."""
 
     answer: httpx.Response
@@ -103,7 +103,7 @@ class Reply:
         return redact(str(message or ""), self.values)
 
 
-def error_for(code: str, message: object, reply: Reply) -> RelayError:
+def error_for(code: str, message: object, reply: CapillaryReply) -> RelayError:
     """The typed error for one code, whichever API version and part of the body it came in."""
     text = reply.text(message)
     summary = f"{code} {text}".strip()
@@ -148,7 +148,7 @@ def told_id(message: object) -> str | None:
     return found.group(1) if found and int(found.group(1)) > 0 else None
 
 
-def worst(problems: Iterable[tuple[str, object]], reply: Reply) -> RelayError:
+def worst(problems: Iterable[tuple[str, object]], reply: CapillaryReply) -> RelayError:
     """The error that decides over the request: credentials first, then what passes, then the first one."""
     errors = [error_for(code, message, reply) for code, message in problems]
     for kinds in (CredentialsRefused, (RateLimited, UpstreamUnavailable)):
@@ -197,7 +197,7 @@ def refusal_status(body: Any) -> tuple[str, object] | None:
     return _code(status["code"]), status.get("message")
 
 
-def unreadable(reply: Reply, why: NotJson) -> RelayError:
+def unreadable(reply: CapillaryReply, why: NotJson) -> RelayError:
     """The error for a body that is no JSON: an intermediary spoke, or the answer broke off."""
     answer = reply.answer
     summary = re.search(rb"errorCode\s*=\s*(\d+)", answer.content[:2000])
@@ -219,7 +219,7 @@ def unreadable(reply: Reply, why: NotJson) -> RelayError:
     return unknown(reply, None)
 
 
-def unknown(reply: Reply, body: Any) -> RelayError:
+def unknown(reply: CapillaryReply, body: Any) -> RelayError:
     """The error for an answer of a shape never seen before: by its status where that speaks, else permanent."""
     status = str(reply.answer.status_code)
     if status in REFUSED | DENIED:
@@ -235,7 +235,7 @@ def unknown(reply: Reply, body: Any) -> RelayError:
     )
 
 
-def read_v2(reply: Reply, *needs: str) -> dict[str, Any]:
+def read_v2(reply: CapillaryReply, *needs: str) -> dict[str, Any]:
     """The body of a V2 success, which has one of the members ``needs``. Raises the typed error for anything else.
 
     Success and failure both occur under any HTTP status, so the status only decides where the body says neither.
@@ -254,13 +254,13 @@ def read_v2(reply: Reply, *needs: str) -> dict[str, Any]:
     raise unknown(reply, body)
 
 
-def decided(found: Iterable[tuple[str, object]], reply: Reply) -> RelayError:
+def decided(found: Iterable[tuple[str, object]], reply: CapillaryReply) -> RelayError:
     """The error that decides over the request; where the body names no code, the HTTP status does."""
     error = worst(found, reply)
     return error if error.code else _by_status(reply, error)
 
 
-def _by_status(reply: Reply, error: RelayError) -> RelayError:
+def _by_status(reply: CapillaryReply, error: RelayError) -> RelayError:
     """An error without a code: the HTTP status says more than its text."""
     status = reply.answer.status_code
     if str(status) in REFUSED | DENIED:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from loyalty_relay.destinations.capillary.errors import MergedAway, Reply, read_v2
+from loyalty_relay.destinations.capillary.errors import CapillaryReply, MergedAway, read_v2
 from loyalty_relay.destinations.capillary.options import Options
 from loyalty_relay.destinations.capillary.responses import member_id
 from loyalty_relay.destinations.capillary.session import CapillarySession
@@ -49,7 +49,7 @@ def owner(
 
 def change(
     session: CapillarySession, customers: str, wanted: Change, field: str, deadline: Deadline
-) -> tuple[Notice, Reply | None]:
+) -> tuple[Notice, CapillaryReply | None]:
     """Replace the identifier and say what came of it, with the answer where something was changed.
 
     A refusal by the vendor is a notice too, because the channel can still be updated.
@@ -77,7 +77,7 @@ def change(
         json=body,
     )
 
-    def read(reply: Reply) -> Reply:
+    def read(reply: CapillaryReply) -> CapillaryReply:
         read_v2(reply, "createdId", "success")
         return reply
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import httpx
 
-from loyalty_relay.destinations.capillary.errors import Reply
+from loyalty_relay.destinations.capillary.errors import CapillaryReply
 from loyalty_relay.http.client import Client
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import RateLimited
@@ -23,7 +23,12 @@ class CapillarySession:
         self._auth = auth
 
     def exchange(
-        self, request: httpx.Request, read: Callable[[Reply], T], deadline: Deadline, *, values: tuple[str, ...] = ()
+        self,
+        request: httpx.Request,
+        read: Callable[[CapillaryReply], T],
+        deadline: Deadline,
+        *,
+        values: tuple[str, ...] = (),
     ) -> T:
         """Send a request and return what ``read`` finds in its response. ``values``: what was sent about the customer,
         kept out of errors.
@@ -34,7 +39,7 @@ class CapillarySession:
         request.extensions["read"] = read
         response = self._client.fetch(request, deadline, self._auth)
         try:
-            return read(Reply(response, values))
+            return read(CapillaryReply(response, values))
         except RateLimited as limited:
             if response.status_code != 429:
                 # The transport recognises a limit by its status only.

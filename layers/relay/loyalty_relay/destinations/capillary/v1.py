@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loyalty_relay.destinations.capillary.errors import (
-    Reply,
+    CapillaryReply,
     decided,
     error_for,
     refusal_status,
@@ -122,7 +122,7 @@ class Item:
         return any(notice.code == SURVIVOR for notice in self.notices)
 
 
-def read(reply: Reply) -> Item:
+def read(reply: CapillaryReply) -> Item:
     """The customer of a V1.1 answer. Raises the typed error for anything but a success of the item.
 
     Taken as they come: one item as object or in a list; numbers, booleans and codes as such or as texts; empty
@@ -151,7 +151,7 @@ def read(reply: Reply) -> Item:
     raise _all_failed(code, message, reply) if code in REQUEST_CODES else error_for(code, message, reply)
 
 
-def _all_failed(code: str, message: Any, reply: Reply) -> RelayError:
+def _all_failed(code: str, message: Any, reply: CapillaryReply) -> RelayError:
     """500 is what V1.1 says when every item failed, mostly for what was in them; an outage shows in the HTTP status."""
     if reply.answer.status_code >= 500:
         return error_for(str(reply.answer.status_code), message, reply)
@@ -171,7 +171,7 @@ def _listed(value: Any, name: str) -> list[dict[str, Any]]:
     return [dict(item) for item in items if isinstance(item, Mapping) and item]
 
 
-def _warnings(status: Mapping[str, Any], reply: Reply) -> tuple[Notice, ...]:
+def _warnings(status: Mapping[str, Any], reply: CapillaryReply) -> tuple[Notice, ...]:
     """Bare codes, whose texts are appended to the item's message; some replies have objects instead."""
     given = status.get("warnings")
     inner = given.get("warning") if isinstance(given, Mapping) else given

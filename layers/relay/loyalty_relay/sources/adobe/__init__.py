@@ -3,12 +3,12 @@
 Sources: Adobe Developer docs "Introduction to Adobe I/O Events webhooks", "Webhook signature verification", "Retries";
 Adobe Commerce docs "Events reference", "Webhooks signature verification", "Webhooks responses", "Hooks".
 
-- I/O Events are signed by Adobe for all of its customers alike, so that the signature says "Adobe" and only
-  ``recipientclientid`` says "for this client": both belong to the proof. Everything used stands in the signed body.
+- I/O Events are signed by Adobe for all of its customers alike, so that the signature proves "Adobe" and only
+  ``recipientclientid`` "for this client": both belong to the proof. Everything used is in the signed body.
 - Commerce webhooks are signed by the shop. The body is what the merchant has selected, and the topic is in the path,
-  where nobody signs it, so the body's shape must fit it.
-- Only subscribed fields are present. Absent says nothing, and a phone number is known from addresses only.
-- I/O Events drops what is answered with 4xx. A key that cannot be fetched is therefore a 503.
+  which is not signed, so the body's shape must fit it.
+- Only subscribed fields are present. Absent means unchanged, and only addresses have a phone number.
+- I/O Events drops what gets a 4xx. A key that cannot be fetched is therefore a 503.
 """
 
 from __future__ import annotations
@@ -104,9 +104,10 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
 class Adobe(SourceModule):
-    """RSASSA-PKCS1-v1_5 with SHA-256, in base64: over the raw body under one of two keys of Adobe's (I/O Events), or
-    over the body's base64 under the shop's own key (Commerce webhooks), which is what ``secrets`` hold. No time is
-    signed.
+    """RSASSA-PKCS1-v1_5 with SHA-256, in base64. No time is signed.
+
+    I/O Events: over the raw body under one of two keys of Adobe's. Commerce webhooks: over the body's base64 under the
+    shop's own key, which is what ``secrets`` hold.
     """
 
     platform = PLATFORM
@@ -119,7 +120,7 @@ class Adobe(SourceModule):
         self._keys = keys or PublicKeys()
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """One of the mechanisms must be able to prove itself, with keys that prove something."""
+        """Return problems: one of the mechanisms must be able to prove itself, with keys that prove something."""
         options = source.options
         for name in options:
             if name not in _OPTIONS:
@@ -143,7 +144,7 @@ class Adobe(SourceModule):
                 yield f"options.public_keys.{path}", reason
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
-        """One valid signature of an I/O event is enough. ``secrets``: public keys of Commerce webhooks."""
+        """Accept one valid signature of an I/O event. ``secrets``: public keys of Commerce webhooks."""
         if _is_io_event(request):
             return self._io_event(request, source, now)
         given = request.header(COMMERCE_SIGNATURE)
@@ -175,8 +176,9 @@ class Adobe(SourceModule):
         return verdict
 
     def handshake(self, request: Request, source: Source) -> Reply | None:
-        """The challenge, echoed; and a validation URL, which an operator may open: a URL that anybody could have sent
-        is never followed from here.
+        """Echo the challenge; log a validation URL for an operator to open.
+
+        A URL that anybody could have sent is never followed from here.
         """
         if "client_id" not in source.options:
             return None
@@ -188,7 +190,7 @@ class Adobe(SourceModule):
         return None
 
     def read(self, request: Request, source: Source) -> list[Change]:
-        """The events of the delivery, each by itself."""
+        """Return the changes of the delivery, each event by itself."""
         if not _is_io_event(request):
             return [_hook(request, source)]
         body, digest = json_value(request.body), body_digest(request.body)
@@ -197,7 +199,7 @@ class Adobe(SourceModule):
         return [_one_of_many(event, position, digest, source) for position, event in enumerate(few(body))]
 
     def accepted(self, request: Request) -> Reply:
-        """A Commerce webhook is told that the shopper may go on."""
+        """Reply to a Commerce webhook that the shopper may go on."""
         if _is_io_event(request):
             return Reply(status=200)
         return Reply(status=200, body='{"op":"success"}', headers={"content-type": "application/json"})
@@ -208,7 +210,7 @@ def _is_io_event(request: Request) -> bool:
 
 
 def _addressed(request: Request, source: Source) -> bool:
-    """Whether every event is for this connection's client, by both names that the member may have."""
+    """Return whether every event is for this connection's client, by both names that the member may have."""
     client = source.options.get("client_id")
     try:
         body = json_value(request.body)
@@ -231,7 +233,7 @@ def _decoded(text: str | None) -> bytes | None:
 
 
 def _unusable(pem: Any) -> str | None:
-    """Why a text is no public key that proves anything; None when it is one."""
+    """Return why a text is no public key that proves anything; None when it is one."""
     try:
         public_key(pem if isinstance(pem, str) else "")
     except ValueError as error:
@@ -281,7 +283,7 @@ def _event(event: Any, digest: str, source: Source) -> Change:
 
 
 def _one_of_many(event: Any, position: int, digest: str, source: Source) -> Change:
-    """One event of a batch: what is wrong with it is no reason to hold up the others."""
+    """Return the changes of one event of a batch; an unreadable one does not hold up the others."""
     try:
         return _event(event, digest, source)
     except Untranslatable as problem:
@@ -303,17 +305,17 @@ def _hook(request: Request, source: Source) -> Change:
     if reader is None:
         return NothingToDo(event=delivery.event(""), reason="topic_not_used")
     if (".delete" in delivery.topic or "_delete_" in delivery.topic) != _is_id_alone(body):
-        raise Untranslatable("topic_mismatch", "a deletion tells an id and nothing else, and only a deletion does")
+        raise Untranslatable("topic_mismatch", "a deletion has an id and nothing else, and only a deletion does")
     return reader(delivery)
 
 
 def _is_id_alone(body: Any) -> bool:
-    """A saved entity cannot be replayed as a deletion, nor the other way round."""
+    """Return whether the body is a deletion's: a saved entity cannot be replayed as one, nor the reverse."""
     return isinstance(body, dict) and len(body) == 1 and not isinstance(next(iter(body.values())), dict)
 
 
 def _topic(name: str) -> str:
-    """Cloud service installations leave out ``magento.``; one name will do for both."""
+    """Return the topic without ``magento.``, which cloud service installations leave out."""
     return (
         name.replace("plugin.customer.", "plugin.magento.customer.", 1) if name.startswith("plugin.customer.") else name
     )

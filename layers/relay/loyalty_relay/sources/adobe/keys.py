@@ -38,7 +38,7 @@ AGAIN = 6.0
 """Seconds between two fetches of a key whose last copy has expired. They do not count as those of unknown paths."""
 
 TIMEOUT = 2.0
-"""Seconds for each step of a fetch; Adobe waits ten for the answer to its delivery."""
+"""Seconds for each step of a fetch; Adobe waits ten for the response to its delivery."""
 
 
 class KeyUnavailable(Exception):
