@@ -100,17 +100,6 @@ def test_a_full_window_opens_again_when_its_first_slots_leave_it() -> None:
     assert len(ledger.grant(Rate.of(2), 1, opens)[1].slots) == 1
 
 
-@pytest.mark.parametrize("within_bucket", [0.0, 0.499])
-def test_a_request_that_leaves_a_second_late_shares_no_window_with_the_next(within_bucket: float) -> None:
-    """The first one leaves at the very end of its bucket and of the slack, the next one at once."""
-    taken = START + within_bucket
-    ledger, granted = Ledger().grant(Rate.of(1), 1, taken)
-    assert granted.slots == (taken,)
-    asked = (taken + 58 + step / 4 for step in range(40))
-    following = next(slot for now in asked for slot in ledger.grant(Rate.of(1), 1, now)[1].slots)
-    assert following >= taken + 1.0 + 60.0
-
-
 def test_those_who_must_wait_are_called_back_one_after_the_other_and_use_up_nothing() -> None:
     full, _ = Ledger().grant(Rate.of(60), 60, START)
     while full.grant(Rate.of(60), 1, START)[1].slots:
