@@ -15,12 +15,14 @@ from devkit.cli.following import entry_dict, settled, show_entries
 from devkit.cli.hints import hint
 from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import CommandError, note, show_json, show_table, when
+from devkit.cli.resending import resend
 from devkit.cli.services import services_of
 from devkit.cli.stack import find_stack
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
 
-app = group("See what happened to events.")
+app = group("See what happened to events, and send one again.")
+app.command()(resend)
 
 AGO = re.compile(r"(\d+)([smhd])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

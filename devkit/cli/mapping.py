@@ -24,7 +24,7 @@ from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.model.commands import Command, CustomerRef, Event, plain
 from loyalty_relay.model.errors import ConnectionInvalid, DeliveryRefused
 from loyalty_relay.sources import source_module
-from loyalty_relay.sources.base import Request
+from loyalty_relay.sources.base import Request, bounded, not_later
 from loyalty_relay.translation.translate import Skip, translate
 
 NOWHERE = "http://127.0.0.1:9"
@@ -92,11 +92,13 @@ def translation(sample: Sample, connection: Connection) -> Translation:
     commands: list[tuple[Event, Command]] = []
     skipped: list[tuple[Event, str]] = []
     problem: DeliveryRefused | None = None
+    module = source_module(sample.platform)
     try:
-        changes = source_module(sample.platform).read(_as_delivered(sample, connection), connection.source)
+        changes = module.read(_as_delivered(sample, connection), connection.source)
     except DeliveryRefused as error:
         return Translation([], [], error)
-    for change in changes:
+    now = time.time()
+    for change in (not_later(bounded(change), now, signed=module.signs_event_time) for change in changes):
         try:
             made = translate(change, connection)
         except DeliveryRefused as error:
