@@ -13,7 +13,7 @@ from devkit.cli.output import CommandError
 def assigned(body: Any, assignments: Iterable[str]) -> Any:
     """Return a copy of ``body`` with every assignment made.
 
-    ``a.b.0.c=text`` sets a value: a text where a text stood before, else JSON where it reads as such, else a text.
+    ``a.b.0.c=text`` sets a value: a text where there was a text before, else JSON where it reads as such, else a text.
     ``a.b:=JSON`` always takes JSON (``a.b:=null``). Missing objects on the way are made; a list index one past the end
     appends. Raises CommandError for what is no assignment and for a path that leads through a plain value.
     """

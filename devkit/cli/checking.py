@@ -1,4 +1,4 @@
-"""Asking a destination what it lacks, and giving it an authorization; both by the clients that the functions use."""
+"""Checking what a destination lacks, and giving it an authorization; both by the clients that the functions use."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class ConnectionStore:
         return self._prefix + id
 
     def ids(self) -> list[str]:
-        """All ids, sorted."""
+        """Return all ids, sorted."""
         pages = self._client.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [self._prefix]}])
         names = [secret["Name"] for page in pages for secret in page["SecretList"]]
         return sorted(name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix))
@@ -151,7 +151,7 @@ class ConnectionStore:
         return data
 
     def parse(self, id: str, data: Any) -> Connection:
-        """Return the connection, with everything checked that can be without asking anybody. Raises CommandError."""
+        """Return the connection, with everything checked that can be without a request. Raises CommandError."""
         try:
             connection = parse_connection(id, data, sandbox_hosts=self._sandbox_hosts)
         except ConnectionInvalid as error:
@@ -233,7 +233,7 @@ def invalid(id: str, problems: list[dict[str, str]]) -> CommandError:
 
 
 def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    """Dotted paths whose values differ, without the values: they may be secrets."""
+    """Return the dotted paths whose values differ, without the values: they may be secrets."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted(before.keys() | after.keys()):
             inner = f"{path}.{name}" if path else name

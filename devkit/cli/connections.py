@@ -74,7 +74,7 @@ def apply(
 
 
 def webhook_url(stack: Stack, id: str) -> str:
-    """Where the source delivers to; with a topic after it for sources that name none in the request."""
+    """Return the URL that the source delivers to; with a topic after it for sources that name none in the request."""
     return f"{stack.api_url}/webhooks/{id}"
 
 

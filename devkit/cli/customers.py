@@ -11,9 +11,9 @@ from loyalty_relay.runtime.wiring import Services
 
 
 def customer_hashes(services: Services, connection: Connection, text: str) -> list[str]:
-    """Return the keyed hashes under which the journal of a connection may know the customer.
+    """Return the keyed hashes under which the journal of a connection may have the customer.
 
-    The state of the customer knows under which other keys they were met; where nothing is held of them any more, the
+    The state of the customer lists the other keys they were met under; where nothing is held of them any more, the
     hash of the identifier itself is still tried.
     """
     found: list[str] = []

@@ -20,7 +20,7 @@ TIMEOUT = 35.0
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What the relay answered to one delivery. ``delivery_id`` is None where it was refused, or needed none."""
+    """The relay's response to one delivery. ``delivery_id`` is None where it was refused, or needed none."""
 
     status: int
     delivery_id: str | None
@@ -86,7 +86,7 @@ def deliver(
         answer = httpx.request(sample.method, url, content=sample.body, headers=headers, timeout=TIMEOUT)
     except httpx.HTTPError as error:
         raise CommandError(
-            f"nobody answers: {error}", where=url, do="is the stack running? relay dev starts a local one"
+            f"no response: {error}", where=url, do="is the stack running? relay dev starts a local one"
         ) from error
     return Delivered(
         answer.status_code, answer.headers.get(DELIVERY_HEADER), time.monotonic() - started, answer.text[:2000]

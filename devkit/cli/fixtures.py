@@ -1,6 +1,6 @@
 """The sample deliveries under ``events/sources/``: loaded, changed, and given to whoever sends or reads them.
 
-events/README.md says what a sample's file holds.
+events/README.md describes a sample's file.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _assigned(body: bytes, assignments: list[str]) -> bytes:
 
 
 def to_json(value: Any) -> bytes:
-    """JSON as most platforms write it: compact, UTF-8."""
+    """Return JSON as most platforms write it: compact, UTF-8."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -43,7 +43,7 @@ def follow(
 
 
 def settled(entries: Sequence[JournalEntry]) -> bool:
-    """Whether every entry has an outcome that stays, and there is one."""
+    """Return whether every entry has an outcome that stays, and there is one."""
     return bool(entries) and all(entry.result is not Result.RETRYING for entry in entries)
 
 
@@ -75,7 +75,7 @@ def entry_dict(entry: JournalEntry) -> dict[str, Any]:
 
 
 def show_entries(entries: Iterable[JournalEntry]) -> None:
-    """Each entry on one screen: what came of it, why, when, and what to do next."""
+    """Show each entry on one screen: its outcome, why, when, and what to do next."""
     for entry in entries:
         result = entry.result.value
         show_pairs(

@@ -200,7 +200,7 @@ def meaning(reason: str, result: str = "") -> str:
     if found is None:
         return ""
     if result == "parked" and reason in HINTS and not found.do:
-        # A passing fault that did not pass: its own sentence says that it is tried again.
+        # A passing fault that did not pass: by its own sentence it is tried again.
         return f"{GIVEN_UP} {found.means.split(';')[0].rstrip('.')}."
     return found.means
 

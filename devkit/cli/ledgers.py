@@ -46,7 +46,7 @@ def reset(
     tombstone: Annotated[
         bool, typer.Option("--tombstone", help="Also remove the tombstone of a deleted, erased or merged customer.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Reset without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Reset without a prompt.")] = False,
     stack: StackName = None,
     json: AsJson = False,
 ) -> None:

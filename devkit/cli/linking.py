@@ -20,7 +20,7 @@ SOURCE = "relay"
 
 
 def link_by_api(stack: Stack, connection: str, members: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """POST the link; returns the answer. Raises CommandError with the problem that the API names."""
+    """Send the link to the API; return the response. Raises CommandError with the problem that the API names."""
     import httpx
 
     url = f"{stack.api_url}/connections/{connection}/store-links"
@@ -67,7 +67,7 @@ def link_by_queue(stack: Stack, connection: str, members: Mapping[str, Any], *, 
 
 
 def instant_of(now: float) -> str:
-    """Epoch seconds as a version's text."""
+    """Return epoch seconds as a version's text."""
     from datetime import UTC, datetime
 
     return instant(datetime.fromtimestamp(now, UTC))

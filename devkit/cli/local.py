@@ -21,7 +21,7 @@ STATE_VARIABLE = "RELAY_LOCAL_STATE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalState:
-    """A running local stack: where it answers, and what its template's outputs are.
+    """A running local stack: its URLs, and its template's outputs.
 
     ``environment`` is what a process needs to talk to it (AWS_ENDPOINT_URL and made-up credentials).
     """
@@ -35,7 +35,7 @@ class LocalState:
 
 
 def state_file(environment: Mapping[str, str] | None = None) -> Path:
-    """Where the state file is: ``.local/dev.json``, or what RELAY_LOCAL_STATE names."""
+    """Return the path of the state file: ``.local/dev.json``, or what RELAY_LOCAL_STATE names."""
     named = (os.environ if environment is None else environment).get(STATE_VARIABLE)
     return Path(named) if named else CHECKOUT / ".local" / "dev.json"
 

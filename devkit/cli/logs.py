@@ -69,7 +69,7 @@ class Tail:
     def next(self) -> list[Line]:
         """Return new lines.
 
-        A moment may bring several, so the last moment is asked for again and its lines remembered.
+        A moment may bring several, so the last moment is read again and its lines remembered.
         """
         fresh: list[Line] = []
         for function, since in self._since.items():

@@ -72,8 +72,10 @@ def file_connection(path: Path) -> Connection:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """What a body becomes: commands with their events, the changes that become none with the reason, and the problem
-    for which it is parked, if any.
+    """What a body becomes.
+
+    Commands with their events, the changes that become none with the reason, and the problem for which it is parked, if
+    any.
     """
 
     commands: list[tuple[Event, Command]]

@@ -228,7 +228,7 @@ def show_pairs(items: Iterable[tuple[str, str | Text]]) -> None:
 
 @contextmanager
 def progress(description: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Progress]:
-    """Progress on standard error for as long as the work takes; ``quiet`` shows none. It has one task, number 0."""
+    """Show progress on standard error while the work runs, as one task, number 0; ``quiet`` shows none."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),

@@ -45,7 +45,7 @@ def queues_of(stack: Stack) -> ParkedQueues:
 
 @contextmanager
 def _opened(queues: ParkedQueues, description: str, *, quiet: bool) -> Iterator[list[Parked]]:
-    """Everything parked, with progress while the queues are read."""
+    """Return everything parked, with progress while the queues are read."""
     with (
         progress(description, queues.depth(), quiet=quiet) as bar,
         queues.opened(lambda count: bar.advance(bar.task_ids[0], count)) as parked,
@@ -167,7 +167,7 @@ def redrive(
     one: Annotated[str | None, typer.Option("--one", metavar="ID", help="Only this id, or delivery id.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Everything parked, except what is ambiguous.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Send without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Send without a prompt.")] = False,
     stack: StackName = None,
     json: AsJson = False,
 ) -> None:
@@ -228,14 +228,15 @@ def _work(parked: list[Parked], connection: str | None, reason: str | None, one:
 
 
 def _confirm(queues: ParkedQueues, connection: str | None, reason: str | None) -> None:
-    """Show on a terminal what would be sent, and ask. Raises CommandError where nobody can be asked."""
+    """Show on a terminal what would be sent, and prompt. Raises CommandError where there is no terminal."""
     with queues.opened() as parked:
         work = _work(parked, connection, reason, None)
     if not work:
         return
     if not sys.stdin.isatty():
         raise CommandError(
-            f"{len(work)} would be redriven, and nobody can be asked here", do="add --yes, or look with --dry-run"
+            f"{len(work)} would be redriven, and there is no terminal to confirm it",
+            do="add --yes, or look with --dry-run",
         )
     show_table(COLUMNS, [_row(p) for p in work], drop=DROP)
     typer.confirm(f"Redrive {len(work)}?", abort=True)

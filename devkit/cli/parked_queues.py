@@ -19,7 +19,7 @@ HIDE = 300
 """Seconds for which a message is hidden while it is looked at; longer than any reading takes."""
 
 EMPTY_RECEIVES = 2
-"""Receives in a row without a message, after which a queue counts as read: SQS asks only some servers at a time."""
+"""Receives in a row without a message, after which a queue counts as read: SQS queries only some servers at a time."""
 
 Progress = Callable[[int], None]
 
@@ -91,7 +91,7 @@ class ParkedQueues:
         self._queues = dict(queues)
 
     def depth(self) -> int:
-        """About how many messages there are, hidden ones included; SQS counts approximately."""
+        """Return about how many messages there are, hidden ones included; SQS counts approximately."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         total = 0
         for url in self._queues.values():
@@ -101,7 +101,7 @@ class ParkedQueues:
 
     @contextmanager
     def opened(self, seen: Progress = lambda count: None) -> Iterator[list[Parked]]:
-        """Everything that is parked, newest last; what was not deleted meanwhile is given back at the end."""
+        """Yield everything that is parked, newest last; what was not deleted meanwhile is given back at the end."""
         taken: list[tuple[str, Message]] = []
         try:
             for operation in self._queues:
@@ -153,8 +153,8 @@ class ParkedQueues:
     def redrive(self, parked: Parked, target: str) -> Envelope:
         """Send parked work to its operation's queue ``target``, then delete every copy.
 
-        In this order, so that a crash in between leaves a copy; sending it again then makes the same key, which the
-        operation knows. Raises CommandError where there is no command to send.
+        In this order, so that a crash in between leaves a copy; sending it again then makes the same key, which is
+        a duplicate. Raises CommandError where there is no command to send.
         """
         if parked.envelope is None:
             raise CommandError(
@@ -173,7 +173,7 @@ class ParkedQueues:
 
 
 def grouped(messages: Iterable[tuple[str, Message]]) -> list[Parked]:
-    """Messages as parked work: copies of the same command are one, of which the one redriven last is shown."""
+    """Return messages as parked work: copies of a command are one, shown by the one of the latest attempt."""
     groups: dict[str, list[Parked]] = {}
     for operation, message in messages:
         parked = read(operation, message)

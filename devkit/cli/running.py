@@ -91,6 +91,6 @@ def _api(state: LocalState) -> dict[str, str]:
 
 
 def stopwatch() -> Callable[[], float]:
-    """Seconds since now."""
+    """Return the seconds since now."""
     started = time.monotonic()
     return lambda: time.monotonic() - started

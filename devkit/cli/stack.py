@@ -45,7 +45,7 @@ OUTPUTS = {
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack with its outputs. Members that the stack does not have raise CommandError when they are asked for."""
+    """A stack with its outputs. Members that the stack does not have raise CommandError when they are read."""
 
     name: str
     outputs: Mapping[str, str]
@@ -95,11 +95,11 @@ class Stack:
         return frozenset(hosts)
 
     def queue(self, operation: str) -> str:
-        """URL of an operation's queue."""
+        """Return the URL of an operation's queue."""
         return self.need(f"{operation.title().replace('-', '')}QueueUrl")
 
     def parked_queue(self, operation: str) -> str:
-        """URL of the dead-letter queue of an operation, or of ingest."""
+        """Return the URL of the dead-letter queue of an operation, or of ingest."""
         return self.need(f"{operation.title().replace('-', '')}ParkedQueueUrl")
 
     @cached_property
@@ -181,7 +181,7 @@ def stack_of_environment(env: Mapping[str, str]) -> Stack:
         env.get("RELAY_STACK") or "environment",
         outputs,
         parameters={"SandboxHosts": env.get("RELAY_SANDBOX_HOSTS", "")},
-        credentials=_stand_in(env),
+        credentials=_local_credentials(env),
     )
 
 
@@ -196,7 +196,7 @@ def deployed_stack(
 
     ``only``: where it has another name and is the only one of its kind, take that.
     """
-    credentials = _stand_in(env)
+    credentials = _local_credentials(env)
     client = formation(credentials)
     from botocore.exceptions import ClientError
 
@@ -239,8 +239,8 @@ def _whereabouts(env: Mapping[str, str], client: Any) -> str:
     return f"{account}, region {client.meta.region_name}"
 
 
-def _stand_in(env: Mapping[str, str]) -> dict[str, str]:
-    """Made-up credentials for an endpoint on this machine, where none are set: an emulator asks for some, any do."""
+def _local_credentials(env: Mapping[str, str]) -> dict[str, str]:
+    """Return made-up credentials for an endpoint on this machine, where none are set: an emulator accepts any."""
     endpoint = env.get("AWS_ENDPOINT_URL", "")
     if not _on_this_machine(env):
         return {}

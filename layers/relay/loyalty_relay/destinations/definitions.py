@@ -24,7 +24,7 @@ class DefinitionCache:
         self._lock = threading.Lock()
 
     def get(self, destination: str, what: str) -> Any | None:
-        """What was put under this name, None when there is nothing or it is too old."""
+        """Return what was put under this name, None when there is nothing or it is too old."""
         with self._lock:
             entry = self._entries.get((destination, what))
             if entry is None or self._clock() >= entry[0] + self._ttl:

@@ -179,7 +179,7 @@ class TokenStore:
 
     @contextmanager
     def _alone(self, key: str, deadline: Deadline) -> Iterator[None]:
-        """Admit one thread of this process at a time; the others find its result in the cache."""
+        """Run the block in one thread of this process at a time; the others find its result in the cache."""
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         if not lock.acquire(timeout=max(0.0, min(RENEWAL_SECONDS, deadline.remaining()))):

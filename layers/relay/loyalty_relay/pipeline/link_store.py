@@ -115,8 +115,10 @@ class _Linking:
 
     @contextmanager
     def _held(self, lease: Checkpoint) -> Iterator[None]:
-        """Hold a lease while the block runs. After a time-out the vendor may still be at work: then the lease is left
-        to run out, so that nothing looks at the vendor before the result can be seen.
+        """Hold a lease while the block runs.
+
+        After a time-out the vendor may still be at work: then the lease is left to run out, so that nothing looks at
+        the vendor before the result can be seen.
         """
         running = False
         try:

@@ -12,7 +12,7 @@ from typing import Any
 def function_for(operation: str) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """Return the handler of an operation's function, for both of its triggers.
 
-    A batch of SQS records is answered with the partial batch response, an HTTP API request with an HTTP answer.
+    A batch of SQS records returns the partial batch response, an HTTP API request an HTTP response.
     Only what the present trigger needs is imported.
     """
 

@@ -257,8 +257,9 @@ class UpdateBody(ProfileBody):
 
 
 class UpdateByIdentifierBody(UpdateBody):
-    """Update a customer by identifier. Several identifiers can merge two members for good, so they need
-    ``allow_merge``.
+    """Update a customer by identifier.
+
+    Several identifiers can merge two members for good, so they need ``allow_merge``.
     """
 
     identifiers: list[IdentifierBody] = Field(min_length=1, max_length=4)

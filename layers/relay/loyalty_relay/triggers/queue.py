@@ -155,7 +155,7 @@ class _Batch:
             metrics.count("Latency", round(latency), unit="Milliseconds", **names)
 
     def _destination(self, envelope: Envelope) -> str:
-        """Return the vendor, for the metrics; hydrate asks a platform, not a destination."""
+        """Return the vendor, for the metrics; hydrate reads from a platform, not a destination."""
         if self.operation == "hydrate":
             return "none"
         try:

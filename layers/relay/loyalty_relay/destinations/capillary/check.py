@@ -35,7 +35,7 @@ Problems = Iterator[FieldProblem]
 
 
 def check(command: CustomerCommand, destination: Destination, country: str | None) -> list[FieldProblem]:
-    """Every problem of the command. ``country``: where phone numbers without a country code are from."""
+    """Return every problem of the command. ``country``: where phone numbers without a country code are from."""
     problems = [
         *_who(command, destination, country),
         *(problem for name, value in command.fields.items() for problem in _field(name, value, destination, country)),
@@ -180,7 +180,7 @@ def _credits(command: CustomerCommand) -> Problems:
 
 
 def _mix(command: UpdateCustomer) -> Problems:
-    """What no route of ``routes.py`` can carry, or could only carry on registration."""
+    """Return what no route of ``routes.py`` can carry, or could only carry on registration."""
     registers = command.if_missing == "register"
     fields, owed = command.fields, command.credits
     if not registers:

@@ -27,7 +27,7 @@ IDENTIFIERS: Mapping[str, str] = {
     "jd_uname": "jd_uname",
     "vip_uname": "vip_uname",
 }
-"""Identifier types of a registration (Capillary docs: Add customer; types beyond mobile, email and externalId stand in
+"""Identifier types of a registration (Capillary docs: Add customer; types beyond mobile, email and externalId are in
 its samples).
 """
 
@@ -67,9 +67,7 @@ CHANNELS: Mapping[str, str] = {
     "mobile_push": "mobilePush",
     "card_number": "cardnumber",
 }
-"""Communication channels. ``card_number`` stands only in the table of Add customer, the others also in that of
-Update.
-"""
+"""Communication channels. ``card_number`` is only in the table of Add customer, the others also in that of Update."""
 
 CONTACT_CHANNELS: Mapping[str, str] = {"phone": "mobile", "email": "email"}
 """Our contact field -> channel type and identifier type, which have the same name there."""
@@ -77,7 +75,7 @@ CONTACT_CHANNELS: Mapping[str, str] = {"phone": "mobile", "email": "email"}
 META: Mapping[str, str] = {"residence": "residence", "office": "office", "last_viewed_date": "lastViewedDate"}
 
 SUBSCRIPTION_CHANNELS: Mapping[str, str] = {"sms": "mobile", "email": "email"}
-"""Our subscription channel -> the communication channel it speaks of. V1.1 knows no other."""
+"""Our subscription channel -> its communication channel. V1.1 has no other."""
 
 PRIORITIES: Mapping[str, str] = {"bulk": "BULK", "trans": "TRANS"}
 
@@ -96,32 +94,32 @@ CLUSTER_OFFSETS: Mapping[str, timedelta] = {
 
 
 def channel_type(name: str) -> str | None:
-    """Capillary's name of a channel type, given in its or our spelling; None when there is no such channel."""
+    """Return Capillary's name of a channel type, given in its or our spelling; None for an unknown one."""
     return CHANNELS.get(name) or (name if name in CHANNELS.values() else None)
 
 
 def identifier_type(name: str) -> str | None:
-    """Capillary's name of an identifier type, given in its or our spelling; None when there is no such type."""
+    """Return Capillary's name of an identifier type, given in its or our spelling; None for an unknown one."""
     return IDENTIFIERS.get(name) or (name if name in IDENTIFIERS.values() else None)
 
 
 def truth(value: bool) -> str:
-    """``primary`` and ``verified`` are texts in Capillary's tables; its samples also show booleans."""
+    """Return a boolean: ``primary`` and ``verified`` are texts in Capillary's tables and booleans in its samples."""
     return "true" if value else "false"
 
 
 def scalar(value: Any) -> Any:
-    """The value of a custom or extended field. Both APIs show texts and numbers, never booleans, so those are texts."""
+    """Return the value of a custom or extended field: both APIs show texts and numbers, so booleans become texts."""
     return truth(value) if isinstance(value, bool) else value
 
 
 def cluster_zone(region: str | None) -> timezone:
-    """The zone of a region's clock."""
+    """Return the zone of a region's clock."""
     return timezone(CLUSTER_OFFSETS.get(region or "", timedelta(0)))
 
 
 def cluster_time(text: str, region: str | None) -> datetime:
-    """A day, a moment with an offset, or a moment of the cluster's clock, as a moment of the cluster's clock.
+    """Return a day, a moment with an offset or one of the cluster's clock as a moment of the cluster's clock.
 
     Raises ValueError for anything else.
     """
@@ -134,18 +132,19 @@ def cluster_time(text: str, region: str | None) -> datetime:
 
 
 def v2_moment(text: str, region: str | None) -> str:
-    """``YYYY-MM-DDTHH:MM:SS±HH:MM``: V2 converts by the offset it is given (Capillary docs: Timezone management)."""
+    """Return ``YYYY-MM-DDTHH:MM:SS±HH:MM``, which V2 converts by its offset (Capillary docs: Timezone management)."""
     return cluster_time(text, region).isoformat(timespec="seconds")
 
 
 def v1_moment(text: str, region: str | None) -> str:
-    """``YYYY-MM-DD HH:MM:SS``: V1.1 ignores an offset and takes the time as its cluster's."""
+    """Return ``YYYY-MM-DD HH:MM:SS``: V1.1 ignores an offset and takes the time as its cluster's."""
     return cluster_time(text, region).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def offset_moment(text: str) -> str:
-    """An enrolment's date in the documented form. Raises ValueError without an offset: a day's difference costs
-    points.
+    """Return an enrolment's date in the documented form.
+
+    Raises ValueError without an offset: a day's difference costs points.
     """
     value = datetime.fromisoformat(text)
     if value.tzinfo is None:
@@ -154,7 +153,7 @@ def offset_moment(text: str) -> str:
 
 
 def utc_text(text: str) -> str:
-    """A moment of a V2 answer as ISO 8601 in UTC where it has an offset; what cannot be read stays as it is."""
+    """Return a moment of a V2 response as ISO 8601 in UTC where it has an offset; others stay as they are."""
     try:
         value = datetime.fromisoformat(text)
     except ValueError:

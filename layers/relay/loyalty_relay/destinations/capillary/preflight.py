@@ -1,6 +1,6 @@
-"""Are the prerequisites of register and update met? Asked of the vendor without changing anything there.
+"""Checks of the prerequisites of register and update, without changing anything at the vendor.
 
-What cannot be asked is said to be unknown, with the place where it will show.
+What cannot be checked is reported as unknown, with the place where it will show.
 Sources: Capillary docs, Add customer (Prerequisites); Update customer details (Prerequisites); Extended fields.
 """
 
@@ -26,10 +26,10 @@ from loyalty_relay.model.errors import (
     TransientError,
 )
 
-NOBODY = "loyalty-relay-probe-nobody"
+UNUSED_ID = "loyalty-relay-probe-unused"
 """An external id that no customer has."""
 
-NOBODYS_ID = "1"
+UNUSED_IDS_ID = "1"
 """A loyalty id far below those that organisations get."""
 
 OPERATOR = "operator"
@@ -44,13 +44,13 @@ def run(
     deadline: Deadline,
     extended_fields: Collection[str],
 ) -> list[Finding]:
-    """One finding per prerequisite. Stops early where nothing further can be asked."""
+    """Return one finding per prerequisite. Stops early where nothing further can be checked."""
     base = destination.host
     lookup = build_request(
         api="v2-read",
         method="GET",
         url=f"{base}/v2/customers/lookup",
-        params={**options.place(), "identifierName": "externalId", "identifierValue": NOBODY},
+        params={**options.place(), "identifierName": "externalId", "identifierValue": UNUSED_ID},
     )
     error = _answer(lambda: session.exchange(lookup, lambda reply: read_v2(reply, "entity"), deadline))
     findings = [_host(error, destination)]
@@ -67,13 +67,13 @@ def run(
         _finding(
             "default status label",
             None,
-            "cannot be asked: where none is set, each registration is answered with warning 8107",
+            "cannot be checked: where none is set, each registration gets the warning 8107",
             ADMINISTRATOR,
         ),
         _finding(
             "mandatory registration fields",
             None,
-            "cannot be asked: a registration that lacks one is refused with the field's code, such as 1006 for mobile",
+            "cannot be checked: a registration that lacks one is refused with the field's code (1006: mobile)",
             ADMINISTRATOR,
         ),
     ]
@@ -98,7 +98,7 @@ def _host(error: RelayError | None, destination: Destination) -> Finding:
         return _finding("host", False, summary, OPERATOR)
     if isinstance(error, TransientError):
         return _finding("host", False, f"{destination.host} does not serve now: {error}", VENDOR)
-    return _finding("host", True, f"{destination.host} answers")
+    return _finding("host", True, f"{destination.host} responds")
 
 
 def _credentials(error: RelayError | None, destination: Destination) -> Finding:
@@ -117,14 +117,14 @@ def _source(error: RelayError | None, options: Options) -> Finding:
         return _finding("source and account", True, f"{what} is known")
     if error.code in WRONG_PLACE:
         return _finding("source and account", False, f"{what} is not one of the organisation ({error})", ADMINISTRATOR)
-    return _finding("source and account", None, f"{what}: the lookup was answered with {error}", VENDOR)
+    return _finding("source and account", None, f"{what}: the lookup failed with {error}", VENDOR)
 
 
 def _write_v2(session: CapillarySession, base: str, options: Options, deadline: Deadline) -> Finding:
     request = build_request(
         api="v2-update",
         method="PUT",
-        url=f"{base}/v2/customers/{NOBODYS_ID}",
+        url=f"{base}/v2/customers/{UNUSED_IDS_ID}",
         params=dict(options.place()),
         json={"profiles": [{}]},
         idempotent=True,
@@ -139,22 +139,22 @@ def _write_v1(session: CapillarySession, base: str, options: Options, deadline: 
         method="POST",
         url=f"{base}/v1.1/customer/update",
         params={"format": "json"},
-        json={"root": {"customer": [{"external_id": NOBODY}]}},
+        json={"root": {"customer": [{"external_id": UNUSED_ID}]}},
         idempotent=True,
     )
     return _write("write access, V1.1", _answer(lambda: session.exchange(request, v1.read, deadline)))
 
 
 def _write(name: str, error: RelayError | None) -> Finding:
-    """An update of nobody: refused for the customer means allowed to write."""
+    """Return a finding from an update of an unknown customer: refused for the customer means allowed to write."""
     if isinstance(error, CredentialsRefused):
         return _finding(name, False, f"the access group may not write customers ({error})", ADMINISTRATOR)
     if isinstance(error, TransientError):
-        return _finding(name, None, f"could not be asked: {error}", VENDOR)
+        return _finding(name, None, f"could not be checked: {error}", VENDOR)
     if error is None or isinstance(error, CustomerNotFound | v1.AllFailed):
         return _finding(name, True, "is there: an update of an unknown customer was refused for the customer only")
     who = ADMINISTRATOR if isinstance(error, PermanentError) else VENDOR
-    return _finding(name, None, f"an update of an unknown customer was answered with {error}", who)
+    return _finding(name, None, f"an update of an unknown customer failed with {error}", who)
 
 
 def _extended_fields(session: CapillarySession, base: str, deadline: Deadline, wanted: Collection[str]) -> Finding:
@@ -173,7 +173,7 @@ def _extended_fields(session: CapillarySession, base: str, deadline: Deadline, w
 
 
 def enabled_fields(body: Mapping[str, Any]) -> set[str]:
-    """The names of the customer-level extended fields in an answer of GET /v2/extendedFields.
+    """Return the names of the customer-level extended fields in a response of GET /v2/extendedFields.
 
     The list may come by entity type (``{"CUSTOMER": [...]}``) or flat with an ``entityType`` per field.
     """

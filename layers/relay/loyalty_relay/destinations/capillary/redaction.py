@@ -10,20 +10,20 @@ from loyalty_relay.model.redaction import without, without_markup
 
 _EMAIL = re.compile(r"(?<![^\s@<>\"'(),;:])[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+")
 _NUMBER = re.compile(r"[+(]?\d(?:[\s().-]{0,8}\d){4,}")
-_TELLING = frozenset({"code", "status", "success", "message", "error", "title", "type", "errorcode", "errormessage"})
+_IMPERSONAL = frozenset({"code", "status", "success", "message", "error", "title", "type", "errorcode", "errormessage"})
 
 MAX_TEXT = 200
 
 
 def redact(text: str, values: Iterable[str] = ()) -> str:
-    """A vendor's text without e-mail addresses, numbers of five digits and more, and ``values`` (what we had sent)."""
+    """Return a vendor's text without e-mail addresses, numbers of five digits and more, and ``values`` (our own)."""
     text = without(text, (value for value in values if len(value) >= 2), "[value]")
     text = _NUMBER.sub("[number]", _EMAIL.sub("[email]", text))
     return " ".join(text.split())[:MAX_TEXT]
 
 
 def excerpt(body: Any, text: bytes, values: Iterable[str] = ()) -> str:
-    """What an answer of a shape never seen before looked like: names of members, and only telling values."""
+    """Outline a response of a shape never seen before: names of members, and values that are no personal data."""
     if isinstance(body, Mapping | list):
         return _shape(body, tuple(values), 0)[:MAX_TEXT]
     return redact(without_markup(text[:4000].decode("utf-8", "replace")), values)
@@ -39,7 +39,7 @@ def _shape(value: Any, values: tuple[str, ...], depth: int, name: str = "") -> s
         return "{" + inside + "}"
     if isinstance(value, list):
         return "[" + ("" if not value else _shape(value[0], values, depth + 1, name)) + "]"
-    if name.lower() in _TELLING and isinstance(value, str | int | float | bool):
+    if name.lower() in _IMPERSONAL and isinstance(value, str | int | float | bool):
         return redact(str(value), values)
     return "null" if value is None else type(value).__name__
 

@@ -38,10 +38,11 @@ class Writer:
     def create(
         self, customer: CustomerRef, fields: Mapping[str, Any], credits: Credits, options: Options
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """The body of POST /v2/customers, and the names of the fields it carries.
+        """Return the body of POST /v2/customers, and the names of the fields it carries.
 
         ``None`` values have nothing to empty on a new member and are left out. Bulk consent travels as ``subscribed``
-        of its channel, and only where it was said: silence is no consent. What a POST cannot carry is not in the names.
+        of its channel, and only where it was given: silence is no consent. What a POST cannot carry is not in the
+        names.
         """
         reply = {name: value for name, value in fields.items() if value is not None}
         channels = self._channels(reply)
@@ -80,7 +81,7 @@ class Writer:
         return body, carried
 
     def update(self, fields: Mapping[str, Any], credits: Credits) -> dict[str, Any]:
-        """The body of PUT /v2/customers/{id}. ``None`` empties a name or a custom field: it leaves as an empty text."""
+        """Return the body of PUT /v2/customers/{id}. ``None`` empties a name or a custom field as an empty text."""
         channels = self._channels(fields)
         profile = {**_names(fields), "fields": _family(fields, "custom_fields"), "commChannels": channels}
         body: dict[str, Any] = {"profiles": [_filled(profile)]}
@@ -93,16 +94,16 @@ class Writer:
         return body
 
     def identifier_value(self, kind: str, value: str) -> str:
-        """A value in the form Capillary keeps: mobiles as digits with country code."""
+        """Return a value in the form that Capillary keeps: mobiles as digits with country code."""
         return self.mobile(value) if kind == "mobile" else value.strip()
 
     def mobile(self, value: str) -> str:
-        """The digits of a phone number; what is not one is sent as it is, for the vendor to name."""
+        """Return the digits of a phone number; what is not one is sent as it is, for the vendor to name."""
         number = to_e164(value, self.country)
         return value.strip() if number is None else digits(number)
 
     def _identifiers(self, customer: CustomerRef, fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Those of the command; a contact that is also state is the state's, which is newer."""
+        """Return those of the command; a contact that is also state is the state's, which is newer."""
         listed = [
             *(Identifier(kind, fields[name]) for name, kind in CONTACT_CHANNELS.items() if fields.get(name)),
             *(i for i in customer.identifiers if not fields.get({"mobile": "phone", "email": "email"}.get(i.type, ""))),
@@ -119,8 +120,9 @@ class Writer:
         return {"type": kind, "value": self.identifier_value(kind, identifier.value), **extra}
 
     def _channels(self, fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """One entry per channel value. An e-mail or phone field is the primary channel of its type; ``channels.TYPE``
-        says more and stands in its place.
+        """Return one entry per channel value.
+
+        An e-mail or phone field is the primary channel of its type, unless ``channels.TYPE`` has it in more detail.
         """
         channels = []
         for name, value in fields.items():
@@ -148,7 +150,7 @@ class Writer:
 def _consent(
     fields: Mapping[str, Any], channels: list[dict[str, Any]], identifiers: list[dict[str, Any]]
 ) -> frozenset[str]:
-    """Puts bulk consent onto the channels; the names that found one."""
+    """Put bulk consent onto the channels; return the names that found one."""
     placed = set()
     for ours, kind in SUBSCRIPTION_CHANNELS.items():
         name = f"subscriptions.{ours}.bulk"
@@ -199,7 +201,7 @@ def _enrollments(credits: Credits) -> list[dict[str, Any]]:
 
 
 def length_notices(fields: Mapping[str, Any], identifiers: Iterable[Identifier] = ()) -> list[Notice]:
-    """Values that Capillary cuts without a word (Capillary docs: Add customer). They are sent whole."""
+    """Return notices of values that Capillary cuts without notice (docs: Add customer). They are sent whole."""
     notices = [
         Notice("name_too_long", f"the programme keeps the first {MAX_NAME} characters", name)
         for name in ("first_name", "last_name")

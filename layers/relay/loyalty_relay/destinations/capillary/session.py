@@ -30,8 +30,9 @@ class CapillarySession:
         *,
         values: tuple[str, ...] = (),
     ) -> T:
-        """Send a request and return what ``read`` finds in its response. ``values``: what was sent about the customer,
-        kept out of errors.
+        """Send a request and return what ``read`` finds in its response.
+
+        ``values``: what was sent about the customer, kept out of errors.
 
         ``read`` has no side effects: the authentication calls it too, to find a refused token. Raises
         CredentialsRefused when a new token is refused as well, and whatever ``read`` raises.

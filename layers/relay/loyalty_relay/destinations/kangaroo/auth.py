@@ -30,7 +30,7 @@ REFRESH_TOKEN_LOST = "refresh_token_lost"
 """Reason of CredentialsRefused: the stored refresh token is used up or expired; authorizing anew repairs it."""
 
 NOT_AUTHORIZED = "not_authorized_yet"
-"""Reason of CredentialsRefused: nobody has authorized this connection so far."""
+"""Reason of CredentialsRefused: this connection was never authorized."""
 
 _OUR_CREDENTIALS = frozenset({"invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type"})
 """OAuth errors that are not about the refresh token (RFC 6749 section 5.2)."""
@@ -153,7 +153,7 @@ class KangarooAuth(TokenAuth):
     def _scope(self) -> str:
         return self._given.get("scope", "admin")
 
-    # -- answers --------------------------------------------------------------------------------------------------
+    # -- responses ------------------------------------------------------------------------------------------------
 
     def _refreshed(self, refresh: str, deadline: Deadline) -> TokenSet:
         try:
@@ -173,8 +173,10 @@ class KangarooAuth(TokenAuth):
 
 
 def parse_tokens(answer: httpx.Response, now: float, *, keep: str | None = None, sent: Iterable[str] = ()) -> TokenSet:
-    """Return the tokens of a response, JSON or form. ``keep``: the refresh token to keep when none is sent. ``sent``:
-    what must not appear in an error's text, credentials above all.
+    """Return the tokens of a response, JSON or form.
+
+    ``keep``: the refresh token to keep when none is sent. ``sent``: what must not appear in an error's text,
+    credentials above all.
 
     Raises CredentialsRefused for a refused in any shape, RateLimited and UpstreamUnavailable for passing faults.
     """

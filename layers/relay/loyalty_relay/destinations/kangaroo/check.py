@@ -24,7 +24,7 @@ def check(command: CustomerCommand, country: str | None) -> list[FieldProblem]:
         ]
         gender = command.fields.get("gender")
         made = registration(command, command.fields, country)
-        # An identifier stands in for a field that is absent; what is wrong with it is reported already.
+        # An identifier replaces a field that is absent; what is wrong with it is reported already.
         problems += [p for p in made.problems if p.field in command.fields or not problems]
         if gender and "gender" not in made.sent and not any(p.field == "gender" for p in problems):
             problems.append(FieldProblem("gender", "must be one of male, female at registration"))
@@ -43,7 +43,7 @@ def _identifiers(command: CustomerCommand, country: str | None) -> Iterator[Fiel
         if identifier.type == "email":
             problem = email_problem(identifier.value.strip())
         elif identifier.type != "mobile":
-            problem = "is not an identifier of this destination, which knows email and mobile"
+            problem = "is not an identifier of this destination, which has email and mobile"
         elif national_phone(identifier.value, country) is None:
             problem = "must be a valid phone number with its country code"
         if problem:

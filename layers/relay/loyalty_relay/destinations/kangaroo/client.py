@@ -72,7 +72,7 @@ class KangarooCrm:
         self._tokens = tokens
         self._session = KangarooSession(destination, client, tokens, clock)
         self._stores = StoreLinks(destination, self._session)
-        # An access token of its own may be all that tells two businesses apart.
+        # An access token of its own may be the only difference of two businesses.
         own = destination.credentials.get("access_token", "")
         self._name = f"{self._session.auth.key}:{hashlib.sha256(own.encode()).hexdigest()}"
 
@@ -108,7 +108,7 @@ class KangarooCrm:
         return match_phone(self._filtered("phone", national[0], deadline), e164, national[1])
 
     def _filtered(self, name: str, value: str, deadline: Deadline) -> list[dict[str, Any]]:
-        """The first page of ``GET /customers`` with one filter (Kangaroo API blueprint: Filtering)."""
+        """Return the first page of ``GET /customers`` with one filter (Kangaroo API blueprint: Filtering)."""
         request = self._session.request("api", "GET", "/customers", params={name: f"eq|{value}"})
         return self._session.page(request, deadline)
 
@@ -160,13 +160,13 @@ class KangarooCrm:
         *,
         changed: frozenset[str],
     ) -> Receipt:
-        """There is no update here: raises UnsupportedByDestination. Known customers are changed by a patch."""
+        """Raise UnsupportedByDestination: known customers are changed by a patch."""
         raise UnsupportedByDestination("kangaroo changes customers through their CRM fields: use crm-patch")
 
     # -- CRM fields -----------------------------------------------------------------------------------------------
 
     def command_field(self, crm_field: str) -> str:
-        """See ``CrmFieldsCrm.command_field``. A command's ``country`` says how to read its phone, and is no field."""
+        """See ``CrmFieldsCrm.command_field``. A command's ``country`` is for reading its phone, no field."""
         return "country" if crm_field == "country_code" else our_name(crm_field)
 
     def crm_fields(self, loyalty_id: str, deadline: Deadline) -> list[dict[str, Any]]:
@@ -254,8 +254,9 @@ class KangarooCrm:
         return patcher.make(fields, replace_tags)
 
     def _send(self, loyalty_id: str, patch: Patch, deadline: Deadline) -> tuple[Listing | None, bool]:
-        """Send a patch; return the fields that the response shows, if any, and whether the change is still under way
-        (202), so that they may be those before it.
+        """Send a patch; return the fields in the response, if any, and whether the change is still under way (202).
+
+        The fields may then be those before the change.
         """
         path = f"/customers/{path_segment(loyalty_id)}/{self._destination.options.get('crm_fields_path', 'crm-fields')}"
         request = self._session.request("api", "PATCH", path, json=patch.body, idempotent=True)
@@ -315,11 +316,11 @@ class KangarooCrm:
     # -- for operators --------------------------------------------------------------------------------------------
 
     def probe(self, deadline: Deadline) -> list[Finding]:
-        """What of the vendor's prerequisites is there, by reading requests only; never raises the relay's errors."""
+        """Check the vendor's prerequisites by reading requests only; never raises the relay's errors."""
         return probe(self._session, self._stores, deadline)
 
     def authorize_url(self, state: str) -> str:
-        """The vendor's page on which the business allows access. Raises InvalidCommand for another kind of grant."""
+        """Return the vendor's page on which the business allows access. Raises InvalidCommand for another grant."""
         self._needs_authorization()
         return self._session.auth.authorize_url(state)
 
@@ -342,7 +343,7 @@ class KangarooCrm:
 
 
 def _contacts(made: Registration) -> CustomerRef:
-    """The customer of a registration, by what it sent."""
+    """Return the customer of a registration, by what it sent."""
     found = []
     if "email" in made.body:
         found.append(Identifier("email", made.body["email"]))

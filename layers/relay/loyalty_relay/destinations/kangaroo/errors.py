@@ -55,8 +55,10 @@ _NAMED_FIELD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class VendorError:
-    """One error. ``status`` is what the body says, else the HTTP status; ``shape`` a name of the table above, or
-    ``unknown``; ``problems`` are under the vendor's field names.
+    """One error.
+
+    ``status`` is the one in the body, else the HTTP status; ``shape`` a name of the table above, or ``unknown``;
+    ``problems`` are under the vendor's field names.
     """
 
     shape: str
@@ -70,12 +72,12 @@ class VendorError:
         return any(pattern.search(text) for text in (self.message, *(p.message for p in self.problems)))
 
     def about(self, *names: str) -> tuple[FieldProblem, ...]:
-        """The problems of these fields."""
+        """Return the problems of these fields."""
         return tuple(problem for problem in self.problems if problem.field in names)
 
 
 def vendor_error(answer: httpx.Response, sent: Iterable[str] = ()) -> VendorError | None:
-    """The error that an answer carries, None when it carries none. ``sent``: values that must not come back in a text.
+    """Return the error in a response, None when there is none. ``sent``: values that must not be in a text.
 
     A 2xx with an error inside is an error; any other status is one whatever its body holds.
     """
@@ -151,14 +153,14 @@ def _pointed(item: Mapping[str, Any]) -> str | None:
 
 
 def _status(given: Any, otherwise: int) -> int:
-    """A status in a body, as number or text; an error inside a 2xx that names none counts as 422."""
+    """Return a status in a body, as number or text; an error inside a 2xx that names none counts as 422."""
     if isinstance(given, int | str) and re.fullmatch(r"[45]\d\d", str(given)):
         return int(given)
     return 422 if 200 <= otherwise < 300 else otherwise
 
 
 def _text(refused: Mapping[str, Any], hide: tuple[str, ...], status: int) -> str:
-    """Message and description, which swap their roles between resources."""
+    """Return message and description, which swap their roles between resources."""
     texts = [t for key in ("message", "description", "detail") if isinstance(t := refused.get(key), str) and t.strip()]
     return shortened(": ".join(dict.fromkeys(redact(t, hide) for t in texts))) or f"the destination answered {status}"
 
@@ -178,7 +180,7 @@ def _code_word(text: str) -> str:
 
 
 TAKEN = re.compile(r"\b(?:taken|already|in use|exists|duplicate)\b", re.IGNORECASE)
-"""How the vendor says that something is there already: its validation texts have no codes."""
+"""The vendor's texts for something that exists already: its validation errors have no codes."""
 
 _ROUTE = re.compile(r"\broute\b", re.IGNORECASE)
 
@@ -200,7 +202,7 @@ this request contains. Otherwise it would come for every event and counts agains
 
 
 def credentials_refused(message: str, *, code: str | None = None, reason: str | None = None) -> CredentialsRefused:
-    """The error, with a ``reason`` that says what an operator has to do where that is known."""
+    """Return the error, with a ``reason`` for the operator's next step where there is one."""
     error = CredentialsRefused(message, code=code)
     if reason is not None:
         error.reason = reason
@@ -215,9 +217,11 @@ def refuse(
     names: Callable[[str], str] | None = None,
     no_route: str = "",
 ) -> NoReturn:
-    """Raise the exception for a vendor error. ``customer``: whether the path named one, so that 404 is about them.
-    ``names``: our name of a vendor's field, where the caller knows it by another. ``no_route``: what an operator can
-    do where the vendor does not serve the request's path or method.
+    """Raise the exception for a vendor error.
+
+    ``customer``: whether the path named one, so that 404 is about them. ``names``: our name of a vendor's field, where
+    the caller has another. ``no_route``: what an operator can do where the vendor does not serve the request's path or
+    method.
 
     RateLimited and UpstreamUnavailable for what passes by itself, CredentialsRefused for 401 and for a 403 about the
     credentials, CustomerNotFound, InvalidCommand where fields are named, VendorRejected for the rest.
@@ -234,7 +238,7 @@ def refuse(
         and refused.message
         and not refused.says(_ROUTE)
     ):
-        raise CustomerNotFound("the destination does not know this customer", code=refused.code)
+        raise CustomerNotFound("the destination has no such customer", code=refused.code)
     if refused.problems:
         problems = [FieldProblem(names(p.field) if names else p.field, p.message) for p in refused.problems]
         raise InvalidCommand(refused.message, code=refused.code, problems=problems)
@@ -244,7 +248,7 @@ def refuse(
 
 
 def unreadable(answer: httpx.Response, why: NotJson) -> UpstreamUnavailable:
-    """A success whose body cannot be read: broken on its way, and the effect is there."""
+    """Return the error for a success whose body cannot be read: the effect took place."""
     return UpstreamUnavailable(
         f"the destination answered {answer.status_code} with a body that cannot be read ({why.why})",
         reached=reached(answer),

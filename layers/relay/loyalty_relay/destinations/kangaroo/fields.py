@@ -13,12 +13,12 @@ LANGUAGES = ("en", "fr", "es")
 
 
 def email_problem(value: str) -> str | None:
-    """What is wrong with an e-mail address as such; None when nothing is."""
+    """Return what is wrong with an e-mail address as such; None when nothing is."""
     return None if len(value) <= 254 and _EMAIL.fullmatch(value) else "must be an e-mail address"
 
 
 def is_date(value: str) -> bool:
-    """Whether it is a day of the calendar, ``YYYY-MM-DD``."""
+    """Return whether it is a day of the calendar, ``YYYY-MM-DD``."""
     try:
         return date.fromisoformat(value).isoformat() == value
     except ValueError:
@@ -26,22 +26,22 @@ def is_date(value: str) -> bool:
 
 
 def gender_word(value: str) -> str:
-    """A gender without regard to capitals and hyphens: ``Non-binary`` is ``nonbinary``."""
+    """Return a gender without regard to capitals and hyphens: ``Non-binary`` is ``nonbinary``."""
     return re.sub(r"[^a-z]", "", value.lower())
 
 
 def language_code(value: str) -> str | None:
-    """The vendor's language for a locale such as ``fr-CA``; None when it has none."""
+    """Return the vendor's language for a locale such as ``fr-CA``; None when it has none."""
     code = re.split(r"[-_]", value.strip().lower())[0]
     return code if code in LANGUAGES else None
 
 
 def national_phone(value: str, default_country: str | None) -> tuple[str, str] | None:
-    """A phone number as the vendor keeps it: the national digits, and the country as ISO 3166-1 alpha-2.
+    """Return a phone number as the vendor keeps it: national digits, and the country as ISO 3166-1 alpha-2.
 
     ``5145550123`` and ``CA`` for ``+15145550123`` (Kangaroo API blueprint: Customers). ``default_country`` is taken for
-    numbers without country code, and for a code that several countries share when the digits do not tell. None when it
-    is no phone number or belongs to no country.
+    numbers without country code, and for a code that several countries share when the digits do not decide. None when
+    it is no phone number or belongs to no country.
     """
     e164 = to_e164(value, default_country)
     return None if e164 is None else national(e164, default_country)
@@ -69,13 +69,13 @@ GENDERS = ("male", "female", "nonbinary")
 
 
 def their_name(name: str) -> str | None:
-    """The CRM field that carries one of our fields; None when there is none. Tags have their own way."""
+    """Return the CRM field that carries one of our fields; None when there is none. Tags have their own way."""
     match = _CUSTOM.fullmatch(name)
     return match.group(1) if match else NAMES.get(name)
 
 
 def our_name(name: str) -> str:
-    """Our name of a vendor's (dotted) field; ``tags.0.tag_name`` is about the tags."""
+    """Return our name of a vendor's (dotted) field; ``tags.0.tag_name`` is about the tags."""
     head = name.split(".", maxsplit=1)[0]
     if head.startswith("custom_field_"):
         return f"custom_fields.{head}"

@@ -18,7 +18,7 @@ VENDOR = "vendor"
 
 
 def probe(session: KangarooSession, stores: StoreLinks, deadline: Deadline) -> list[Finding]:
-    """One finding per prerequisite; a prerequisite that cannot be looked at fails with the error's own words."""
+    """Return one finding per prerequisite; one that cannot be checked fails with the error's message."""
     found = [_credentials(session, deadline)]
     if found[0].ok:
         found.append(_crm_fields(session, deadline))
@@ -41,7 +41,7 @@ def _credentials(session: KangarooSession, deadline: Deadline) -> Finding:
         except (CredentialsRefused, VendorRejected) as error:
             if session.auth.type != "client_credentials":
                 raise
-            # They are made for the integrations host, which says below whether it takes them.
+            # They are made for the integrations host, which is checked below.
             refused = (
                 "client credentials link stores; to change customers too, give the connection credentials of type"
                 f" password or authorization_code ({error})"
@@ -88,7 +88,7 @@ def _stores(stores: StoreLinks, deadline: Deadline) -> list[Finding]:
         branches = stores.branches(deadline)
     except RelayError as error:
         return [Finding(name="integrations_host", ok=False, message=str(error), who=OPERATOR)]
-    host = Finding(name="integrations_host", ok=True, message="the integrations host answers", who=OPERATOR)
+    host = Finding(name="integrations_host", ok=True, message="the integrations host responds", who=OPERATOR)
     virtual = sum(branch.virtual for branch in branches)
     if virtual:
         return [host, Finding(name="virtual_branch", ok=True, message=f"virtual branches: {virtual}", who=BUSINESS)]

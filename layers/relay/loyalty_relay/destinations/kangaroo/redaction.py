@@ -26,11 +26,12 @@ FIELD_NAME = re.compile(r"[A-Za-z_][\w.*-]{0,99}")
 
 
 def shortened(text: str) -> str:
+    """Return the beginning of a text, with an ellipsis where something was cut."""
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
 def redact(text: str, sent: Iterable[str] = ()) -> str:
-    """A text of the vendor without e-mails, runs of digits, tokens, ids, quotations and the values that were sent."""
+    """Return a text of the vendor without e-mails, runs of digits, tokens, ids, quotations and sent values."""
     text = without(text, (value.strip() for value in sent if len(value.strip()) > 2), "…")
     for pattern in (_EMAIL, *_QUOTED, _TOKEN, _DIGITS):
         text = pattern.sub("…", text)
@@ -38,7 +39,7 @@ def redact(text: str, sent: Iterable[str] = ()) -> str:
 
 
 def excerpt(answer: httpx.Response, sent: Iterable[str] = ()) -> str:
-    """Enough of a body to recognise it: the outline of JSON, the first words of anything else."""
+    """Return enough of a body to recognise it: the outline of JSON, the first words of anything else."""
     body = json_of(answer)
     if not isinstance(body, NotJson):
         return shortened(_outline(body, 3))
@@ -49,7 +50,7 @@ def excerpt(answer: httpx.Response, sent: Iterable[str] = ()) -> str:
 
 
 def _outline(value: Any, depth: int) -> str:
-    """JSON without its values: they may be anybody's name."""
+    """Return JSON without its values, which may be personal data."""
     if isinstance(value, Mapping):
         if depth == 0:
             return "{…}"
@@ -64,7 +65,7 @@ def _outline(value: Any, depth: int) -> str:
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """Every text in a JSON value: what a request sent, for ``redact``."""
+    """Yield every text in a JSON value: what a request sent, for ``redact``."""
     if isinstance(value, str):
         yield value
         # A filter is operator|value, and only the value comes back.

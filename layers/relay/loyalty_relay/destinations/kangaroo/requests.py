@@ -43,7 +43,7 @@ class Registration:
 
 
 def registration(command: CustomerCommand, fields: Mapping[str, Any], default_country: str | None) -> Registration:
-    """The registration of a command; identifiers fill in for an e-mail or phone that ``fields`` lacks.
+    """Return the registration of a command; identifiers replace an e-mail or phone that ``fields`` lacks.
 
     Fields that a registration cannot carry are left out: a patch follows, or ``check`` has named them before.
     """
@@ -58,7 +58,7 @@ def registration(command: CustomerCommand, fields: Mapping[str, Any], default_co
             if name in fields:
                 made.sent.append(name)
         elif name != "gender" or gender_word(str(given[name])) != "nonbinary":
-            # The CRM fields know nonbinary, the registration does not (Kangaroo API blueprint): a patch carries it.
+            # The CRM fields have nonbinary, the registration does not (Kangaroo API blueprint): a patch carries it.
             made.problems.append(FieldProblem(name, problem))
     if not made.problems and not made.body.get("email") and not made.body.get("phone"):
         made.problems = [FieldProblem(name, "is required when the other is missing") for name in ("email", "phone")]
@@ -162,7 +162,7 @@ class Patcher:
         self._patch = Patch()
 
     def make(self, fields: Mapping[str, Any], replace_tags: tuple[str, ...] | None) -> Patch:
-        """The patch; nothing may be sent when it has problems."""
+        """Return the patch; nothing may be sent when it has problems."""
         for name, value in fields.items():
             if not name.startswith("tags."):
                 self._field(name, value)
@@ -191,7 +191,7 @@ class Patcher:
             self._problem(name, problem, "gender_not_known" if theirs == "gender" else "value_not_taken")
 
     def _place(self, name: str, theirs: str) -> CrmField | None:
-        """The field that can be written; otherwise the reason is noted."""
+        """Return the field that can be written; otherwise note the reason."""
         known = self._fields.get(theirs)
         why = NOT_A_FIELD
         if known is not None:

@@ -1,4 +1,4 @@
-"""What Kangaroo's answers hold: customers, the CRM fields that a business has configured, and its tags.
+"""The contents of Kangaroo's responses: customers, the CRM fields that a business has configured, and its tags.
 
 Facts: Kangaroo API blueprint (customers, customer CRM fields), Kangaroo wiki "Customer CRM Fields - Update", and the
 vendor's OpenAPI fragments. Which fields exist, and which of them are required or hidden, differs between businesses, so
@@ -35,7 +35,7 @@ class CrmField:
 
     @classmethod
     def parse(cls, item: Mapping[str, Any]) -> CrmField | None:
-        """None for an item without a name."""
+        """Return a field; None for an item without a name."""
         name = item.get("name")
         if not isinstance(name, str) or not name:
             return None
@@ -64,7 +64,7 @@ class Tag:
 
     @classmethod
     def parse(cls, item: Mapping[str, Any]) -> Tag | None:
-        """None for an item without a name: tags are assigned by name."""
+        """Return a tag; None for an item without a name: tags are assigned by name."""
         name = item.get("name")
         if not isinstance(name, str) or not name:
             return None
@@ -95,7 +95,7 @@ class Listing:
 
     @classmethod
     def parse(cls, items: Iterable[Mapping[str, Any]]) -> Listing:
-        """From the items of the list; items without a name are left out."""
+        """Return the listing of these items; items without a name are left out."""
         fields: list[CrmField] = []
         values: dict[str, Any] = {}
         for item in items:
@@ -112,7 +112,7 @@ class Listing:
         return tuple(value) if isinstance(value, list) else ()
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """As the API shows it: ``name`` as in the vendor's list, ``field`` as in our commands; tags by their names."""
+        """Return the API's form: ``name`` as in the vendor's list, ``field`` as in commands; tags by their names."""
         return [
             {
                 "name": each.name,
@@ -132,7 +132,7 @@ class Listing:
 
 
 def find_tag(name: str, tags: Sequence[Tag]) -> str | None:
-    """The business's spelling of a tag's name; capitals count only where two tags differ in nothing else."""
+    """Return the business's spelling of a tag's name; capitals count only where they are the only difference."""
     if any(tag.name == name for tag in tags):
         return name
     alike = {tag.name for tag in tags if tag.name.strip().casefold() == name.strip().casefold()}
@@ -140,12 +140,12 @@ def find_tag(name: str, tags: Sequence[Tag]) -> str | None:
 
 
 def truth(value: Any) -> bool:
-    """A boolean in any of the vendor's spellings; everything else is no."""
+    """Return a boolean in any of the vendor's spellings; everything else is False."""
     return value is True or str(value).strip().lower() in ("true", "1")
 
 
 def whole(value: Any) -> int | None:
-    """An integer that may come as text."""
+    """Return an integer that may come as text."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -167,8 +167,10 @@ def text_id(value: Any) -> str | None:
 
 
 def same_value(name: str, sent: Any, shown: Any) -> bool:
-    """Return whether the vendor shows what was sent, in whichever form: an empty text or null, a number or its text,
-    an address in small letters, a phone with or without its country, a day with a time.
+    """Return whether the vendor shows what was sent, in whichever form.
+
+    An empty text or null, a number or its text, an address in small letters, a phone with or without its country, a day
+    with a time.
     """
     if isinstance(sent, bool):
         return truth(shown) == sent
@@ -204,13 +206,13 @@ def _tag_name(item: Any) -> str | None:
 
 
 def _read_only(item: Mapping[str, Any]) -> bool:
-    """No sample has such a key; where the list has one of these, it is believed."""
+    """Return whether a field is read-only: no sample has such a key; where the list has one, it counts."""
     no = any(truth(item.get(key)) for key in ("is_read_only", "is_readonly", "read_only", "readonly", "is_disabled"))
     return no or any(key in item and not truth(item[key]) for key in ("is_editable", "editable", "is_writable"))
 
 
 def _options(item: Mapping[str, Any]) -> tuple[str, ...]:
-    """The values of a select: no sample lists them, the usual names are looked for."""
+    """Return the values of a select: no sample lists them, the usual names are looked for."""
     listed = next((v for k in ("options", "values", "choices") if isinstance(v := item.get(k), list)), [])
     found = []
     for each in listed:
@@ -226,13 +228,13 @@ def customer_id(item: Mapping[str, Any]) -> str | None:
 
 
 def match_email(items: Iterable[Mapping[str, Any]], email: str) -> str | None:
-    """The customer with that address. Raises AmbiguousOutcome for several."""
+    """Return the customer with that address. Raises AmbiguousOutcome for several."""
     wanted = email.strip().casefold()
     return _only(i for i in items if isinstance(i.get("email"), str) and i["email"].strip().casefold() == wanted)
 
 
 def match_phone(items: Iterable[Mapping[str, Any]], e164: str, country: str) -> str | None:
-    """The customer with that number, whichever form it is kept in. Raises AmbiguousOutcome for several."""
+    """Return the customer with that number, in whichever form. Raises AmbiguousOutcome for several."""
     return _only(
         item
         for item in items

@@ -113,7 +113,8 @@ class KangarooSession:
         customer: bool = False,
         first: tuple[httpx.Response, VendorError | None] | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of all pages of a list, in both of the vendor's styles (Kangaroo API blueprint: Pagination).
+        """Yield the items of all pages of a list, in both of the vendor's styles (blueprint: Pagination).
+
         ``first``: the response with the first page where the caller has it already.
 
         The next page is requested by number at the same address: the links in the responses are plain http and lack

@@ -56,7 +56,7 @@ class StoreLinks:
     def find_integration(self, name: str, deadline: Deadline) -> int | None:
         """Return the integration of this name, or the configured one.
 
-        Raises AmbiguousOutcome where the vendor has no list of them, or the connection says so
+        Raises AmbiguousOutcome where the vendor has no list of them, or the connection excludes it
         (``can_list_integrations``).
         """
         configured = self._options.get("integration_id")
@@ -67,7 +67,7 @@ class StoreLinks:
         return pick_integration(self._undocumented("/api/v1/integrations", NO_LIST, deadline), name)
 
     def create_integration(self, name: str, deadline: Deadline) -> int:
-        """``POST /api/v1/integrations``. Raises AmbiguousOutcome when it was created, but under which id is unknown."""
+        """Create it by ``POST /api/v1/integrations``. Raises AmbiguousOutcome when its id is not in the response."""
         request = self._session.request(
             "integrations", "POST", "/api/v1/integrations", json=integration_body(name), plain=True
         )
@@ -152,12 +152,12 @@ class StoreLinks:
 
 
 def integration_body(name: str) -> dict[str, Any]:
-    """The body that creates an integration."""
+    """Return the body that creates an integration."""
     return {"name": name, "type": INTEGRATION_TYPE}
 
 
 def link_body(command: LinkStore, branch_id: str, integration_id: int) -> dict[str, Any]:
-    """The body that creates a branch link; the optional members only where they are known."""
+    """Return the body that creates a branch link; the optional members only where they are known."""
     body: dict[str, Any] = {
         "shop_id": command.shop_id,
         "branch_id": branch_id,
@@ -172,13 +172,13 @@ def link_body(command: LinkStore, branch_id: str, integration_id: int) -> dict[s
 
 
 def link_problems(command: LinkStore, branch_id: str) -> list[FieldProblem]:
-    """Required members of a link that are empty."""
+    """Return required members of a link that are empty."""
     given = {"account_id": command.account_id, "shop_id": command.shop_id, "branch_id": branch_id}
     return [FieldProblem(name, "is required") for name, value in given.items() if not value.strip()]
 
 
 def absolute(domain: str) -> str:
-    """A shop's domain as a URL, which is how the sample shows it; sources name the bare domain."""
+    """Return a shop's domain as a URL, which is how the sample shows it; sources name the bare domain."""
     return domain if "://" in domain else f"https://{domain}"
 
 
@@ -198,7 +198,7 @@ def parse_integration_id(item: Mapping[str, Any]) -> int | None:
 
 
 def pick_integration(items: Iterable[Mapping[str, Any]], name: str) -> int | None:
-    """The integration of that name; of several an active one, then the oldest, so that everybody picks the same."""
+    """Return the integration of that name; of several an active one, then the oldest, always the same one."""
     found = [
         (not truth(item.get("active", True)), number)
         for item in items
@@ -210,7 +210,7 @@ def pick_integration(items: Iterable[Mapping[str, Any]], name: str) -> int | Non
 def parse_link(
     item: Mapping[str, Any], integration_id: int, asked: LinkStore | None = None, branch_id: str = ""
 ) -> StoreLink | None:
-    """Return a branch link, None without its id. What an answer does not repeat is what was asked for."""
+    """Return a branch link, None without its id. What a response does not repeat is as requested."""
     number = number_id(item.get("id"))
     if number is None:
         return None
@@ -233,7 +233,7 @@ def parse_link(
 
 
 def existing(link: StoreLink) -> dict[str, object]:
-    """A link in the way, for StoreConflict."""
+    """Return an existing link, for StoreConflict."""
     return {
         "branch_link_id": link.branch_link_id,
         "shop_id": link.shop_id,
