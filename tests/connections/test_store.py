@@ -284,7 +284,7 @@ def test_a_marker_that_cannot_be_read_keeps_what_is_cached_and_is_not_asked_for_
 
 
 def test_a_revocation_is_marked_for_an_hour(dynamodb: Counted, clock: Clock) -> None:
-    revocations = Revocations(lambda: Table(dynamodb, STATE), clock)
+    revocations = Revocations(Table(dynamodb, STATE), clock)
     assert revocations.latest() is None
     revocations.announce()
     first = revocations.latest()

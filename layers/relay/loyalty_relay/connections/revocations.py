@@ -17,18 +17,18 @@ KEPT_SECONDS = 3600
 
 
 class Revocations:
-    """The marker in the state table. ``table``: makes it when it is first needed. ``clock``: epoch seconds."""
+    """The marker in the state table. ``clock``: epoch seconds."""
 
-    def __init__(self, table: Callable[[], Table], clock: Callable[[], float]) -> None:
+    def __init__(self, table: Table, clock: Callable[[], float]) -> None:
         self._table = table
         self._clock = clock
 
     def announce(self) -> None:
         """Make every process forget its connections when it next looks. Raises StoreUnavailable."""
         expires_at = int(self._clock()) + KEPT_SECONDS
-        self._table().put({"pk": keys.revocation(), "token": uuid4().hex, "expires_at": expires_at})
+        self._table.put({"pk": keys.revocation(), "token": uuid4().hex, "expires_at": expires_at})
 
     def latest(self) -> str | None:
         """Return what identifies the last revocation, None when there was none of late. Raises StoreUnavailable."""
-        item = self._table().get({"pk": keys.revocation()})
+        item = self._table.get({"pk": keys.revocation()})
         return str(item["token"]) if item is not None and float(item["expires_at"]) > self._clock() else None

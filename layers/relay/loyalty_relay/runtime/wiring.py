@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from loyalty_relay.connections.model import Connection, Destination
-from loyalty_relay.connections.revocations import Revocations
 from loyalty_relay.connections.store import ConnectionStore
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.storage import aws
 from loyalty_relay.storage.digests import Digests, digest_key
-from loyalty_relay.storage.table import Table
 from loyalty_relay.telemetry import logs
 
 if TYPE_CHECKING:
+    from loyalty_relay.connections.revocations import Revocations
     from loyalty_relay.customers.ledger import CustomerLedger
     from loyalty_relay.destinations.base import Crm
     from loyalty_relay.destinations.definitions import DefinitionCache
@@ -108,12 +107,19 @@ class Services:
             self.settings.secrets_prefix,
             self.settings.sandbox_hosts,
             clock=self.clock,
-            latest_revocation=self.revocations.latest,
+            latest_revocation=self._latest_revocation,
         )
 
     @cached_property
     def revocations(self) -> Revocations:
-        return Revocations(lambda: Table(self.dynamodb, self.settings.state_table), self.clock)
+        from loyalty_relay.connections.revocations import Revocations
+        from loyalty_relay.storage.table import Table
+
+        return Revocations(Table(self.dynamodb, self.settings.state_table), self.clock)
+
+    def _latest_revocation(self) -> str | None:
+        # Built only when a process has lived for a while: a cold start does not pay for it.
+        return self.revocations.latest()
 
     @cached_property
     def digests(self) -> Digests:
