@@ -15,7 +15,7 @@ def assigned(body: Any, assignments: Iterable[str]) -> Any:
 
     ``a.b.0.c=text`` sets a value: a text where there was a text before, else JSON where it reads as such, else a text.
     ``a.b:=JSON`` always takes JSON (``a.b:=null``). Missing objects on the way are made; a list index one past the end
-    appends. Raises CommandError for what is no assignment and for a path that leads through a plain value.
+    appends. Raises CommandError for what is not PATH=VALUE and for a path that leads through a plain value.
     """
     changed = copy.deepcopy(body)
     for assignment in assignments:
@@ -23,9 +23,7 @@ def assigned(body: Any, assignments: Iterable[str]) -> Any:
         strict = path.endswith(":")
         path = path.removesuffix(":").strip()
         if not sign or not path:
-            raise CommandError(
-                f"{assignment!r} is no assignment", do="write --set path=value, such as --set email=ana@example.com"
-            )
+            raise CommandError(f"{assignment!r} is not PATH=VALUE", do="write it as in --set email=ana@example.com")
         changed = _assign(changed, path.split("."), text, strict, path)
     return changed
 

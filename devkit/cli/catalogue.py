@@ -76,10 +76,11 @@ def map_(
     json: AsJson = False,
 ) -> None:
     """Show what a body becomes, value by value, without sending anything."""
-    from devkit.cli.mapping import connection_for, described, translation
+    from devkit.cli.mapping import connection_for, described, from_own_store, translation
 
-    sample = load(platform, topic).changed(file, assignments or ())
+    sample = load(platform, topic)
     found = connection_for(platform, connection, stack)
+    sample = from_own_store(sample, found).changed(file, assignments or ())
     results = described(translation(sample, found))
     if json:
         show_json({"connection": found.id, "destination": found.destination.vendor, "results": results})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
 
 from devkit.cli.fixtures import Sample
@@ -11,6 +11,9 @@ from devkit.cli.output import CommandError
 from devkit.cli.stack import Stack
 from devkit.signing import signer
 from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.errors import DeliveryRefused, NotAuthentic
+from loyalty_relay.sources import source_module
+from loyalty_relay.sources.base import Verdict, listed
 
 DELIVERY_HEADER = "x-relay-delivery"
 """In the answer to an authentic request: the delivery's id."""
@@ -68,6 +71,57 @@ def webhook_url(stack: Stack, connection: str, sample: Sample) -> str:
     return f"{url}?{urlencode(sample.query)}" if sample.query else url
 
 
+VERDICTS = {
+    Verdict.NO_SIGNATURE: "the signature is missing",
+    Verdict.MALFORMED: "the signature is not of the form that this platform uses",
+    Verdict.WRONG: "the signature does not fit the body under any live webhook secret of the connection",
+    Verdict.OUTSIDE_WINDOW: "the signed time is too far from the present",
+    Verdict.UNDECIDED: "the platform's public key could not be fetched",
+}
+
+
+def why_refused(sample: Sample, connection: Connection, *, secret: str | None = None) -> str:
+    """Return why ingest refuses a delivery with status 401, by its own checks on the connection as it is stored."""
+    source, now = connection.source, time.time()
+    live = [known.value for known in source.secrets if known.live(now)]
+    if secret is not None and not source.unsigned and secret not in live:
+        return f"--secret is none of the live webhook secrets of {connection.id}; without it, the connection's is used"
+    module = source_module(source.platform)
+    headers = signed_headers(sample, secret=live[0] if live else "", url=source.public_url or "", now=now)
+    request = replace(sample, headers=headers).request()
+    verdict = Verdict.AUTHENTIC if source.unsigned else module.verify(request, source, live, now)
+    if not verdict:
+        return f"{VERDICTS[verdict]}; compare it with relay connections show {connection.id}"
+    stores = f"source.stores of {connection.id} (now: {', '.join(source.stores) or 'none'})"
+    store = module.store(request, source)
+    if store is not None and not listed(store, source):
+        return f"the delivery is of store {store or '(none)'}, which is not one of {stores}"
+    try:
+        module.read(request, source)
+    except NotAuthentic:
+        return f"the body is of a store that its headers do not name, or that is not one of {stores}"
+    except DeliveryRefused:
+        pass
+    return (
+        f"connection {connection.id} as stored accepts this delivery, so the functions use an earlier version: "
+        "send it again in a minute; relay logs ingest shows the cause"
+    )
+
+
+def unreachable(error: Exception) -> str:
+    """Return why there is no response, without the words of the operating system."""
+    import httpx
+
+    text = str(error)
+    if "refused" in text:
+        return "connection refused"
+    if isinstance(error, httpx.TimeoutException):
+        return f"no response within {TIMEOUT:g} s"
+    if "Name or service" in text or "nodename" in text:
+        return "the host's name is unknown"
+    return f"the request failed: {text or type(error).__name__}"
+
+
 def deliver(
     sample: Sample, connection: Connection, url: str, *, secret: str | None = None, signed_url: str | None = None
 ) -> Delivered:
@@ -86,7 +140,7 @@ def deliver(
         answer = httpx.request(sample.method, url, content=sample.body, headers=headers, timeout=TIMEOUT)
     except httpx.HTTPError as error:
         raise CommandError(
-            f"no response: {error}", where=url, do="is the stack running? relay dev starts a local one"
+            unreachable(error), where=url, do="check that the stack is running; relay dev starts a local one"
         ) from error
     return Delivered(
         answer.status_code, answer.headers.get(DELIVERY_HEADER), time.monotonic() - started, answer.text[:2000]

@@ -40,7 +40,7 @@ def since_of(text: str, now: datetime) -> datetime:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise CommandError(f"{text!r} is no time", where="--since", do="write 30m, 2h, 7d or 2026-01-31") from None
+        raise CommandError(f"{text!r} is not a time", where="--since", do="write 30m, 2h, 7d or 2026-01-31") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

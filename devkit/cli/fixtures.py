@@ -6,6 +6,7 @@ events/README.md describes a sample's file.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from loyalty_relay.sources import platforms, source_module
 from loyalty_relay.sources.base import Request, Topic
 
 FOLDER = CHECKOUT / "events" / "sources"
+AMBIGUOUS_LENGTH = 3
+"""Characters of a store's name that may be in a body without meaning the store."""
 FORM_PAYLOAD = "payload"
 """The form field that carries an entity's JSON (Lightspeed)."""
 
@@ -46,11 +49,41 @@ class Sample:
             topic=self.path_topic,
         )
 
+    def of_stores(self, stores: Mapping[str, str]) -> Sample:
+        """Return the same delivery from other stores: each name of ``stores`` is replaced by its value.
+
+        A name is replaced wherever it is a whole word; one of few characters only where a member is called store_id.
+        """
+        if not stores:
+            return self
+        try:
+            body = to_json(_moved(json.loads(self.body), stores))
+        except ValueError:
+            fields = dict(parse_qsl(self.body.decode(errors="replace"), keep_blank_values=True))
+            body = urlencode(_moved(fields, stores)).encode() if fields else self.body
+        return replace(self, headers=_moved(self.headers, stores), query=_moved(self.query, stores), body=body)
+
     def changed(self, file: Path | None, assignments: Iterable[str]) -> Sample:
         """Return the same delivery with the body of ``file`` and single values assigned. Raises CommandError."""
         body = self.body if file is None else _read(file)
         wanted = list(assignments)
         return replace(self, body=_assigned(body, wanted) if wanted else body)
+
+
+def _moved(value: Any, stores: Mapping[str, str], key: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {_moved(name, stores): _moved(member, stores, name) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_moved(member, stores) for member in value]
+    if key == "store_id" and str(value) in stores:
+        moved = stores[str(value)]
+        return int(moved) if isinstance(value, int) and moved.isdecimal() else moved
+    if not isinstance(value, str):
+        return value
+    for before, after in stores.items():
+        if len(before) > AMBIGUOUS_LENGTH:
+            value = re.sub(rf"(?<![\w-]){re.escape(before)}(?![\w-])", lambda _, new=after: new, value)
+    return value
 
 
 def _assigned(body: bytes, assignments: list[str]) -> bytes:

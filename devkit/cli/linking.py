@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from devkit.cli.delivery import unreachable
 from devkit.cli.following import follow, show_outcomes
 from devkit.cli.output import CommandError, show_pairs
 from devkit.cli.services import services_of
@@ -27,7 +28,7 @@ def link_by_api(stack: Stack, connection: str, members: Mapping[str, Any], key: 
     try:
         response = httpx.post(url, json=dict(members), headers={"x-api-key": key}, timeout=35)
     except httpx.HTTPError as error:
-        raise CommandError(f"the HTTP API does not answer: {error}", where=url, do="is the stack running?") from error
+        raise CommandError(unreachable(error), where=url, do="check that the stack is running") from error
     return answer_of(response, url)
 
 

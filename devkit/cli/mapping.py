@@ -46,6 +46,15 @@ def connection_for(platform: str, given: str | None, stack: str | None) -> Conne
     return connection
 
 
+def from_own_store(sample: Sample, connection: Connection) -> Sample:
+    """Return a sample as a store of the connection would send it."""
+    own = connection.source.stores
+    named = sample_connection(sample.platform).source.stores
+    return sample.of_stores(
+        {name: own[min(i, len(own) - 1)] for i, name in enumerate(named) if own and name not in own}
+    )
+
+
 def sample_connection(platform: str) -> Connection:
     """Return the first of the sample connections for a platform. Raises CommandError when there is none."""
     for path in sorted(SAMPLES.glob("*.json"), key=lambda path: path.stem):

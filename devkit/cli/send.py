@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from devkit.cli.connections import store_of
-from devkit.cli.delivery import Delivered, deliver, live_secret, signed_headers, webhook_url
-from devkit.cli.fixtures import load
+from devkit.cli.delivery import Delivered, deliver, live_secret, signed_headers, webhook_url, why_refused
+from devkit.cli.fixtures import Sample, load
 from devkit.cli.following import entry_dict, follow, settled, show_entries
-from devkit.cli.mapping import translation
+from devkit.cli.mapping import from_own_store, translation
 from devkit.cli.options import AsJson, StackName, Wait
 from devkit.cli.output import CommandError, note, out, progress, show_json, show_text
 from devkit.cli.stack import Stack, find_stack
@@ -58,9 +58,10 @@ def send(
     json: AsJson = False,
 ) -> None:
     """Sign a sample event, deliver it, and follow it to its outcome."""
-    sample = load(platform, topic, fixture).changed(file, assignments or ())
+    sample = load(platform, topic, fixture)
     found = find_stack(stack)
     chosen = pick(found, platform, connection)
+    sample = from_own_store(sample, chosen).changed(file, assignments or ())
     target = url or webhook_url(found, chosen.id, sample)
     answers: list[Delivered] = []
     with progress("delivering", count, quiet=json or count == 1) as bar:
@@ -94,7 +95,7 @@ def send(
         raise CommandError(
             f"the relay answered {refused[0].status}" + (f": {refused[0].body}" if refused[0].body else ""),
             where=target,
-            do=_why(refused[0].status, chosen),
+            do=_why(refused[0].status, sample, chosen, secret),
         )
     if wait and any(answer.delivery_id and not settled(entries) for answer, entries in results):
         note(f"no outcome after {wait:g} s; look again with relay events show, or relay logs")
@@ -109,15 +110,12 @@ def _show(answer: Delivered, target: str) -> None:
         note("answered without a delivery: a handshake has no effect")
 
 
-def _why(status: int, connection: Connection) -> str:
+def _why(status: int, sample: Sample, connection: Connection, secret: str | None) -> str:
     if status == 401:
-        return (
-            f"signature, secret, store or time: compare with relay connections show {connection.id}; "
-            "relay logs ingest names the cause"
-        )
+        return why_refused(sample, connection, secret=secret)
     if status == 404:
         return "the URL is not that of a relay; it ends in /webhooks/CONNECTION"
-    return "relay logs ingest names the cause"
+    return "relay logs ingest shows the cause"
 
 
 def pick(stack: Stack, platform: str, given: str | None) -> Connection:

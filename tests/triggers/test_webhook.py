@@ -356,6 +356,28 @@ def test_nothing_is_fetched_for_a_request_without_a_signature(world: World) -> N
     assert world.connections.refetches == 0
 
 
+@pytest.mark.parametrize("where", ["headers", "body"])
+def test_a_store_that_was_just_added_is_accepted_at_once(world: World, where: str) -> None:
+    known = connection("shopify")
+    world.connections.connections["shop"] = replace(known, source=replace(known.source, stores=("mine.myshopify.com",)))
+    sample = CREATE
+    if where == "body":
+        world.connections.connections["shop"] = replace(known, source=replace(known.source, stores=("a", "b")))
+        sample = load("shopify", "shop-redact")
+    world.connections.next = known
+
+    assert world.post(sample)["statusCode"] == 200
+    assert world.connections.refetches == 1
+
+
+def test_a_store_that_is_not_the_connections_is_looked_up_once(world: World) -> None:
+    headers = {**CREATE.signed().headers, "x-shopify-shop-domain": "other.myshopify.com"}
+
+    assert world.deliver(gateway_event(headers, CREATE.body))["statusCode"] == 401
+    assert world.connections.refetches == 1
+    assert world.untouched
+
+
 def test_a_connection_that_is_gone_at_the_refetch_is_unknown(world: World) -> None:
     shop = world.connections.connections["shop"] = with_secret("fake-old-secret")
 

@@ -94,6 +94,13 @@ class _Refusal(Exception):
         self.reply = reply
 
 
+class _WrongStore(_Refusal):
+    """The delivery is authentic, and of a store that the connection does not list."""
+
+    def __init__(self) -> None:
+        super().__init__("wrong_store")
+
+
 class Ingest:
     """One instance per process; holds no state of its own."""
 
@@ -133,19 +140,28 @@ class Ingest:
             return shaken
         if request.method != "POST":
             raise _Refusal("method")
+        try:
+            return self._taken(connection, module, request)
+        except _WrongStore:
+            # An operator may have just added the store, and some platforms never send again what was refused.
+            if not self._services.connections.refetch(connection_id):
+                raise
+        return self._taken(self._connection(connection_id), module, request)
+
+    def _taken(self, connection: Connection, module: SourceModule, request: Request) -> Reply:
         connection = self._authenticated(connection, module, request)
         delivery = _AuthenticDelivery(self._services, connection, module, request, self._new_id)
         try:
             delivery.accept()
         except NotAuthentic:
-            raise _Refusal("wrong_store") from None
+            raise _WrongStore() from None
         except BodyTooLarge:
             raise _Refusal("too_large", TOO_LARGE) from None
         except UnsupportedFormat as error:
             raise _Refusal(error.reason, UNSUPPORTED) from None
         except StoreUnavailable as error:
-            logs.error("delivery not taken", reason=error.reason, connection=connection_id)
-            metrics.count("Unavailable", reason=error.reason, connection=connection_id)
+            logs.error("delivery not taken", reason=error.reason, connection=connection.id)
+            metrics.count("Unavailable", reason=error.reason, connection=connection.id)
             return UNAVAILABLE
         reply = module.accepted(request)
         return Reply(status=reply.status, body=reply.body, headers={**reply.headers, DELIVERY_HEADER: delivery.id})
@@ -173,7 +189,7 @@ class Ingest:
                 raise _Refusal(verdict.value, UNAVAILABLE if verdict is Verdict.UNDECIDED else REFUSED)
         store = module.store(request, connection.source)
         if store is not None and not listed(store, connection.source):
-            raise _Refusal("wrong_store")
+            raise _WrongStore()
         return connection
 
     def _verdict(self, connection: Connection, module: SourceModule, request: Request) -> tuple[Verdict, Connection]:
