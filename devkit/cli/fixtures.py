@@ -82,7 +82,7 @@ def _moved(value: Any, stores: Mapping[str, str], key: str = "") -> Any:
         return value
     for before, after in stores.items():
         if len(before) > AMBIGUOUS_LENGTH:
-            value = re.sub(rf"(?<![\w-]){re.escape(before)}(?![\w-])", lambda _, new=after: new, value)
+            value = after.join(re.split(rf"(?<![\w-]){re.escape(before)}(?![\w-])", value))
     return value
 
 
