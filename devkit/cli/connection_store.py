@@ -14,8 +14,6 @@ from typing import Any
 
 from devkit.cli.output import CommandError
 from loyalty_relay.connections.model import CONNECTION_ID, Connection
-from loyalty_relay.connections.parse import parse_connection
-from loyalty_relay.model.errors import ConnectionInvalid
 
 PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 """A placeholder in a connection file, replaced by an environment variable, so that files need not contain secrets."""
@@ -52,13 +50,15 @@ def read_file(
     """
     try:
         text = stdin() if str(path) == "-" else path.read_text(encoding="utf-8")
-        data = json.loads(text)
+        # Whole lines of // are comments, which a file made by `relay connections init` has; they keep their numbers.
+        data = json.loads("\n".join("" if line.lstrip().startswith("//") else line for line in text.split("\n")))
     except OSError as error:
         raise CommandError(f"cannot read the file: {error.strerror}", where=str(path), do="give a path") from error
     except ValueError as error:
         raise CommandError(f"the file is not JSON: {error}", where=str(path), do="correct that line") from error
     if not isinstance(data, dict):
         raise CommandError("the file is not a JSON object", where=str(path), do="see docs/connections.md")
+    data.pop("$schema", None)
     given = data.pop("id", None)
     chosen = id or given or (path.stem if str(path) != "-" else None)
     if not isinstance(chosen, str):
@@ -151,17 +151,8 @@ class ConnectionStore:
         return data
 
     def parse(self, id: str, data: Any) -> Connection:
-        """Return the connection, with everything checked that can be without a request. Raises CommandError."""
-        try:
-            connection = parse_connection(id, data, sandbox_hosts=self._sandbox_hosts)
-        except ConnectionInvalid as error:
-            raise invalid(id, [problem.to_dict() for problem in error.problems]) from error
-        from loyalty_relay.connections.check import check_connection
-
-        problems = check_connection(connection, sandbox_hosts=self._sandbox_hosts)
-        if problems:
-            raise invalid(id, [problem.to_dict() for problem in problems])
-        return connection
+        """Return the connection, with everything checked that needs no request. Raises CommandError."""
+        return valid(id, data, self._sandbox_hosts)
 
     def read(self, id: str) -> Connection:
         """Return a stored connection. Raises CommandError when it is missing or not valid."""
@@ -223,13 +214,22 @@ def _webhook_secrets(data: Any) -> list[dict[str, Any]]:
     return [secret for secret in listed or () if isinstance(secret, dict) and "value" in secret]
 
 
-def invalid(id: str, problems: list[dict[str, str]]) -> CommandError:
-    """Return the error that names every wrong field of a connection."""
-    return CommandError(
-        f"connection {id} is not valid",
-        do="correct these fields; docs/connections.md describes each",
-        details=problems,
-    )
+def valid(id: str, data: Any, sandbox_hosts: frozenset[str], *, where: str = "") -> Connection:
+    """Return a connection, with everything checked that needs no request.
+
+    Raises CommandError with every wrong field.
+    """
+    from loyalty_relay.connections.check import inspected
+
+    connection, problems = inspected(id, data, sandbox_hosts)
+    if problems:
+        raise CommandError(
+            f"connection {id} is not valid",
+            where=where,
+            do="correct these fields; docs/connections.md describes each",
+            details=[problem.to_dict() for problem in problems],
+        )
+    return connection
 
 
 def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from rich.text import Text
@@ -17,6 +18,7 @@ from devkit.cli.connection_store import (
     read_file,
     redacted,
     rotated,
+    valid,
     without_key,
     without_secrets,
 )
@@ -26,6 +28,9 @@ from devkit.cli.services import services_of
 from devkit.cli.stack import Stack, find_stack
 
 app = group("Apply, look at, check and mend connections.")
+
+NOWHERE = "http://127.0.0.1:9"
+"""Placeholder for the sandbox's URL where no stack runs; nothing is sent there."""
 
 ConnectionId = Annotated[str, typer.Argument(metavar="ID", help="The connection's id.", show_default=False)]
 
@@ -50,13 +55,19 @@ def apply(
     json: AsJson = False,
 ) -> None:
     """Check a connection's file, field by field, and store it as the connection's secret."""
-    found = find_stack(stack)
-    store = store_of(found)
-    given = read_file(file, id=id, variables=variables_of(found), stdin=sys.stdin.read)
-    connection = store.parse(given.id, given.data)
-    store.name(given.id)
-    action, changed = ("valid", []) if dry_run else store.write(given.id, given.data)
-    url = webhook_url(found, given.id)
+    found = _stack_or_none(stack) if dry_run else find_stack(stack)
+    if found is None:
+        variables = {"RELAY_SANDBOX_URL": NOWHERE, "RELAY_API_URL": NOWHERE, **os.environ}
+        given = read_file(file, id=id, variables=variables, stdin=sys.stdin.read)
+        sandbox = urlsplit(variables["RELAY_SANDBOX_URL"]).netloc
+        connection = valid(given.id, given.data, frozenset({sandbox}))
+    else:
+        given = read_file(file, id=id, variables=variables_of(found), stdin=sys.stdin.read)
+        connection = store_of(found).parse(given.id, given.data)
+    action, changed = "valid", list[str]()
+    if found is not None and not dry_run:
+        action, changed = store_of(found).write(given.id, given.data)
+    url = "" if found is None else webhook_url(found, given.id)
     if json:
         show_json({"connection": given.id, "action": action, "changed": changed, "webhook_url": url})
         return
@@ -71,6 +82,16 @@ def apply(
     )
     if not dry_run and action != "unchanged":
         note(f"next: relay connections check {given.id}; functions see a change within five minutes")
+
+
+def _stack_or_none(name: str | None) -> Stack | None:
+    """Return the stack, None where none is running and none is named."""
+    try:
+        return find_stack(name)
+    except CommandError:
+        if name:
+            raise
+        return None
 
 
 def webhook_url(stack: Stack, id: str) -> str:

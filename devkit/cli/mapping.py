@@ -12,23 +12,19 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from devkit.cli.connection_store import read_file
-from devkit.cli.connections import store_of
+from devkit.cli.connection_store import read_file, valid
+from devkit.cli.connections import NOWHERE, store_of
 from devkit.cli.delivery import signed_headers
 from devkit.cli.fixtures import Sample
 from devkit.cli.local import SAMPLES
 from devkit.cli.output import CommandError
 from devkit.cli.stack import find_stack
 from loyalty_relay.connections.model import Connection
-from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.model.commands import Command, CustomerRef, Event, plain
-from loyalty_relay.model.errors import ConnectionInvalid, DeliveryRefused
+from loyalty_relay.model.errors import DeliveryRefused
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Request, bounded, not_later
 from loyalty_relay.translation.translate import Skip, translate
-
-NOWHERE = "http://127.0.0.1:9"
-"""Placeholder for the sandbox's URL in sample connections that are only read, never called."""
 
 
 def connection_for(platform: str, given: str | None, stack: str | None) -> Connection:
@@ -36,9 +32,8 @@ def connection_for(platform: str, given: str | None, stack: str | None) -> Conne
     if given is None:
         return sample_connection(platform)
     path = Path(given)
-    if path.suffix == ".json" or path.exists():
-        return file_connection(path)
-    connection = store_of(find_stack(stack)).read(given)
+    file = path.suffix == ".json" or path.exists()
+    connection = file_connection(path) if file else store_of(find_stack(stack)).read(given)
     if connection.source.platform != platform:
         raise CommandError(
             f"connection {given} is of {connection.source.platform}, not of {platform}", do="name another connection"
@@ -68,15 +63,7 @@ def file_connection(path: Path) -> Connection:
     """Return a connection from its file. Raises CommandError."""
     variables = {"RELAY_SANDBOX_URL": NOWHERE, "RELAY_API_URL": NOWHERE}
     file = read_file(path, id=None, variables=variables)
-    try:
-        return parse_connection(file.id, file.data, sandbox_hosts=frozenset({"127.0.0.1:9"}))
-    except ConnectionInvalid as error:
-        raise CommandError(
-            f"connection {file.id} is not valid",
-            where=str(path),
-            do="correct these fields",
-            details=[problem.to_dict() for problem in error.problems],
-        ) from error
+    return valid(file.id, file.data, frozenset({"127.0.0.1:9"}), where=str(path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -315,3 +315,41 @@ def test_the_catalogues_page_is_what_the_code_says(relay: Relay) -> None:
 
     # Else: make docs
     assert page.read_text() == relay("catalogue", "--markdown").stdout
+
+
+def test_a_dry_run_needs_no_stack(relay: Relay, tmp_path: Path) -> None:
+    env = {name: value for name, value in relay.env.items() if not name.startswith(("RELAY_JOURNAL", "AWS_"))}
+    alone = Relay({**env, "RELAY_JOURNAL_TABLE": "", "RELAY_SANDBOX_URL": ""})
+    del alone.env["RELAY_SANDBOX_URL"]
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(SAMPLE.read_text().replace('"region": "eu"', '"region": "mars"'))
+
+    assert alone.json("connections", "apply", str(SAMPLE), "--dry-run")["action"] == "valid"
+    assert "destination.region" in alone("connections", "apply", str(wrong), "--dry-run").stderr
+    assert "no stack to talk to" in alone("connections", "apply", str(SAMPLE)).stderr
+
+
+def test_a_mapping_is_tried_only_with_a_connection_that_could_be_applied(relay: Relay, tmp_path: Path) -> None:
+    data = json.loads(SAMPLE.read_text())
+    data["mapping"] = {"custmers/*": {"first_nam": "first_name"}}
+    file = tmp_path / "shop.json"
+    file.write_text(json.dumps(data))
+
+    applied = relay("connections", "apply", str(file))
+    mapped = relay("map", "shopify", "customers/create", "--connection", str(file))
+    other = relay("map", "square", "customer.created", "--connection", str(SAMPLE))
+
+    assert applied.exit_code == mapped.exit_code == other.exit_code == 1
+    for text in (applied.stderr, mapped.stderr):
+        assert "(did you mean customers/*?)" in text
+        assert "(did you mean first_name?)" in text
+    assert "is of shopify, not of square" in other.stderr
+
+
+def test_a_file_may_have_comments_and_name_its_schema(relay: Relay, tmp_path: Path) -> None:
+    file = tmp_path / "shop.json"
+    file.write_text("// my shop\n" + SAMPLE.read_text().replace("{", '{\n  // its schema\n  "$schema": "x",', 1))
+
+    assert relay.json("connections", "apply", str(file))["action"] == "created"
+    file.write_text("// my shop\n{\n  // here:\n  oops\n}")
+    assert "line 4" in relay("connections", "apply", str(file)).stderr

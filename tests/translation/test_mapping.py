@@ -276,8 +276,8 @@ def test_a_function_that_does_not_exist_is_found_before_it_is_needed() -> None:
 def test_a_field_the_destination_does_not_have_is_named(vendor: str, field: str) -> None:
     found = problems({"*": {field: "id"}}, vendor)
     assert found.keys() == {f"mapping.*.{field}"}
-    assert f"is not a field of {vendor}" in found[f"mapping.*.{field}"]
+    assert f"{vendor} has" in found[f"mapping.*.{field}"]
 
 
 def test_every_problem_is_named_at_once() -> None:
-    assert len(problems({"*": {"nosuch": "a.", "first_name": "b["}, "x": {"last_name": "c("}})) == 3
+    assert len(problems({"*": {"nosuch": "a.", "first_name": "b["}, "customers/*": {"last_name": "c("}})) == 3

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
 from loyalty_relay.connections.model import Connection
+from loyalty_relay.connections.parse import as_far_as_valid
 from loyalty_relay.model.errors import FieldProblem
+from loyalty_relay.model.json_validation import did_you_mean, unknown_field
 from loyalty_relay.sources import may_read_from, source_module
+from loyalty_relay.sources.base import SourceModule
 from loyalty_relay.translation.mapping import check_mapping
+
+
+def inspected(id: str, data: Any, sandbox_hosts: frozenset[str]) -> tuple[Connection, list[FieldProblem]]:
+    """Return what is valid of a connection, and every problem that is found without a request, each field once."""
+    connection, problems = as_far_as_valid(id, data, sandbox_hosts)
+    named = {problem.field for problem in problems}
+    return connection, problems + [p for p in check_connection(connection, sandbox_hosts) if p.field not in named]
 
 
 def check_connection(connection: Connection, sandbox_hosts: frozenset[str] = frozenset()) -> list[FieldProblem]:
@@ -14,8 +28,17 @@ def check_connection(connection: Connection, sandbox_hosts: frozenset[str] = fro
     Called when a connection is applied; ingest does not repeat it. ``sandbox_hosts``: as for ``parse_connection``.
     """
     source = connection.source
+    problems = check_mapping(connection) if connection.destination.vendor else []
+    if not source.platform:
+        return problems
     module = source_module(source.platform)
-    problems = [FieldProblem(f"source.{field}", message) for field, message in module.check(source)]
+    problems += [FieldProblem(f"source.{field}", message) for field, message in module.check(source)]
+    problems += [
+        FieldProblem(f"source.options.{name}", unknown_field(name, module.options))
+        for name in source.options
+        if name not in module.options
+    ]
+    problems += _patterns(connection, module)
     if source.unsigned and not module.may_be_unsigned:
         problems.append(FieldProblem("source.unsigned", f"cannot be true: {module.platform} signs every delivery"))
     if not source.secrets and not source.unsigned and module.needs_secrets:
@@ -23,4 +46,14 @@ def check_connection(connection: Connection, sandbox_hosts: frozenset[str] = fro
     if source.api_host and not may_read_from(source.api_host, module, sandbox_hosts):
         known = ", ".join(module.api_domains) or "none: this platform's API is not called"
         problems.append(FieldProblem("source.api_host", f"must be below the platform's own domains ({known})"))
-    return problems + check_mapping(connection)
+    return problems
+
+
+def _patterns(connection: Connection, module: SourceModule) -> Iterator[FieldProblem]:
+    topics = {topic.name for topic in module.topics}
+    groups = {name[: end + 1] + "*" for name in topics for end, sign in enumerate(name) if sign in "/.:"}
+    for pattern in connection.mapping:
+        if not any(fnmatchcase(topic, pattern) for topic in topics):
+            near = did_you_mean(pattern, sorted(topics | groups))
+            message = f"matches no topic of {module.platform}{near}; relay catalogue {module.platform} lists them"
+            yield FieldProblem(f"mapping.{pattern}", message)

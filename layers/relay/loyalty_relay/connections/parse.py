@@ -13,7 +13,7 @@ from typing import Any
 
 from loyalty_relay.connections.model import CONNECTION_ID, ApiKey, Connection, Destination, Source, WebhookSecret
 from loyalty_relay.destinations.registry import vendor, vendors
-from loyalty_relay.model.errors import ConnectionInvalid
+from loyalty_relay.model.errors import ConnectionInvalid, FieldProblem
 from loyalty_relay.model.json_validation import Reader
 from loyalty_relay.sources.platforms import platforms
 
@@ -24,6 +24,14 @@ def parse_connection(id: str, data: Any, *, sandbox_hosts: frozenset[str] = froz
     ``sandbox_hosts``: ``host:port`` texts that may replace a vendor's host; every other host must be on the vendor's
     own domains. Raises ConnectionInvalid with every wrong field.
     """
+    connection, problems = as_far_as_valid(id, data, sandbox_hosts)
+    if problems:
+        raise ConnectionInvalid(id, problems)
+    return connection
+
+
+def as_far_as_valid(id: str, data: Any, sandbox_hosts: frozenset[str]) -> tuple[Connection, list[FieldProblem]]:
+    """Return what is valid of a connection, and every wrong field. An unknown platform or vendor is an empty name."""
     read = Reader(data)
     if not CONNECTION_ID.fullmatch(id):
         read.problem(
@@ -43,15 +51,13 @@ def parse_connection(id: str, data: Any, *, sandbox_hosts: frozenset[str] = froz
         api_keys=tuple(_api_key(r) for r in read.objects("api_keys")),
     )
     read.done()
-    if read.problems:
-        raise ConnectionInvalid(id, read.problems)
-    return connection
+    return connection, read.problems
 
 
 def _source(read: Reader, sandbox_hosts: frozenset[str]) -> Source:
     platform = read.choice("platform", platforms())
     source = Source(
-        platform=platform,
+        platform=platform if read.raw("platform") in platforms() else "",
         stores=read.texts("stores"),
         secrets=tuple(_secret(r) for r in read.objects("secrets")),
         unsigned=read.flag("unsigned"),
@@ -73,7 +79,11 @@ def _secret(read: Reader) -> WebhookSecret:
 
 
 def _destination(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
-    destination = vendor(read.choice("vendor", vendors())).parse(read, sandbox_hosts)
+    name = read.choice("vendor", vendors())
+    if read.raw("vendor") not in vendors():
+        # The other members belong to a vendor that is not known: nothing can be reported of them.
+        return Destination(vendor="", host="", credentials={})
+    destination = vendor(name).parse(read, sandbox_hosts)
     read.done()
     return destination
 
@@ -81,9 +91,10 @@ def _destination(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
 def _mapping(read: Reader) -> dict[str, Any]:
     """Check the shape only; ``check_connection`` compiles the expressions."""
     rules = read.mapping("mapping")
-    for topic, fields in rules.items():
-        if not isinstance(fields, dict) or not all(isinstance(v, str) for v in fields.values()):
-            read.problem(f"mapping.{topic}", "must be an object of destination field -> JMESPath text")
+    wrong = [t for t, f in rules.items() if not isinstance(f, dict) or not all(isinstance(v, str) for v in f.values())]
+    for topic in wrong:
+        read.problem(f"mapping.{topic}", "must be an object of destination field -> JMESPath text")
+        del rules[topic]
     return rules
 
 
@@ -97,9 +108,9 @@ def _api_key(read: Reader) -> ApiKey:
 
 def _credentials(read: Reader, name: str) -> dict[str, str]:
     values = read.mapping(name)
-    for key, value in values.items():
-        if not isinstance(value, str) or not value:
-            read.problem(f"{name}.{key}", "must be a non-empty string")
+    for key in [key for key, value in values.items() if not isinstance(value, str) or not value]:
+        read.problem(f"{name}.{key}", "must be a non-empty string")
+        del values[key]
     return values
 
 

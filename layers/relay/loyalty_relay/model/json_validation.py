@@ -16,10 +16,15 @@ T = TypeVar("T")
 
 def unknown_field(name: str, known: Iterable[str]) -> str:
     """Return the message for a field that does not exist, with the existing one that looks most like it."""
+    return f"unknown field {name[:MAX_COMPARED]}{did_you_mean(name, known)}"
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """Return a question with the known text that looks most like this one, in parentheses; empty when none does."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, known, n=1) if len(name) <= MAX_COMPARED else []
-    return f"unknown field {name[:MAX_COMPARED]}" + (f" (did you mean {near[0]}?)" if near else "")
+    near = get_close_matches(text, tuple(known), n=1) if len(text) <= MAX_COMPARED else []
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 class Reader:
@@ -83,7 +88,7 @@ class Reader:
         value = self._typed(name, str, "a string", default, default is None)
         allowed = tuple(choices)
         if value is not None and value not in allowed:
-            self.problem(name, f"must be one of {', '.join(allowed)}")
+            self.problem(name, f"must be one of {', '.join(allowed)}{did_you_mean(value, allowed)}")
         return value if value in allowed else (default or allowed[0])
 
     def flag(self, name: str, default: bool = False) -> bool:

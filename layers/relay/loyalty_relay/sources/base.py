@@ -257,6 +257,8 @@ class SourceModule(ABC):
     """True when ``verify`` may fetch the platform's public key, from the source's ``api_host`` where it names one."""
     secret_headers: ClassVar[frozenset[str]] = frozenset()
     """Headers that are credentials themselves; they are not kept with a parked delivery."""
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """The members of a connection's ``source.options``, each as JSON Schema describes it."""
     api_domains: ClassVar[tuple[str, ...]] = ()
     """The platform's own domains, below which a connection's ``api_host`` must be."""
 

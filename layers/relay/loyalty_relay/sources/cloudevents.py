@@ -16,7 +16,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
 from loyalty_relay.connections.model import Source
@@ -62,7 +62,6 @@ MIN_TOKEN = 16
 STRUCTURED = "application/cloudevents+json"
 BATCHED = "application/cloudevents-batch+json"
 
-_OPTIONS = ("allowed_origins", "allowed_rate", "type_prefix")
 _BEARER = re.compile(r"bearer +([!-~]+)", re.IGNORECASE)
 _TOKEN = re.compile(r"[!-~]+")
 _ORIGIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:_-]{0,252})")
@@ -75,6 +74,15 @@ class CloudEvents(SourceModule):
 
     platform = PLATFORM
     topics = TOPICS
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "allowed_origins": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "The senders whose validation request is answered, such as eventgrid.example.com; * for all",
+        },
+        "allowed_rate": {"type": "integer", "minimum": 1, "description": "The rate in that answer, a minute"},
+        "type_prefix": {"type": "string", "description": "What the types begin with before our topics, with its dot"},
+    }
     signs_body = False
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
@@ -85,9 +93,7 @@ class CloudEvents(SourceModule):
             elif len(secret.value) < MIN_TOKEN:
                 yield f"secrets.{index}.value", f"must have at least {MIN_TOKEN} characters"
         for name, value in source.options.items():
-            if name not in _OPTIONS:
-                yield f"options.{name}", f"is not a known name here; there are {', '.join(_OPTIONS)}"
-            elif name == "allowed_origins" and not _origins(value):
+            if name == "allowed_origins" and not _origins(value):
                 yield f"options.{name}", "must be a list of senders' names such as eventgrid.example.com, or of *"
             elif name == "allowed_rate" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 yield f"options.{name}", "must be a whole number of requests per minute"

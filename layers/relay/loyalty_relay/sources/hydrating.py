@@ -39,7 +39,7 @@ def token_problems(source: Source) -> Iterable[tuple[str, str]]:
     names = {TOKEN, *(f"{TOKEN}.{store}".casefold() for store in source.stores)}
     for name, value in source.api_credentials.items():
         if name != TOKEN and name.casefold() not in names:
-            yield f"api_credentials.{name}", "is not a known name here; there are access_token and access_token.STORE"
+            yield f"api_credentials.{name}", f"unknown field {name}; there are access_token and access_token.STORE"
         if not value.isascii() or not value.isprintable() or " " in value:
             yield f"api_credentials.{name}", "must be printable ASCII without blanks"
     if missing := [store for store in source.stores if access_token(source, store) is None]:

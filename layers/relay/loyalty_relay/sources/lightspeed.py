@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
 from loyalty_relay.connections.model import Source
@@ -65,6 +65,15 @@ class Lightspeed(SourceModule):
 
     platform = PLATFORM
     topics = TOPICS
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "signature_encoding": {"enum": list(ENCODINGS), "description": "How signatures are written; default: either"},
+        "signature_covers": {"enum": list(COVERS), "description": "What is signed: the whole body, or its payload"},
+        "retailers": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "The retailer id of each store, by domain prefix",
+        },
+    }
     may_be_unsigned = True
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
@@ -76,9 +85,7 @@ class Lightspeed(SourceModule):
                 yield f"stores.{index}", "must be a domain prefix: the first part of PREFIX.retail.lightspeed.app"
         known = {store.casefold() for store in source.stores}
         for name, value in source.options.items():
-            if name not in _OPTIONS:
-                yield f"options.{name}", f"is not a known name here; there are {', '.join(_OPTIONS)}"
-            elif name == "signature_encoding" and value not in ENCODINGS:
+            if name == "signature_encoding" and value not in ENCODINGS:
                 yield f"options.{name}", f"must be one of {', '.join(ENCODINGS)}"
             elif name == "signature_covers" and value not in COVERS:
                 yield f"options.{name}", f"must be one of {', '.join(COVERS)}"

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event, Version
@@ -92,6 +92,13 @@ class WooCommerce(SourceModule):
 
     platform = PLATFORM
     topics = TOPICS
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        ROLES: {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "The WordPress roles that are customers; default: every role but those of the staff",
+        }
+    }
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Return sites that are no addresses, and roles that are no names."""
@@ -100,11 +107,9 @@ class WooCommerce(SourceModule):
         for index, store in enumerate(source.stores):
             if not re.fullmatch(r"[^\s/?#@]+(?:/[^\s?#]*)?", site_of(store)):
                 yield f"stores.{index}", "must be the site's address such as https://shop.example.com"
-        for name, value in source.options.items():
-            if name != ROLES:
-                yield f"options.{name}", f"is not a known name here; there is {ROLES}"
-            elif not isinstance(value, list) or not all(isinstance(role, str) and role for role in value):
-                yield f"options.{name}", "must be a list of WordPress roles"
+        roles = source.options.get(ROLES, [])
+        if not isinstance(roles, list) or not all(isinstance(role, str) and role for role in roles):
+            yield f"options.{ROLES}", "must be a list of WordPress roles"
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
         """Accept any live secret: WooCommerce changes to a new one at once."""

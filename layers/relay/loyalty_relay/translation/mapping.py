@@ -25,6 +25,7 @@ from loyalty_relay.connections.model import Connection
 from loyalty_relay.destinations.base import Vendor
 from loyalty_relay.destinations.registry import vendor as vendor_named
 from loyalty_relay.model.errors import FieldProblem, Untranslatable
+from loyalty_relay.model.json_validation import unknown_field
 from loyalty_relay.translation.coercion import NotCoercible, coerce
 
 if TYPE_CHECKING:
@@ -96,7 +97,9 @@ def check_mapping(connection: Connection) -> list[FieldProblem]:
         for field, expression in rules.items():
             where = f"mapping.{pattern}.{field}"
             if not vendor.takes(field):
-                problems.append(FieldProblem(where, f"is not a field of {vendor.name}; there are {_known(vendor)}"))
+                problems.append(
+                    FieldProblem(where, f"{unknown_field(field, vendor.fields)}; {vendor.name} has {_known(vendor)}")
+                )
             if reason := _reason(expression):
                 problems.append(FieldProblem(where, f"{expression!r} is not a JMESPath expression: {reason}"))
     return problems

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event
@@ -98,7 +98,6 @@ MAX_SIGNATURE = 2048
 
 _SIGNATURES = tuple((f"x-adobe-digital-signature-{n}", f"x-adobe-public-key{n}-path") for n in (1, 2))
 _RECIPIENT = ("recipientclientid", "recipient_client_id")
-_OPTIONS = ("client_id", "provider", "public_keys")
 _VALIDATION_URL = re.compile(r"https://(?:[a-z0-9-]{1,63}\.){1,8}adobe\.io(?:[/?][!-\[\]-~]{0,2000})?")
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
@@ -112,6 +111,15 @@ class Adobe(SourceModule):
 
     platform = PLATFORM
     topics = TOPICS
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "client_id": {"type": "string", "description": "The client id of the I/O Events registration"},
+        "provider": {"type": "string", "description": "The id of the event provider; others are refused"},
+        "public_keys": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "Adobe's public keys in PEM by their path, so that none is fetched",
+        },
+    }
     needs_secrets = False
     fetches_keys = True
     api_domains = ("static.adobeioevents.com",)
@@ -122,9 +130,6 @@ class Adobe(SourceModule):
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Return problems: one of the mechanisms must be able to prove itself, with keys that prove something."""
         options = source.options
-        for name in options:
-            if name not in _OPTIONS:
-                yield f"options.{name}", f"is not a known name here; there are {', '.join(_OPTIONS)}"
         for name in ("client_id", "provider"):
             if name in options and text_or_none(options[name]) != options[name]:
                 yield f"options.{name}", "must be a text"

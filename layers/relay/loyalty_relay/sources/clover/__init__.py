@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event
@@ -69,6 +69,9 @@ class Clover(HydratingSource):
 
     platform = PLATFORM
     topics = TOPICS
+    options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        SETUP: {"type": "boolean", "description": "true until Clover has shown the token of X-Clover-Auth"}
+    }
     signs_body = False
     needs_secrets = False
     """Only after the set-up: before it Clover has not made the token yet. ``check`` requires it then."""
@@ -84,8 +87,6 @@ class Clover(HydratingSource):
             yield f"options.{SETUP}", "must be true or false"
         elif not source.secrets and not setup:
             yield "secrets", "needs the token of X-Clover-Auth, or options.setup: true until Clover has shown it"
-        for name in source.options.keys() - {SETUP}:
-            yield f"options.{name}", f"is not a known name here; there is {SETUP}"
         yield from token_problems(source)
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
