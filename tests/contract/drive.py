@@ -142,7 +142,9 @@ class Relay:
 
     # -- the whole way of a command -------------------------------------------------------------------------------
 
-    def run(self, kind: str, command: Mapping[str, Any], *, source: str = "standard") -> dict[str, Any]:
+    def run(
+        self, kind: str, command: Mapping[str, Any], *, source: str = "standard", force: bool = False
+    ) -> dict[str, Any]:
         """Carry a command out as a queue does, or with source ``api`` as the HTTP API does."""
         number = next(_numbers)
         envelope = Envelope(
@@ -151,6 +153,7 @@ class Relay:
             event=Event(source=source, topic="customer.updated", id=f"event-{number}", entity_id="7"),
             command=command_from_dict(kind, {"version": ["test", f"{number:020d}", "", ""], **command}),
             received_at=self._stack.clock(),
+            force=force,
         )
         return _plain(lambda: self.services.pipeline.execute(envelope, self._deadline()).outcome)
 

@@ -639,6 +639,20 @@ def _repeated(answer: Mapping[str, Any]) -> Callable[[World], Any]:
     return do
 
 
+def _forced(fields: Mapping[str, Any]) -> Callable[[World], Any]:
+    """What a caller's repetition of what is known to be there sends: none without force, all with it."""
+
+    def do(world: World) -> Any:
+        relay = world.kangaroo()
+        relay.applied()
+        world.stub.script({FIELDS: Reply(LIST), TAGS: Reply(TAG_LIST), PATCH: lambda r: Reply(answered(r.body))})
+        command = {"customer": {"loyalty_id": CUSTOMER}, "fields": fields}
+        results = [relay.run("patch_crm_fields", command, source="api", force=force) for force in (False, False, True)]
+        return [[result.get("result") for result in results], patched(world)]
+
+    return do
+
+
 def _answer_rows() -> list[Row]:
     def row(section: str, item: str, do: Callable[[World], Any], want: Any, seed: str = "000") -> Row:
         return Row(seed, section, item, "handled", do, want)
@@ -676,6 +690,9 @@ def _answer_rows() -> list[Row]:
         rows.append(row(section, f"{name} about one field", _refused_by_vendor(shape), want, "ref A3"))
     want = ["applied", True, [{"promotions_mail": False}]]
     rows.append(row(section, "one field of the registration", _refused_registration, want, "ref A8.4"))
+    ana = {"first_name": "Ana"}
+    want = [["applied", "unchanged", "applied"], [ana, ana]]
+    rows.append(row("PATCH crm-fields", "force sends what is unchanged", _forced(ana), want))
     nobody = "an event that cannot be carried out registers nobody"
     for kind, value in (("email", "nobody"), ("mobile", "12"), ("card_number", "1234")):
         do = _nothing_registered({"type": kind, "value": value})
