@@ -64,6 +64,7 @@ HINTS: Mapping[str, Hint] = {
     "no_topic": Hint(
         "The request names no topic.", "Register the webhook URL with the topic after the connection's id."
     ),
+    "too_long": Hint("A topic or an id of the delivery has more than 200 characters, which no real one has."),
     "topic_mismatch": Hint(
         "The body is not of the shape that its topic has.", "Compare it with relay map PLATFORM TOPIC --file."
     ),
@@ -139,6 +140,10 @@ HINTS: Mapping[str, Hint] = {
     "fulfilment_service": Hint("The location is a fulfilment service's, not a store."),
     "merge_failed": Hint("The shop could not merge the two customers; both stay."),
     "merge_not_completed": Hint("The merge goes on at the shop; its end is another event."),
+    "identifier_unverified": Hint(
+        "A member has the customer's e-mail or phone, which the source has not verified.",
+        "see verified_identifiers in docs/connections.md",
+    ),
     "not_a_member": Hint("The customer is no member, and this connection registers no new members."),
     "not_the_main_address": Hint("Another address than the customer's main one changed."),
     "role_not_wanted": Hint("The user is no customer (an administrator, for instance)."),

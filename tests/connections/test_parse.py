@@ -82,6 +82,7 @@ def test_kangaroo_has_two_hosts_and_its_published_limit() -> None:
         ("source.secrets", [{"value": "x", "not_after": "2026-01-01T00:00:00"}], "source.secrets.0.not_after"),
         ("source.stores", "acme", "source.stores"),
         ("source.stores", [""], "source.stores.0"),
+        ("source.verified_identifiers", ["e-mail"], "source.verified_identifiers.0"),
         ("source.unsigned", True, "source.unsigned"),
         ("source.unknown", 1, "source.unknown"),
         ("destination.vendor", "capilary", "destination.vendor"),

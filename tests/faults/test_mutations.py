@@ -66,7 +66,12 @@ def a_forged_delivery_has_no_effect(world: World) -> None:
 def _connection(happening: Happening) -> dict[str, object]:
     shop = happening.shop
     return {
-        "source": {"platform": shop.platform, "stores": [shop.store], "secrets": [{"value": shop.secret}]},
+        "source": {
+            "platform": shop.platform,
+            "stores": [shop.store],
+            "secrets": [{"value": shop.secret}],
+            "verified_identifiers": ["email", "mobile"],
+        },
         "destination": {
             "vendor": "capillary",
             "region": "eu",

@@ -287,7 +287,11 @@ def without_source_id(command: CustomerCommand, loyalty_id: str, credits: Credit
 
 
 _CONNECTION = {
-    "source": {"platform": "standard", "secrets": [{"value": "whsec_ZmFrZS1zZWNyZXQtZm9yLXRlc3Rz"}]},
+    "source": {
+        "platform": "standard",
+        "secrets": [{"value": "whsec_ZmFrZS1zZWNyZXQtZm9yLXRlc3Rz"}],
+        "verified_identifiers": ["email", "mobile"],
+    },
     "destination": {
         "vendor": "capillary",
         "region": "eu",

@@ -10,6 +10,7 @@ import pytest
 from loyalty_relay.destinations.registry import vendor as vendor_named
 from loyalty_relay.model.commands import (
     Command,
+    CustomerCommand,
     Envelope,
     EraseStore,
     Event,
@@ -225,3 +226,55 @@ def test_only_a_store_of_the_connection_is_erased(platform: str) -> None:
     store["id"] = "another"
     (other,) = module.read(sample.with_body(body).signed(), mine.source)
     assert translate(other, mine) == Skip("store_not_connected")
+
+
+# -- whose e-mail it is ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.attack("senders", "an account at the shop with a member's e-mail or phone, to change that member")
+@pytest.mark.parametrize(
+    ("platform", "fixture", "changes", "unverified", "unproven"),
+    [
+        ("shopify", "customers-create", {}, (), ("mobile",)),
+        ("shopify", "customers-create", {"verified_email": False}, ("email",), ("mobile",)),
+        ("shopify", "customers-create", {"verified_email": ...}, (), ("email", "mobile")),
+        ("woocommerce", "customer-created", {}, (), ("email", "mobile")),
+        ("lightspeed", "customer-created", {}, (), ("email", "mobile")),
+        ("square", "customer-created", {}, (), ("email", "mobile")),
+    ],
+)
+def test_only_what_the_platform_reports_as_verified_is_proven(
+    platform: str, fixture: str, changes: dict[str, Any], unverified: tuple[str, ...], unproven: tuple[str, ...]
+) -> None:
+    known = connection(platform)
+    silent = replace(known, source=replace(known.source, verified_identifiers=()))
+    request = load(platform, fixture).changed(**changes).signed()
+    (change,) = source_module(platform).read(request, silent.source)
+    (command,) = _commands(translate(change, silent))
+    assert isinstance(command, CustomerCommand)
+    assert (command.customer.unverified, command.customer.unproven) == (unverified, unproven)
+    assert Envelope.from_json(_envelope(command).to_json()).command == command
+    trusting = replace(known, source=replace(known.source, verified_identifiers=("email", "mobile")))
+    (command,) = _commands(translate(change, trusting))
+    assert isinstance(command, CustomerCommand)
+    assert (command.customer.unverified, command.customer.unproven) == (unverified, ())
+
+
+def test_an_identifier_of_a_mapping_is_not_proven_and_the_shops_own_id_is() -> None:
+    known = connection("shopify", mapping={"*": {"identifiers.card_number": "'12345'"}})
+    options = {**known.destination.options, "source_id_as_external_id": True}
+    known = replace(known, destination=replace(known.destination, options=options))
+    (change,) = source_module("shopify").read(load("shopify", "customers-create").signed(), known.source)
+    (command,) = _commands(translate(change, known))
+    assert isinstance(command, CustomerCommand)
+    assert command.customer.unproven == ("mobile", "card_number")
+
+
+def _commands(translated: Any) -> list[Command]:
+    assert not isinstance(translated, Skip)
+    return list(translated)
+
+
+def _envelope(command: Command) -> Envelope:
+    event = Event(source="shop", topic="t", id="e", entity_id="7")
+    return Envelope(delivery_id="d", connection="shop", event=event, command=command)

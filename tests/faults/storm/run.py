@@ -258,6 +258,7 @@ class Storm:
             "platform": shop.platform,
             "stores": [shop.store],
             "secrets": [{"value": shop.secret}],
+            "verified_identifiers": ["email", "mobile"],
         }
         if shop.thin:
             source["api_credentials"] = {"access_token": "fake-bigcommerce-token"}

@@ -41,6 +41,10 @@ class Source:
     secrets: tuple[WebhookSecret, ...] = ()
     unsigned: bool = False
     """Declared by the operator for a source that cannot sign; the URL is then the only secret."""
+    verified_identifiers: tuple[str, ...] = ()
+    """Types of identifiers (``email``, ``mobile`` ...) that the shop itself verifies although its platform does not
+    report it; these may lead to existing members.
+    """
     public_url: str | None = None
     """The URL as registered with the platform, where it is part of the signature (Square)."""
     api_host: str | None = None

@@ -61,11 +61,15 @@ def _source(read: Reader, sandbox_hosts: frozenset[str]) -> Source:
         stores=read.texts("stores"),
         secrets=tuple(_secret(r) for r in read.objects("secrets")),
         unsigned=read.flag("unsigned"),
+        verified_identifiers=read.texts("verified_identifiers"),
         public_url=read.url("public_url"),
         api_host=read.base_url("api_host", None, (), sandbox_hosts),
         api_credentials=_credentials(read, "api_credentials"),
         options=read.mapping("options"),
     )
+    for index, kind in enumerate(source.verified_identifiers):
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", kind):
+            read.problem(f"verified_identifiers.{index}", "must be a type of identifier such as email or mobile")
     if source.secrets and source.unsigned:
         read.problem("unsigned", "cannot be true while secrets are given")
     read.done()

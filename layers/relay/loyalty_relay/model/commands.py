@@ -131,6 +131,22 @@ class CustomerRef:
     source_id: str | None = None
     loyalty_id: str | None = None
     identifiers: tuple[Identifier, ...] = ()
+    unverified: tuple[str, ...] = ()
+    """Types of identifiers that the source reports as not verified."""
+    unproven: tuple[str, ...] = ()
+    """Types of identifiers whose verification the source does not report, and which the connection does not trust."""
+
+    @property
+    def doubtful(self) -> CustomerRef:
+        """The identifiers that anybody could have typed in at the source; they must not lead to a member."""
+        types = {*self.unverified, *self.unproven}
+        return CustomerRef(identifiers=tuple(i for i in self.identifiers if i.type in types))
+
+    @property
+    def proven(self) -> CustomerRef:
+        """The same customer by the other identifiers."""
+        types = {*self.unverified, *self.unproven}
+        return replace(self, identifiers=tuple(i for i in self.identifiers if i.type not in types))
 
     def identifier(self, type: str) -> str | None:
         return next((i.value for i in self.identifiers if i.type == type), None)
@@ -398,6 +414,7 @@ def command_from_dict(kind: str, data: Mapping[str, Any]) -> Command:
     if "customer" in given:
         who = dict(given["customer"])
         who["identifiers"] = tuple(Identifier(**i) for i in who.get("identifiers", ()))
+        who |= {name: tuple(who[name]) for name in ("unverified", "unproven") if name in who}
         given["customer"] = CustomerRef(**who)
     if "credits" in given:
         owed = dict(given["credits"])

@@ -19,6 +19,7 @@
     │   ├── IdempotencyKeyReused       the key completed another request
     │   ├── UnsupportedByDestination   this operation or field does not exist at this destination
     │   ├── CustomerNotFound           no such customer, and the command does not allow to register one
+    │   ├── IdentifierUnverified       only an identifier that nobody has verified leads to the customer
     │   ├── CustomerExists             already registered; carries the existing loyalty id
     │   ├── CustomerErased             a tombstone forbids it
     │   ├── StoreConflict              the shop is linked elsewhere, or its link is disabled
@@ -219,6 +220,13 @@ class CustomerNotFound(PermanentError):
 
     reason = "customer_not_found"
     status = 404
+
+
+class IdentifierUnverified(PermanentError):
+    """Only identifiers that nobody has verified lead to the member, who may be somebody else."""
+
+    reason = "identifier_unverified"
+    status = 409
 
 
 class CustomerExists(PermanentError):

@@ -11,7 +11,14 @@ from loyalty_relay.model.commands import PatchCrmFields
 from loyalty_relay.model.errors import CustomerExists, CustomerNotFound, UnsupportedByDestination
 from loyalty_relay.model.outcomes import Outcome
 from loyalty_relay.pipeline.context import Context
-from loyalty_relay.pipeline.customers import Sent, at_member, carry_out
+from loyalty_relay.pipeline.customers import (
+    Sent,
+    at_member,
+    carry_out,
+    existing_member,
+    find_member,
+    leave_out_unverified,
+)
 
 
 def crm_patch(command: PatchCrmFields, context: Context, crm: CrmFieldsCrm, customers: CustomerLedger) -> Outcome:
@@ -45,7 +52,7 @@ def _found_or_registered(command: PatchCrmFields, hold: Hold, context: Context, 
     """Return the customer who has the identifiers."""
     deadline = context.deadline
     who = replace(command.customer, loyalty_id=None)
-    found = crm.find(who, deadline)
+    found = find_member(who, hold, context, crm)
     if found is not None:
         return found
     if command.if_missing == "error":
@@ -53,23 +60,23 @@ def _found_or_registered(command: PatchCrmFields, hold: Hold, context: Context, 
     try:
         registered = crm.register(command, hold.fields, deadline).loyalty_id
     except CustomerExists as exists:
-        loyalty_id = exists.loyalty_id or crm.find(who, deadline)
-        if loyalty_id is None:
-            raise
-        return loyalty_id
+        if exists.loyalty_id is not None and not who.doubtful.identifiers:
+            return exists.loyalty_id
+        return existing_member(who, exists, hold, context, crm)
     hold.registered = True
     return registered
 
 
 def _patch(command: PatchCrmFields, hold: Hold, loyalty_id: str, context: Context, crm: CrmFieldsCrm) -> Sent:
     command = at_member(command, hold, loyalty_id)
+    notices = () if hold.registered else leave_out_unverified(command, hold)
     if not hold.fields and command.replace_tags is None:
         registered = Receipt(loyalty_id=loyalty_id, created=True) if hold.registered else None
-        return Sent(receipt=registered, loyalty_id=loyalty_id)
+        return Sent(receipt=registered, loyalty_id=loyalty_id, notices=notices)
     if command.replace_tags is not None:
         # The whole set is replaced: what was last sent of single tags does not hold any more.
         hold.forget("tags.")
     receipt = crm.patch_crm_fields(
         loyalty_id, command, hold.fields, command.replace_tags, context.deadline, strict=context.from_api
     )
-    return Sent(receipt=replace(receipt, created=hold.registered), credits=bool(command.credits))
+    return Sent(receipt=replace(receipt, created=hold.registered), credits=bool(command.credits), notices=notices)

@@ -25,6 +25,7 @@ from loyalty_relay.destinations.base import Crm, Receipt
 from loyalty_relay.model.commands import (
     Credits,
     CustomerCommand,
+    CustomerRef,
     PatchCrmFields,
     RegisterCustomer,
     UpdateCustomer,
@@ -35,6 +36,7 @@ from loyalty_relay.model.errors import (
     CustomerNotFound,
     CustomerUnknown,
     FieldProblem,
+    IdentifierUnverified,
     InvalidCommand,
     UnsupportedByDestination,
 )
@@ -106,6 +108,10 @@ def carry_out(
             return skip(Result.STALE, "older") if stale else skip(Result.UNCHANGED)
         try:
             sent = _without_refused(command, hold, context, crm, send)
+        except IdentifierUnverified:
+            if _may_be_named_later(command, context):
+                raise CustomerUnknown("no event has proven whose e-mail or phone this is yet") from None
+            return skip(Result.IGNORED, IdentifierUnverified.reason)
         except CustomerNotFound:
             registers = getattr(command, "if_missing", "register") == "register"
             if context.from_api or hold.loyalty_id is not None or registers:
@@ -231,36 +237,76 @@ def _send(command: CustomerCommand, hold: Hold, context: Context, crm: Crm) -> S
         return Sent(receipt=crm.update(None, command, hold.fields, deadline, changed=hold.changed))
     if loyalty_id is None and not command.customer.identifiers:
         return Sent()
-    if loyalty_id is None and (hold.interrupted or isinstance(command, UpdateCustomer)):
-        loyalty_id = crm.find(command.customer, deadline)
+    look = hold.interrupted or isinstance(command, UpdateCustomer) or command.customer.doubtful.identifiers
+    if loyalty_id is None and look:
+        loyalty_id = find_member(command.customer, hold, context, crm)
     if loyalty_id is None:
         if must_exist:
             raise CustomerNotFound("no member has this e-mail or phone")
         try:
             return Sent(receipt=crm.register(command, hold.fields, deadline), credits=bool(command.credits))
         except CustomerExists as exists:
-            loyalty_id = _existing(command, exists, context, crm)
+            loyalty_id = _existing(command, exists, hold, context, crm)
     return _update_existing(command, hold, loyalty_id, context, crm)
 
 
-def _existing(command: CustomerCommand, exists: CustomerExists, context: Context, crm: Crm) -> str:
+def find_member(customer: CustomerRef, hold: Hold, context: Context, crm: Crm) -> str | None:
+    """Return the member to whom identifiers lead that are proven; None when nobody has any of the identifiers.
+
+    Raises IdentifierUnverified when a member has one that is not: somebody else may have typed it in at the source, and
+    a registration would end at that member. An interrupted attempt may have registered the customer itself, so that
+    every identifier counts after one.
+    """
+    deadline = context.deadline
+    doubtful = customer.doubtful
+    if hold.interrupted or not doubtful.identifiers:
+        return crm.find(customer, deadline)
+    proven = customer.proven
+    found = crm.find(proven, deadline) if proven.identifiers else None
+    if found is None:
+        try:
+            other = crm.find(doubtful, deadline)
+        except AmbiguousOutcome:
+            other = "several"
+        if other is not None:
+            raise IdentifierUnverified("a member has this e-mail or phone, which the source has not verified")
+    return found
+
+
+def _existing(command: CustomerCommand, exists: CustomerExists, hold: Hold, context: Context, crm: Crm) -> str:
     """Return the id of the existing member, by looking, because the id in the vendor's text may be another one's."""
     if isinstance(command, RegisterCustomer) and command.if_exists == "error":
         exists.loyalty_id = exists.loyalty_id or crm.find(command.customer, context.deadline)
         raise exists
-    found = crm.find(command.customer, context.deadline) or exists.loyalty_id
+    return existing_member(command.customer, exists, hold, context, crm)
+
+
+def existing_member(customer: CustomerRef, exists: CustomerExists, hold: Hold, context: Context, crm: Crm) -> str:
+    """Return the id of the member who prevented a registration. Raises IdentifierUnverified, or ``exists`` again."""
+    found = find_member(customer, hold, context, crm)
+    if found is None and customer.doubtful.identifiers and not hold.interrupted:
+        raise IdentifierUnverified("the vendor has a member with an e-mail or phone that the source has not verified")
+    found = found or exists.loyalty_id
     if found is None:
         raise exists
     return found
 
 
+def leave_out_unverified(command: CustomerCommand, hold: Hold) -> tuple[Notice, ...]:
+    """Leave contacts that the source reports as not verified out of what an existing member is sent."""
+    kinds = command.customer.unverified
+    names = [name for name in hold.fields if ALIAS_FIELDS.get(name) in kinds]
+    hold.leave_out(names)
+    return tuple(Notice("not_verified", "was left out, because the source has not verified it", n) for n in names)
+
+
 def _update_existing(command: CustomerCommand, hold: Hold, loyalty_id: str, context: Context, crm: Crm) -> Sent:
     deadline = context.deadline
     command = at_member(command, hold, loyalty_id)
-    notices: tuple[Notice, ...] = ()
+    notices = leave_out_unverified(command, hold)
     if isinstance(command, RegisterCustomer) and command.credits:
         command = replace(command, credits=Credits())
-        notices = (Notice("credits_not_sent", "the member existed: points and enrolments were not sent"),)
+        notices += (Notice("credits_not_sent", "the member existed: points and enrolments were not sent"),)
     if not _has_work(command, hold):
         return Sent(loyalty_id=loyalty_id, notices=notices)
     try:
@@ -269,7 +315,7 @@ def _update_existing(command: CustomerCommand, hold: Hold, loyalty_id: str, cont
         # The member was removed at the vendor, which may have the customer under another id now.
         if context.from_api or hold.loyalty_id is None or not command.customer.identifiers:
             raise
-        found = crm.find(replace(command.customer, loyalty_id=None), deadline)
+        found = find_member(replace(command.customer, loyalty_id=None), hold, context, crm)
         if found is not None and found != loyalty_id:
             command = at_member(command, hold, found)
             receipt = crm.update(found, command, hold.fields, deadline, changed=hold.changed)

@@ -95,6 +95,8 @@ class CustomerChanged:
     versions: Mapping[str, Version] = field(default_factory=dict)
     created: bool = False
     store: str | None = None
+    verified: Mapping[str, bool] = field(default_factory=dict)
+    """``email`` and ``phone``: whether the platform reports the value as verified; absent where it reports nothing."""
     email: str | None = None
     """To find the customer by, where the event identifies by it without reporting a change (consent topics)."""
     phone: str | None = None

@@ -23,7 +23,7 @@ from loyalty_relay.sources.base import (
     StoreChanged,
     StoreErased,
 )
-from loyalty_relay.sources.parsing import member, moment, take, text_id, text_or_none
+from loyalty_relay.sources.parsing import member, moment, take, text_id, text_or_none, verified
 
 CHANNELS = ("email", "sms", "whatsapp")
 FIELDS = {
@@ -140,6 +140,7 @@ def _changed(
         store=store_of(payload.data),
         email=text_or_none(customer.get("email")),
         phone=text_or_none(customer.get("phone")),
+        verified=verified(email=customer.get("email_verified"), phone=customer.get("phone_verified")),
     )
 
 

@@ -141,6 +141,11 @@ def take(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return out
 
 
+def verified(**reported: Any) -> dict[str, bool]:
+    """Return which contacts a platform reports as verified or not verified, without those it reports nothing about."""
+    return {name: value for name, value in reported.items() if isinstance(value, bool)}
+
+
 def address_line(*parts: Any) -> str | None:
     """Return street, further line, town and region as one line, as a person would write it; None when all are empty."""
     return ", ".join(text for part in parts if (text := text_or_none(part))) or None

@@ -163,7 +163,34 @@ def _customer_ref(
     }
     if connection.destination.options.get("source_id_as_external_id"):
         found["external_id"] = change.source_id
-    return CustomerRef(source_id=change.source_id, identifiers=identifiers_of(found, parts))
+    identifiers = identifiers_of(found, parts)
+    verified = {i.type: _verified(i, change, connection) for i in identifiers}
+    return CustomerRef(
+        source_id=change.source_id,
+        identifiers=identifiers,
+        unverified=tuple(kind for kind, known in verified.items() if known is False),
+        unproven=tuple(kind for kind, known in verified.items() if known is None),
+    )
+
+
+_CONTACTS = {"email": "email", "mobile": "phone"}
+"""Types of identifiers that platforms have fields for."""
+
+
+def _verified(identifier: Identifier, change: CustomerChanged, connection: Connection) -> bool | None:
+    """Return whether an identifier is verified; None if unknown.
+
+    A platform's report is about its own value; a mapping may have put another one in its place.
+    """
+    kind = identifier.type
+    name = _CONTACTS.get(kind, "")
+    reported = change.verified.get(name)
+    own = change.fields.get(name) or (change.email if kind == "email" else change.phone)
+    if reported is False or (reported and str(own).strip() == identifier.value):
+        return reported
+    if kind == "external_id" and identifier.value == change.source_id:
+        return True
+    return True if kind in connection.source.verified_identifiers else None
 
 
 def _retired(change: CustomerRetired, connection: Connection) -> RetireCustomer:

@@ -184,7 +184,7 @@ class CapillaryCrm:
         try:
             return self._update(loyalty_id, command, fields, deadline, changed)
         except MergedAway as merged:
-            survivor = merged.survivor or self._members.survivor(loyalty_id, command.customer, deadline)
+            survivor = merged.survivor or self._members.survivor(loyalty_id, command.customer.proven, deadline)
             if survivor is None or survivor == loyalty_id:
                 raise
             receipt = self._update(survivor, command, fields, deadline, changed)

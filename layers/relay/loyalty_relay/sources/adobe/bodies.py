@@ -91,6 +91,8 @@ def _customer(delivery: AdobeEvent) -> Change:
         or delivery.topic in REGISTRATIONS
         or (made is not None and made == changed),
         store=store,
+        # A key that is kept until the customer has opened the link in the shop's e-mail.
+        verified={"email": False} if text_or_none(customer.get("confirmation")) else {},
     )
 
 

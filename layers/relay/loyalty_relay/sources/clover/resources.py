@@ -67,8 +67,9 @@ def _customer(thin: ThinChange, customer: Mapping[str, Any]) -> Change:
         if theirs in customer
     }
     emails, phones = _elements(customer.get("emailAddresses")), _elements(customer.get("phoneNumbers"))
+    email = _primary(emails or [])
     if emails is not None:
-        fields["email"] = text_or_none(_primary(emails).get("emailAddress"))
+        fields["email"] = text_or_none(email.get("emailAddress"))
     if phones is not None:
         fields["phone"] = text_or_none(next(iter(phones), {}).get("phoneNumber"))
     addresses = _elements(customer.get("addresses"))
@@ -87,6 +88,7 @@ def _customer(thin: ThinChange, customer: Mapping[str, Any]) -> Change:
         version=_version(thin, epoch(member(metadata, "modifiedTime"), unit=MILLISECOND)),
         created=thin.event.topic == "C:CREATE",
         store=thin.store,
+        verified={"email": bool(email.get("verifiedTime"))} if email else {},
     )
 
 

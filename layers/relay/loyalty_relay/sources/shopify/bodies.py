@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from loyalty_relay.model.commands import Version
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import Change, CustomerChanged, CustomerRetired, NothingToDo, StoreChanged, StoreErased
-from loyalty_relay.sources.parsing import member, take, text_id, text_or_none
+from loyalty_relay.sources.parsing import member, take, text_id, text_or_none, verified
 from loyalty_relay.sources.shopify.delivery import (
     ShopifyDelivery,
     address,
@@ -54,6 +54,7 @@ def _customer(delivery: ShopifyDelivery) -> Change:
         versions=versions,
         created=created,
         store=delivery.shop,
+        verified=verified(email=body.get("verified_email")),
     )
 
 

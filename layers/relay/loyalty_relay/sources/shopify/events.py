@@ -14,7 +14,7 @@ from typing import Any
 from loyalty_relay.model.commands import Event, Version
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import Change, CustomerChanged
-from loyalty_relay.sources.parsing import member, take, text_or_none
+from loyalty_relay.sources.parsing import member, take, text_or_none, verified
 from loyalty_relay.sources.shopify.delivery import ShopifyDelivery, address, consent_of, gid_of, retired, tags_of
 
 _EVENT_FIELDS = {"firstName": "first_name", "lastName": "last_name", "note": "notes", "locale": "language"}
@@ -49,6 +49,7 @@ def _event(delivery: ShopifyDelivery) -> Change:
         versions=versions,
         created=reported == "Customer/create",
         store=delivery.shop,
+        verified=verified(email=customer.get("verifiedEmail")),
     )
 
 
