@@ -143,7 +143,7 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
     )
 
     assert wrong == {
-        "first_name": "must be a text",
+        "first_name": "must be a string",
         "last_name": "is required at the destination and cannot be emptied",
         "email": "must be an e-mail address",
         "phone": "must be a valid phone number with its country code",
@@ -153,7 +153,7 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
         "postal_code": "is not a CRM field of the destination",
         "address": "is not something this destination's CRM fields can carry",
         "subscriptions.email.bulk": "must be true or false",
-        "custom_fields.custom_field_1": "must be a text",
+        "custom_fields.custom_field_1": "must be a string",
         "custom_fields.custom_field_2": "is read-only at the destination",
         "custom_fields.custom_field_3": "must be one of Small, Large",
         "custom_fields.custom_field_9": "is not a CRM field of the destination",

@@ -96,9 +96,9 @@ class CloudEvents(SourceModule):
             if name == "allowed_origins" and not _origins(value):
                 yield f"options.{name}", "must be a list of senders' names such as eventgrid.example.com, or of *"
             elif name == "allowed_rate" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                yield f"options.{name}", "must be a whole number of requests per minute"
+                yield f"options.{name}", "must be an integer: requests per minute"
             elif name == "type_prefix" and text_or_none(value) != value:
-                yield f"options.{name}", "must be a text such as com.example.till."
+                yield f"options.{name}", "must be a string such as com.example.till."
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
         """Compare with every token, so that time does not reveal which it was."""

@@ -65,7 +65,7 @@ class Payload:
         number = entity.get("revision")
         if number is not None:
             if isinstance(number, bool) or not isinstance(number, int):
-                raise Untranslatable("bad_revision", "revision is not a whole number")
+                raise Untranslatable("bad_revision", "revision is not an integer")
             try:
                 return Version(f"{self.source}{REVISION}", revision(number), self.time, self.id)
             except ValueError as error:

@@ -239,7 +239,7 @@ class _Customer:
         """Return a member as text. Raises Untranslatable('bad_field') when it is none."""
         value = self.reported(*names)[1]
         if isinstance(value, bool | dict | list):
-            raise Untranslatable("bad_field", f"{names[0]} is not a text")
+            raise Untranslatable("bad_field", f"{names[0]} is not a string")
         return text_or_none(value)
 
     def fields(self) -> dict[str, Any]:
@@ -294,7 +294,7 @@ def _version(body: Mapping[str, Any], event: Event, time: str) -> Version | None
     if number is None:
         return Version(PLATFORM, time, event.time, event.id) if time else None
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**63:
-        raise Untranslatable("bad_revision", "version is not a whole number of 63 bits")
+        raise Untranslatable("bad_revision", "version is not an integer of 63 bits")
     return Version(f"{PLATFORM}{REVISION}", revision(number), event.time, event.id)
 
 

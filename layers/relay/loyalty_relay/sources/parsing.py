@@ -136,7 +136,7 @@ def take(data: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
             continue
         value = data[theirs]
         if isinstance(value, bool | dict | list):
-            raise Untranslatable("bad_field", f"{theirs} is not a text")
+            raise Untranslatable("bad_field", f"{theirs} is not a string")
         out[ours] = text_or_none(value)
     return out
 

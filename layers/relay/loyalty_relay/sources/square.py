@@ -211,7 +211,7 @@ class _SquareDelivery:
         number = entity.get("version")
         if number is not None:
             if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 2**63:
-                raise Untranslatable("bad_revision", "version is not a whole number of 63 bits")
+                raise Untranslatable("bad_revision", "version is not an integer of 63 bits")
             return Version(f"{PLATFORM}{REVISION}", revision(number), self.time, event.id)
         return self.as_of(moment(entity.get("updated_at")) or self.time, event)
 

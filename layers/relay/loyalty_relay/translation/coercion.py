@@ -1,6 +1,6 @@
-"""Values as destinations want them: dates, booleans, genders, texts. From whatever a platform or a mapping yields.
+"""Convert what a platform or a mapping yields to the form of a field: dates, booleans, genders, strings, numbers.
 
-Phones are not touched here: the operation brings them to E.164, so that ingest need not load anybody's number tables.
+Phones are left as they are: the operation converts them to E.164, so that ingest does not load the number tables.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _text(value: Any) -> str:
         return value.strip()
     if isinstance(value, int | float):
         return plain(value)
-    raise NotCoercible("is not a text")
+    raise NotCoercible("is not a string")
 
 
 def _country(value: Any) -> str:
@@ -112,7 +112,7 @@ def _country(value: Any) -> str:
 def _whole(value: Any) -> int:
     text = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
     if not (text.isascii() and text.isdecimal() and len(text) <= MAX_TIME):
-        raise NotCoercible("is not a whole number")
+        raise NotCoercible("is not an integer")
     return int(text)
 
 

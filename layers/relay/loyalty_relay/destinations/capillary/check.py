@@ -25,11 +25,14 @@ from loyalty_relay.destinations.capillary.options import check_options
 from loyalty_relay.destinations.capillary.routes import only_v1, supports
 from loyalty_relay.model.commands import CustomerCommand, Identifier, UpdateCustomer
 from loyalty_relay.model.errors import FieldProblem
+from loyalty_relay.model.json_validation import unknown_field
 from loyalty_relay.model.phones import to_e164
 
 _EMAIL = re.compile(r"[^\s@]+@[^\s@.]+(\.[^\s@.]+)+")
 NOT_A_MOBILE = "is not a phone number that can exist; write it with + and country code"
 NOT_AN_EMAIL = "is not an e-mail address"
+
+_CHANNEL_MEMBERS = frozenset({"value", "primary", "verified", "subscribed", "meta"})
 
 Problems = Iterator[FieldProblem]
 
@@ -79,7 +82,7 @@ def _identifier(identifier: Identifier, country: str | None) -> Problems:
         elif kind not in ("cardnumber", "cardExternalId"):
             yield FieldProblem(f"{where}.{name}", "is for cards only")
         elif name == "series_id" and not _whole(value):
-            yield FieldProblem(f"{where}.{name}", "must be a whole number")
+            yield FieldProblem(f"{where}.{name}", "must be an integer")
         elif name.endswith("_fields") and not isinstance(value, Mapping):
             yield FieldProblem(f"{where}.{name}", "must be an object")
 
@@ -97,9 +100,9 @@ def _field(name: str, value: Any, destination: Destination, country: str | None)
             yield FieldProblem(name, "must be true or false")
     elif family in ("custom_fields", "extended_fields"):
         if not isinstance(value, str | int | float | bool):
-            yield FieldProblem(name, "must be a text, a number, true or false")
+            yield FieldProblem(name, "must be a string, a number, true or false")
     elif not isinstance(value, str):
-        yield FieldProblem(name, "must be a text")
+        yield FieldProblem(name, "must be a string")
     else:
         yield from _text(name, value, destination, country)
 
@@ -145,7 +148,7 @@ def _channels(name: str, kind: str, value: Any, country: str | None) -> Problems
             continue
         text = entry.get("value")
         if not isinstance(text, str) or not text.strip():
-            yield FieldProblem(f"{where}.value", "is required, and a text")
+            yield FieldProblem(f"{where}.value", "must be a non-empty string")
         elif kind == "mobile" and to_e164(text, country) is None:
             yield FieldProblem(f"{where}.value", NOT_A_MOBILE)
         elif kind == "email" and not _EMAIL.fullmatch(text.strip()):
@@ -156,17 +159,17 @@ def _channels(name: str, kind: str, value: Any, country: str | None) -> Problems
         meta = entry.get("meta")
         if meta is not None and (not isinstance(meta, Mapping) or not set(meta) <= set(META)):
             yield FieldProblem(f"{where}.meta", f"must be an object of {', '.join(META)}")
-        for extra in set(entry) - {"value", "primary", "verified", "subscribed", "meta"}:
-            yield FieldProblem(f"{where}.{extra}", "is not a known name here")
+        for extra in set(entry) - _CHANNEL_MEMBERS:
+            yield FieldProblem(f"{where}.{extra}", unknown_field(str(extra), _CHANNEL_MEMBERS))
 
 
 def _credits(command: CustomerCommand) -> Problems:
     for index, e in enumerate(command.credits.enrollments):
         where = f"enrollments.{index}"
         if not _whole(e.program_id):
-            yield FieldProblem(f"{where}.program_id", "must be a whole number")
+            yield FieldProblem(f"{where}.program_id", "must be an integer")
         if e.tier_number is not None and not (_whole(e.tier_number) and e.tier_number >= 1):
-            yield FieldProblem(f"{where}.tier_number", "must be a whole number from 1")
+            yield FieldProblem(f"{where}.tier_number", "must be an integer from 1")
         points = e.loyalty_points
         if points is not None and not (_numeric(points) and 0 <= points < 1e12):
             yield FieldProblem(f"{where}.loyalty_points", "must be a number that is not negative")

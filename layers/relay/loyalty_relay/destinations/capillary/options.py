@@ -75,7 +75,7 @@ def check_options(destination: Destination, given: Mapping[str, Any]) -> list[Fi
         problems.append(FieldProblem("options.source", f"must be one of {', '.join(SOURCES)}"))
     account = given.get("account_id")
     if not isinstance(account, str | None):
-        problems.append(FieldProblem("options.account_id", "must be a text"))
+        problems.append(FieldProblem("options.account_id", "must be a string"))
     elif source in ACCOUNT_SOURCES and not (account or Options.of(destination, given).account_id):
         problems.append(FieldProblem("options.account_id", f"is required: {source} has several accounts"))
     context = given.get("user_context")
@@ -93,5 +93,5 @@ def _check_context(context: Any) -> list[FieldProblem]:
         if name not in USER_CONTEXT:
             problems.append(FieldProblem(where, f"is not one of {', '.join(USER_CONTEXT)}"))
         elif not isinstance(value, str) or not value.isascii() or not value.isprintable():
-            problems.append(FieldProblem(where, "must be a text of printable ASCII characters: it travels in a header"))
+            problems.append(FieldProblem(where, "must be printable ASCII, because it is sent in an HTTP header"))
     return problems

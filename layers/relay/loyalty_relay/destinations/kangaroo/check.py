@@ -60,7 +60,7 @@ def _wrong(name: str, value: Any, country: str | None) -> str | None:
         return None if isinstance(value, bool) else "must be true or false"
     if name in ("first_name", "last_name", "email", "phone", "birthday", "gender", "postal_code", "notes"):
         if not isinstance(value, str):
-            return "must be a text"
+            return "must be a string"
         if name == "email":
             return email_problem(value)
         if name == "phone" and national_phone(value, country) is None:

@@ -71,7 +71,7 @@ def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _put(body: dict[str, Any], name: str, value: Any, default_country: str | None) -> str | None:
     if not isinstance(value, str):
-        return "must be a text"
+        return "must be a string"
     if name == "phone":
         found = national_phone(value, default_country)
         if found is None:
@@ -224,7 +224,7 @@ class Patcher:
         elif known.custom and isinstance(value, int | float):
             value = plain(value)
         if not isinstance(value, str):
-            return "must be a text"
+            return "must be a string"
         if _choices(known):
             return self._put_choice(known, value)
         problem = self._checked(known, value)

@@ -132,7 +132,7 @@ class Adobe(SourceModule):
         options = source.options
         for name in ("client_id", "provider"):
             if name in options and text_or_none(options[name]) != options[name]:
-                yield f"options.{name}", "must be a text"
+                yield f"options.{name}", "must be a string"
         if not source.secrets and "client_id" not in options:
             yield "options.client_id", "is required for I/O Events; Commerce webhooks need a public key in secrets"
         for index, secret in enumerate(source.secrets):
