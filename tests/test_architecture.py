@@ -166,7 +166,7 @@ def test_a_vendor_is_named_only_in_its_own_folder(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(LAYER)))
-def test_the_layer_knows_neither_devkit_nor_functions(path: Path) -> None:
+def test_the_layer_imports_neither_devkit_nor_functions(path: Path) -> None:
     assert not {n for n in imported(path) if n.split(".")[0] in {"devkit", "functions", "tests"}}
 
 

@@ -40,7 +40,7 @@ def client() -> Iterator[Any]:
         process.terminate()
 
 
-def test_writes_are_answered_side_by_side_and_in_order_of_one_connection(client: Any) -> None:
+def test_writes_are_served_side_by_side_and_in_order_of_one_connection(client: Any) -> None:
     def put(number: int) -> Any:
         return client.put_item(TableName="any", Item={"pk": {"S": "x" * 20_000 + str(number)}})
 

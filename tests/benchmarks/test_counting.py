@@ -135,7 +135,7 @@ def test_a_transaction_costs_twice(meter: Meter, metered: Any) -> None:
     assert meter.take() == Units(write=2 + 4)
 
 
-def test_a_condition_that_does_not_hold_costs_the_item_that_stands_there(meter: Meter, metered: Any) -> None:
+def test_a_condition_that_does_not_hold_costs_the_existing_item(meter: Meter, metered: Any) -> None:
     metered.put_item(TableName="plain", Item=_item("a", text="x" * 1500))
     meter.take()
     with pytest.raises(metered.exceptions.ConditionalCheckFailedException):

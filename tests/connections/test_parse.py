@@ -115,7 +115,7 @@ def test_what_is_no_connection_at_all_is_still_an_answer(data: Any) -> None:
 
 
 @pytest.mark.parametrize("id", ["", "-a", "a-", "A", "a_b", "a/b", "../x", "a" * 64, "é"])
-def test_an_id_that_could_not_stand_in_a_url_or_secret_name_is_refused(id: str) -> None:
+def test_an_id_that_could_not_be_in_a_url_or_secret_name_is_refused(id: str) -> None:
     with pytest.raises(ConnectionInvalid, match="id"):
         parse_connection(id, CAPILLARY)
 
@@ -142,7 +142,7 @@ def test_a_host_that_is_not_the_vendors_is_refused(host: str) -> None:
     assert "destination.host" in problems(changed(CAPILLARY, "destination.host", host))
 
 
-def test_a_sandbox_host_is_allowed_only_when_the_stack_says_so() -> None:
+def test_a_sandbox_host_is_allowed_only_when_the_stack_allows_it() -> None:
     data = changed(CAPILLARY, "destination.host", "http://127.0.0.1:9000/capillary")
     connection = parse_connection("shop-1", data, sandbox_hosts=frozenset({"127.0.0.1:9000"}))
     assert connection.destination.host == "http://127.0.0.1:9000/capillary"
@@ -173,7 +173,7 @@ def test_connections_to_one_account_share_a_key_and_others_do_not() -> None:
 
 
 @pytest.mark.parametrize("grant", ["authorization_code", "token"])
-def test_credentials_that_do_not_tell_businesses_apart_need_an_account(grant: str) -> None:
+def test_credentials_that_do_not_distinguish_businesses_need_an_account(grant: str) -> None:
     assert "destination.credentials.account" in problems(changed(KANGAROO, "destination.credentials", {"type": grant}))
 
 

@@ -154,7 +154,7 @@ def test_an_outdated_connection_is_used_while_secrets_manager_fails(stage: Stage
 
 
 @pytest.mark.parametrize("text", ["{not json fake-secret-text", "[]", "{}", ""])
-def test_an_invalid_connection_says_so_for_a_minute_without_its_text(stage: Stage, text: str) -> None:
+def test_an_invalid_connection_is_reported_for_a_minute_without_its_text(stage: Stage, text: str) -> None:
     stage.apply("shop", text=text or " ")
     for _ in range(2):
         with pytest.raises(ConnectionInvalid) as caught:
@@ -271,7 +271,7 @@ def test_a_process_starts_without_a_look_for_revocations(stage: Stage) -> None:
     assert marker.looks == 0
 
 
-def test_a_marker_that_cannot_be_read_keeps_what_is_cached_and_is_not_asked_for_at_every_delivery(stage: Stage) -> None:
+def test_a_marker_that_cannot_be_read_keeps_what_is_cached_and_is_not_read_at_every_delivery(stage: Stage) -> None:
     marker = Marker(fails=True)
     stage.connections = ConnectionStore(stage.secrets, "relay", frozenset(), stage.clock, marker.latest)
     stage.apply("shop", "one")
@@ -310,7 +310,7 @@ def test_the_list_names_connections_only(stage: Stage) -> None:
     assert stage.connections.list() == ["shop-a", "shop-b"]
 
 
-def test_threads_that_miss_together_ask_once(stage: Stage) -> None:
+def test_threads_that_miss_together_read_once(stage: Stage) -> None:
     stage.apply("shop", "one")
     start = threading.Barrier(8)
     seen: list[str] = []

@@ -37,5 +37,5 @@ def test_every_row_has_a_name_of_its_own() -> None:
     assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
-def test_the_document_is_what_the_rows_say() -> None:
+def test_the_document_is_made_from_the_rows() -> None:
     assert DOCUMENT.read_text() == document(), "run python -m tests.contract.table"

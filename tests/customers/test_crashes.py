@@ -184,7 +184,7 @@ def test_a_crash_between_any_two_steps_has_one_effect_or_is_known_to_be_ambiguou
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_lost_requests_and_lost_answers_of_our_own_tables_change_nothing_in_the_end(
+def test_lost_requests_and_lost_responses_of_our_own_tables_change_nothing_in_the_end(
     fresh: Callable[[], World], data: st.DataObject
 ) -> None:
     world = fresh()

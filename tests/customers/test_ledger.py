@@ -181,7 +181,7 @@ def test_a_contended_item_is_busy_not_broken(guard: Guarded, dynamodb: Counted) 
         guard.take({"email": "a"}, at(1))
 
 
-def test_a_table_that_does_not_answer_is_unavailable_and_a_commit_says_that_the_vendor_was_reached(
+def test_a_table_that_cannot_be_reached_is_unavailable_and_a_commit_reports_that_the_vendor_was_reached(
     guard: Guarded, dynamodb: Counted
 ) -> None:
     hold = guard.take({"email": "a"}, at(1))

@@ -157,7 +157,7 @@ def test_an_erasure_and_a_deletion_leave_an_erasure_in_either_order(
     assert hold.tombstone.reason == "erased"
 
 
-def test_the_pointers_of_a_retired_customer_are_gone(guard: Guarded) -> None:
+def test_the_pointers_of_a_retired_customer_are_removed(guard: Guarded) -> None:
     guard.apply({"email": "jane@example.com"}, at(1))
     retire(guard, "erased", at(5))
     for who in (BY_EMAIL, MEMBER):
@@ -172,7 +172,7 @@ def test_a_pointer_that_passed_to_another_customer_survives_the_first_ones_erasu
     assert guard.take({"city": "x"}, None, who=BY_EMAIL).loyalty_id == "20"
 
 
-def test_a_customer_who_is_being_worked_on_is_not_retired_and_the_retirement_says_so(
+def test_a_customer_who_is_being_worked_on_is_not_retired_and_the_retirement_reports_it(
     guard: Guarded, clock: Clock
 ) -> None:
     guard.take({"email": "a"}, at(1))
@@ -226,7 +226,7 @@ def test_a_survivor_without_loyalty_id_gets_the_merged_customers(guard: Guarded)
         guard.take({"city": "x"}, at(6), who=JOHN)
 
 
-def test_a_survivor_with_a_loyalty_id_keeps_it_and_the_other_member_stands_alone(guard: Guarded) -> None:
+def test_a_survivor_with_a_loyalty_id_keeps_it_and_the_other_member_stays_alone(guard: Guarded) -> None:
     guard.apply({"email": "a"}, at(1), loyalty_id="10")
     guard.apply({"email": "b"}, at(1), loyalty_id="20", who=JOHN)
     retire(guard, "merged", at(5), survivor="7002")
@@ -243,7 +243,7 @@ def test_a_survivor_who_is_being_worked_on_defers_the_merge(guard: Guarded, dyna
     assert items(dynamodb) == before
 
 
-def test_a_survivor_who_is_gone_as_well_makes_the_command_stale(guard: Guarded) -> None:
+def test_a_survivor_who_is_deleted_as_well_makes_the_command_stale(guard: Guarded) -> None:
     retire(guard, "merged", at(5), survivor="7002")
     retire(guard, "erased", at(8), who=JOHN)
     hold = guard.take({"email": "a"}, at(7))
@@ -257,7 +257,7 @@ def test_two_customers_merged_into_each_other_do_not_go_round_for_ever(guard: Gu
     assert guard.take({"email": "a"}, at(7)).fields == {"email": "a"}
 
 
-def test_a_customer_merged_into_itself_is_gone_but_points_nowhere(guard: Guarded) -> None:
+def test_a_customer_merged_into_itself_is_deleted_but_points_nowhere(guard: Guarded) -> None:
     retire(guard, "merged", at(5), survivor="7001")
     assert guard.take({"email": "a"}, at(7)).fields == {"email": "a"}
 

@@ -161,7 +161,7 @@ def test_who_meets_a_renewal_under_way_waits_and_takes_its_result(stack: Stack, 
     assert vendor.count == 1
 
 
-def test_waiting_for_somebody_else_ends_soon_and_asks_for_a_retry(stack: Stack, vendor: Vendor) -> None:
+def test_waiting_for_somebody_else_ends_soon_with_a_retry(stack: Stack, vendor: Vendor) -> None:
     one, two = Execution(stack, "one"), Execution(stack, "two")
 
     def busy(old: TokenSet | None, deadline: Deadline) -> TokenSet:
@@ -427,7 +427,7 @@ def test_tokens_from_an_authorization_serve_every_execution(stack: Stack, vendor
     assert two.get(vendor.refresh) == ("fake-access-1", False)
 
 
-def test_the_name_of_the_secret_tells_nobody_whose_it_is(stack: Stack) -> None:
+def test_the_name_of_the_secret_does_not_show_whose_it_is(stack: Stack) -> None:
     name = Execution(stack).store.name(KEY)
 
     assert name.startswith("test/tokens/")

@@ -36,7 +36,7 @@ BODY: dict[str, Any] = {
         ("email=", ["email"], ""),
     ],
 )
-def test_an_assignment_sets_one_value_and_keeps_the_kind_that_stood_there(
+def test_an_assignment_sets_one_value_and_keeps_the_kind_of_the_former_one(
     assignment: str, path: list[str | int], expected: object
 ) -> None:
     changed = assigned(BODY, [assignment])
@@ -66,6 +66,6 @@ def test_the_body_that_was_given_stays_as_it_was() -> None:
         ("note:=call", "not JSON"),
     ],
 )
-def test_an_assignment_that_cannot_be_made_says_why(assignment: str, says: str) -> None:
+def test_an_assignment_that_cannot_be_made_explains_why(assignment: str, says: str) -> None:
     with pytest.raises(CommandError, match=says):
         assigned(BODY, [assignment])

@@ -66,7 +66,7 @@ def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Relay]:
         yield Relay({**env, **names})
 
 
-def test_applying_a_connection_says_what_happened_and_where_the_source_delivers_to(relay: Relay) -> None:
+def test_applying_a_connection_reports_what_happened_and_where_the_source_delivers_to(relay: Relay) -> None:
     first = relay.json("connections", "apply", str(SAMPLE))
     again = relay.json("connections", "apply", str(SAMPLE))
 
@@ -147,7 +147,7 @@ def test_a_key_is_printed_once_and_can_be_revoked(relay: Relay) -> None:
     assert relay.json("connections", "show", "shopify-capillary")["api_keys"] == []
 
 
-def test_a_new_webhook_secret_stands_beside_the_old_one(relay: Relay) -> None:
+def test_a_new_webhook_secret_is_kept_beside_the_old_one(relay: Relay) -> None:
     relay("connections", "apply", str(SAMPLE))
 
     relay.json("connections", "rotate", "shopify-capillary", "--secret", "fake-next-secret", "--overlap", "12")
@@ -175,7 +175,7 @@ def test_a_webhook_secret_is_revoked_if_another_one_is_left(relay: Relay) -> Non
     assert "rotate" in json.loads(only.stderr)["error"]["do"]
 
 
-def test_without_a_stack_a_command_fails_and_says_how_to_get_one(relay: Relay) -> None:
+def test_without_a_stack_a_command_fails_and_explains_how_to_get_one(relay: Relay) -> None:
     for variable in OUTPUTS:
         relay.env.pop(variable, None)
 
@@ -224,7 +224,7 @@ def test_a_mapping_is_shown_with_coerced_values_and_without_a_stack(relay: Relay
     assert values["identifier mobile"] == "+447700900123"
 
 
-def test_a_body_that_ingest_would_park_says_why(relay: Relay, tmp_path: Path) -> None:
+def test_a_body_that_ingest_would_park_explains_why(relay: Relay, tmp_path: Path) -> None:
     body = tmp_path / "body.json"
     body.write_text('{"note": "no id"}')
 
@@ -244,7 +244,7 @@ def test_the_headers_of_a_signed_body_are_printed_as_headers(relay: Relay, tmp_p
     assert "X-Shopify-Hmac-Sha256: B23tXN681gZ0qIWNRrgtzBE9XSDo5yaUu6wfmhu3a7g=" in result.stdout.splitlines()
 
 
-def test_nothing_parked_is_said_and_is_no_failure(relay: Relay) -> None:
+def test_nothing_parked_is_reported_and_is_no_failure(relay: Relay) -> None:
     assert relay.json("parked", "list") == []
     assert relay.json("redrive", "--all", "--yes") == {"dry_run": False, "redriven": [], "failed": []}
     assert relay("redrive", "--one", "0199").exit_code == 1
@@ -310,7 +310,7 @@ def test_what_is_parked_is_listed_shown_exported_and_redriven(relay: Relay, tmp_
     assert json.loads(sent[0]["Body"])["redrives"] == 1
 
 
-def test_the_catalogues_page_is_what_the_code_says(relay: Relay) -> None:
+def test_the_catalogues_page_is_up_to_date(relay: Relay) -> None:
     page = Path(__file__).parents[2] / "docs" / "catalogue.md"
 
     # Else: make docs

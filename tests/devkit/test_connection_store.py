@@ -120,7 +120,7 @@ def test_a_connection_that_is_not_valid_names_every_wrong_field(store: Connectio
     assert {detail["field"] for detail in caught.value.details} == {"destination.region", "source.stores", "colour"}
 
 
-def test_what_only_the_platform_and_the_mapping_can_tell_is_checked_too(store: ConnectionStore) -> None:
+def test_what_only_the_platform_and_the_mapping_can_find_is_checked_too(store: ConnectionStore) -> None:
     data = plain()
     data["source"]["stores"] = ["https://demo-store.example.com"]
     data["mapping"] = {"customers/*": {"custom_fields.note": "note.[", "birthday_cake": "note"}}
@@ -216,7 +216,7 @@ def test_an_api_key_is_stored_as_its_sha256_only(store: ConnectionStore) -> None
     assert key not in json.dumps(store.raw("shop-gb"))
 
 
-def test_two_keys_never_share_a_name_and_a_revoked_one_is_gone() -> None:
+def test_two_keys_never_share_a_name_and_a_revoked_one_is_removed() -> None:
     data, _ = new_key(plain(), "till")
 
     with pytest.raises(CommandError, match="already"):

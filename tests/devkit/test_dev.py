@@ -158,7 +158,7 @@ def test_a_command_that_the_vendor_refused_is_applied_once_the_vendor_takes_it(d
     assert json.loads(dev.run("parked", "list", "--connection", "refusing").stdout) == []
 
 
-def test_a_wrong_signature_is_refused_and_reaches_nobody(dev: Dev) -> None:
+def test_a_wrong_signature_is_refused_and_reaches_no_vendor(dev: Dev) -> None:
     before = dev.upstream()
 
     sent = dev.run("send", "shopify", "customers/enable", "--secret", "fake-secret-of-somebody-else")

@@ -64,7 +64,7 @@ def test_nothing_is_to_be_done_about_what_went_well() -> None:
     assert hint("older", "stale") == ""
 
 
-def test_an_unknown_reason_of_something_parked_still_says_where_to_look() -> None:
+def test_an_unknown_reason_of_something_parked_still_names_where_to_look() -> None:
     assert "relay parked list" in hint("never_seen_before", "parked")
 
 
@@ -91,7 +91,7 @@ def test_a_passing_fault_that_is_parked_did_not_pass() -> None:
     assert "by itself" in meaning("unavailable", "retrying")
 
 
-def test_the_manual_has_every_reason_that_asks_for_something() -> None:
+def test_the_manual_has_every_reason_that_needs_an_action() -> None:
     manual = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
     # Else: replace the last table of docs/cli.md by what devkit.cli.hints.as_markdown() gives.

@@ -46,7 +46,7 @@ def test_since_is_a_time_ago_or_a_moment(text: str, moment: datetime) -> None:
     assert since_of(text, NOW) == moment
 
 
-def test_a_time_that_is_none_says_how_to_write_one() -> None:
+def test_a_time_that_is_none_explains_how_to_write_one() -> None:
     with pytest.raises(CommandError, match="yesterday") as caught:
         since_of("yesterday", NOW)
 
@@ -78,7 +78,7 @@ def test_only_retrying_is_no_outcome_yet() -> None:
     assert not settled([])
 
 
-def test_an_entry_says_what_to_do_next() -> None:
+def test_an_entry_names_what_to_do_next() -> None:
     shown = entry_dict(entry("a", result=Result.PARKED, reason="rejected", code="3217"))
 
     assert (shown["outcome"], shown["reason"], shown["code"]) == ("parked", "rejected", "3217")

@@ -69,7 +69,7 @@ def test_a_ledger_with_a_version_from_the_future_is_repaired(relay: Relay) -> No
     assert relay.run(customer({"first_name": "Eva", "last_name": "Y"}, NOW)).fields == ("first_name", "last_name")
 
 
-def test_a_tombstone_is_removed_only_when_that_is_asked_for(relay: Relay) -> None:
+def test_a_tombstone_is_removed_only_when_that_is_requested(relay: Relay) -> None:
     relay.run(customer({"first_name": "Ana"}, NOW))
     who = CustomerRef(source_id="7")
     relay.run(RetireCustomer(customer=who, reason="erased", version=version(FUTURE)))
@@ -99,7 +99,7 @@ def test_a_customer_who_is_being_worked_on_is_left_alone(relay: Relay) -> None:
     assert list(shown(relay, "show", "shop-1", "7")["fields"]) == ["first_name"]
 
 
-def test_a_reset_asks_first_and_names_fields_that_there_are(relay: Relay) -> None:
+def test_a_reset_prompts_first_and_names_fields_that_there_are(relay: Relay) -> None:
     relay.run(customer({"first_name": "Ana"}, NOW))
     assert run(relay, "reset", "shop-1", "7").exit_code == 1
     unknown = run(relay, "reset", "shop-1", "7", "--field", "nickname", "--json")

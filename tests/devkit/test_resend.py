@@ -91,7 +91,7 @@ def test_the_body_must_be_of_the_deliverys_customer(relay: Relay, tmp_path: Path
     assert relay.stack.receive("register")["Records"] == []
 
 
-def test_without_a_body_it_says_who_has_one(relay: Relay) -> None:
+def test_without_a_body_it_names_who_has_one(relay: Relay) -> None:
     delivered(relay)
     result = run(relay, DELIVERY)
     assert result.exit_code == 1

@@ -75,7 +75,7 @@ def running(env: dict[str, str]) -> LocalState:
     return state
 
 
-def test_without_any_stack_the_error_says_how_to_get_one(env: dict[str, str]) -> None:
+def test_without_any_stack_the_error_explains_how_to_get_one(env: dict[str, str]) -> None:
     with pytest.raises(CommandError) as caught:
         find_stack(None, env)
 
@@ -91,7 +91,7 @@ def test_the_local_stack_is_found_by_its_state_file(env: dict[str, str], running
     assert stack.client("sqs").meta.endpoint_url == running.aws
 
 
-def test_a_state_file_whose_process_is_gone_is_no_stack(env: dict[str, str], running: LocalState) -> None:
+def test_a_state_file_whose_process_has_ended_is_no_stack(env: dict[str, str], running: LocalState) -> None:
     file = Path(env["RELAY_LOCAL_STATE"])
     data = json.loads(file.read_text())
     # No process has the highest pid there can be, plus one.
@@ -123,13 +123,13 @@ def test_a_name_goes_before_the_local_stack(env: dict[str, str], running: LocalS
     assert stack.sandbox_hosts == {"sandbox.example.com:8443"}
 
 
-def test_the_name_may_stand_in_the_environment(env: dict[str, str]) -> None:
+def test_the_name_may_be_in_the_environment(env: dict[str, str]) -> None:
     assert (
         find_stack(None, {**env, "RELAY_STACK": "loyalty-relay-prod"}, formation=Formation).name == "loyalty-relay-prod"
     )
 
 
-def test_a_profile_means_the_account_and_local_must_then_be_said(env: dict[str, str], running: LocalState) -> None:
+def test_a_profile_means_the_account_and_local_must_then_be_given(env: dict[str, str], running: LocalState) -> None:
     with pytest.raises(CommandError) as caught:
         find_stack(None, {**env, "AWS_PROFILE": "prod"}, formation=Formation)
     assert caught.value.what.startswith("CloudFormation has no stack loyalty-relay:")

@@ -114,7 +114,7 @@ def test_what_needs_nothing_is_journalled_with_the_reason(relay: Relay) -> None:
     assert (entry.result, entry.reason) == ("ignored", "topic_not_used")
 
 
-def test_a_deleted_customer_stays_gone_for_late_events(relay: Relay, customer: dict[str, Any]) -> None:
+def test_a_deleted_customer_stays_deleted_for_late_events(relay: Relay, customer: dict[str, Any]) -> None:
     connection = relay.connect("deleted")
     relay.deliver(connection, "customers/create", customer)
     relay.outcomes(connection, 1)

@@ -151,7 +151,7 @@ def test_points_are_given_once_or_parked_as_ambiguous(lives: Lives, known: bool)
     assert given.count(1) > given.count(0), "only a death right before the request can leave nothing given"
 
 
-def test_tags_and_fields_of_a_patch_end_as_told(lives: Lives) -> None:
+def test_tags_and_fields_of_a_patch_end_as_sent(lives: Lives) -> None:
     def story(misfortune: Misfortune) -> None:
         for value, tag in ((1, True), (3, False), (2, True)):
             at = version(value, lives.name)
@@ -164,7 +164,7 @@ def test_tags_and_fields_of_a_patch_end_as_told(lives: Lives) -> None:
 
 
 @pytest.mark.parametrize("reason", ["deleted", "erased"])
-def test_a_customer_who_is_gone_stays_gone_for_late_events(lives: Lives, reason: str) -> None:
+def test_a_deleted_customer_stays_deleted_for_late_events(lives: Lives, reason: str) -> None:
     def story(misfortune: Misfortune) -> None:
         lives.told(RegisterCustomer, 1, first_name="Ana")
         lives.handled(Misfortune())

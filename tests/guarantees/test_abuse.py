@@ -494,7 +494,7 @@ def test_a_platforms_api_is_read_from_its_own_host_or_not_at_all(platform: str) 
 @pytest.mark.attack(
     "configuration", "the same for a platform's read API, also when the secret was written by another tool"
 )
-def test_hydrate_checks_the_host_again_before_it_asks(world: World) -> None:
+def test_hydrate_checks_the_host_again_before_each_request(world: World) -> None:
     """A secret can be written by other tools than ours."""
     data = world.connect("bigcommerce", "kangaroo")
     data["source"]["api_host"] = "https://evil.example"
@@ -521,7 +521,7 @@ def test_a_vendors_redirect_is_not_followed(status: int, world: World) -> None:
 @pytest.mark.attack(
     "vendors", "a next page on another host", "the next page is asked for by number at the same address", "G7"
 )
-def test_the_next_page_is_asked_of_the_same_host(world: World) -> None:
+def test_the_next_page_is_requested_from_the_same_host(world: World) -> None:
     world.connect("shopify", "kangaroo")
     page = {"data": [], "links": {"next": "http://169.254.169.254/latest/meta-data?page=2"}}
     world.fault(

@@ -91,7 +91,7 @@ def test_a_registration_that_never_arrived_is_sent_after_a_look(world: World) ->
     assert len(world.members()) == 1
 
 
-def test_while_a_timed_out_registration_may_still_run_nobody_touches_the_customer(
+def test_while_a_timed_out_registration_may_still_run_no_other_event_touches_the_customer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.connect()
@@ -242,7 +242,7 @@ def test_each_step_of_linking_a_store_leaves_one_integration_and_one_link(path: 
 
 
 @pytest.mark.parametrize("path", ["/api/v1/integrations", "/api/v1/branch-links"])
-def test_while_a_timed_out_step_of_linking_may_still_run_nobody_looks_for_it(
+def test_while_a_timed_out_step_of_linking_may_still_run_nothing_looks_for_it(
     path: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.connect("standard", "kangaroo")
@@ -283,7 +283,7 @@ def test_a_refresh_whose_answer_is_lost_falls_back_to_the_password(world: World)
     assert token_requests(world)[-1] == "password"
 
 
-def test_a_lost_refresh_token_parks_nothing_and_says_what_to_do(world: World) -> None:
+def test_a_lost_refresh_token_parks_nothing_and_names_what_to_do(world: World) -> None:
     code = {
         "type": "authorization_code",
         "application_key": "fake-application-key",

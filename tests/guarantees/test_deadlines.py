@@ -47,7 +47,7 @@ def test_a_message_stays_hidden_for_longer_than_a_lease(function: str, resources
     assert float(queue["VisibilityTimeout"]) >= 6 * timeout_of(resources, function) > LEASE_SECONDS
 
 
-def test_a_caller_is_answered_before_the_gateway_gives_up() -> None:
+def test_a_caller_gets_a_response_before_the_gateway_gives_up() -> None:
     """An HTTP API ends a request after 30 s (AWS docs: Quotas for HTTP APIs)."""
     assert LONGEST + Limits().margin < 30
 
@@ -65,7 +65,7 @@ def test_no_call_starts_that_could_not_end_inside_the_invocation(seconds: float,
     assert world.outcomes() == ["applied"]
 
 
-def test_a_caller_with_little_time_left_is_told_504(world: World) -> None:
+def test_a_caller_with_little_time_left_gets_a_504(world: World) -> None:
     world.connect()
     from loyalty_relay.triggers.api import answer
 
@@ -94,7 +94,7 @@ BRIEF = Limits(connect=0.5, read=0.4, total=0.8, least=0.1, margin=0.0)
     ],
     ids=["drips", "is silent", "breaks off", "hangs up"],
 )
-def test_a_vendor_that_answers_too_slowly_or_not_at_all_is_left_in_time(
+def test_a_vendor_that_responds_too_slowly_or_not_at_all_is_left_in_time(
     fault: dict[str, Any], reason: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.connect()

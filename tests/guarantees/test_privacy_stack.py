@@ -120,7 +120,7 @@ def proofs(requests: list[RecordedRequest]) -> set[str]:
     return {proof for proof in found if len(proof) > 5}
 
 
-def test_nobody_and_no_secret_stands_in_what_the_stack_leaves_behind(running: RunningRelay) -> None:
+def test_no_person_and_no_secret_is_in_what_the_stack_leaves_behind(running: RunningRelay) -> None:
     store = store_of(running.stack)
     data, key = new_key(store.raw("shopify-capillary"), "sweep")
     store.write("shopify-capillary", data)

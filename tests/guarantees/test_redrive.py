@@ -22,7 +22,7 @@ def redrive_raw(world: World) -> dict[str, Any]:
     return Ingest(world.stack.services("ingest")).redrive(parked)
 
 
-def test_a_delivery_that_a_mapping_failed_on_is_told_of_as_what_it_became(world: World) -> None:
+def test_a_delivery_that_a_mapping_failed_on_is_reported_as_what_it_became(world: World) -> None:
     document = world.connect(mapping={"customers/create": {"custom_fields.note": "length(id)"}})
     world.deliver(load("shopify", "customers-create").signed())
     assert told(world) == [(0, "parked", "mapping_failed")]
@@ -61,7 +61,7 @@ def test_a_delivery_whose_redrive_ended_halfway_is_sent_twice_and_carried_out_on
     assert len(world.upstream(writes=True)) == 1
 
 
-def test_of_a_batch_only_the_event_that_is_wrong_is_told_of_as_parked(world: World) -> None:
+def test_of_a_batch_only_the_event_that_is_wrong_is_reported_as_parked(world: World) -> None:
     world.connect("adobe")
     sample = load("adobe", "customers-batch")
     first, second = sample.json()
@@ -71,7 +71,7 @@ def test_of_a_batch_only_the_event_that_is_wrong_is_told_of_as_parked(world: Wor
     assert [(position, result) for position, result, _ in told(world)] == [(0, "applied"), (1, "parked")]
 
 
-def test_a_command_that_the_vendor_refused_is_told_of_as_what_it_became(world: World) -> None:
+def test_a_command_that_the_vendor_refused_is_reported_as_what_it_became(world: World) -> None:
     world.connect()
     refusal = {"vendor": "capillary", "method": "POST", "status": 400, "body": {"errors": [{"code": 8014}]}}
     world.fault(refusal)

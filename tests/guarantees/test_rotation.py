@@ -165,7 +165,7 @@ def test_a_revoked_webhook_secret_is_refused_within_a_minute_and_for_good(world:
     "one refetch a minute and connection, refusals remembered for a minute, bounded memory; the gateway's throttle",
     "G8",
 )
-def test_a_flood_of_wrong_signatures_asks_for_the_secret_once_a_minute(world: World) -> None:
+def test_a_flood_of_wrong_signatures_reads_the_secret_once_a_minute(world: World) -> None:
     world.connect()
     asked = Asked(world)
     for number in range(20):

@@ -128,7 +128,7 @@ def test_a_redriven_reading_leads_to_the_same_commands_as_the_first(reading: Wor
 
 
 @pytest.mark.parametrize("later", ["a-later-event", "z-later-event"])
-def test_of_two_readings_within_one_second_of_the_platforms_clock_the_later_one_stands(
+def test_of_two_readings_within_one_second_of_the_platforms_clock_the_later_one_wins(
     reading: World, later: str
 ) -> None:
     """BigCommerce tells times in seconds, and an address changes without the customer's own time."""

@@ -206,7 +206,7 @@ def test_time_limits_shrink_with_the_deadline() -> None:
     assert [s["connect"] for s in seen] == [3, 2.0]
 
 
-def test_a_429_is_told_to_the_limiter_and_raised_only_on_request() -> None:
+def test_a_429_is_reported_to_the_limiter_and_raised_only_on_request() -> None:
     limiter = CountingLimiter()
     answer = transport(lambda _: httpx.Response(429, headers={"Retry-After": "7"}), limiter).fetch(
         post(), in_seconds(25)
@@ -257,7 +257,7 @@ def test_the_vendors_wait_is_read_from_seconds_dates_and_reset_times(
         (500, False, False),
     ],
 )
-def test_passing_statuses_say_whether_the_request_may_have_had_an_effect(
+def test_passing_statuses_report_whether_the_request_may_have_had_an_effect(
     status: int, wrote: bool, reached: bool
 ) -> None:
     kind = UpstreamTimeout if status == 504 else UpstreamUnavailable
@@ -328,7 +328,7 @@ def test_a_cookie_is_not_sent_back() -> None:
         ("application/xml", b"<response/>", "content type application/xml"),
     ],
 )
-def test_a_body_that_is_not_json_says_why_and_nothing_of_itself(kind: str, body: bytes, why: str) -> None:
+def test_a_body_that_is_not_json_explains_why_and_nothing_of_itself(kind: str, body: bytes, why: str) -> None:
     assert json_of(answered(200, {"content-type": kind}, body)) == NotJson(why)
 
 
@@ -471,7 +471,7 @@ def test_a_server_that_drips_cannot_stretch_a_call_beyond_its_total_time(start: 
     assert monotonic() - before < 3.0
 
 
-def test_nobody_listening_means_nothing_was_sent() -> None:
+def test_no_listener_means_nothing_was_sent() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     with pytest.raises(ConnectionFailed) as caught:

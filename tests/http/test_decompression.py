@@ -38,12 +38,12 @@ def test_nothing_packed_is_nothing() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress"])
-def test_a_way_of_packing_that_nobody_asked_for_is_refused(encoding: str) -> None:
+def test_a_way_of_packing_that_was_not_requested_is_refused(encoding: str) -> None:
     with pytest.raises(CannotUnpack):
         unpacker(encoding)
 
 
-def test_what_its_label_does_not_say_is_refused() -> None:
+def test_what_is_not_as_labelled_is_refused() -> None:
     with pytest.raises(CannotUnpack):
         Unpacker()(b"nope", 1000)
 

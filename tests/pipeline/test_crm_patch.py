@@ -34,7 +34,7 @@ def test_a_missing_customer_is_an_error_for_a_caller_and_ignored_for_a_shop(rela
     assert (outcome.result, outcome.reason) == (Result.IGNORED, "not_a_member")
 
 
-def test_a_customer_who_was_removed_at_the_vendor_is_registered_again_with_all_that_is_told(relay: Relay) -> None:
+def test_a_customer_who_was_removed_at_the_vendor_is_registered_again_with_all_that_is_reported(relay: Relay) -> None:
     relay.run(patch({"first_name": "Ana", "tags.Red": True}, "1"))
     del relay.crm.members["1000"]
     relay.crm.members["other"] = Member("other", {"email": "somebody.else@example.com"})
@@ -54,7 +54,7 @@ def test_a_customer_who_was_replaced_at_the_vendor_is_found_by_what_identifies_t
     assert (relay.crm.members["2000"].fields, relay.crm.members["2000"].tags) == ({"first_name": "Eva"}, {"Red"})
 
 
-def test_a_caller_who_names_a_customer_that_is_gone_is_told(relay: Relay) -> None:
+def test_a_caller_who_names_a_customer_that_is_deleted_gets_an_error(relay: Relay) -> None:
     relay.run(patch({"first_name": "Ana"}, "1"))
     del relay.crm.members["1000"]
     with pytest.raises(CustomerNotFound):
@@ -76,7 +76,7 @@ def test_after_the_whole_set_was_replaced_no_single_tag_counts_as_sent(relay: Re
     assert relay.crm.members["1000"].tags == {"Red"}
 
 
-def test_a_destination_without_crm_fields_says_so(relay: Relay) -> None:
+def test_a_destination_without_crm_fields_is_reported(relay: Relay) -> None:
     relay.crm.operations = frozenset({"register", "update"})
     with pytest.raises(UnsupportedByDestination):
         relay.run(patch({"first_name": "Ana"}))
@@ -109,7 +109,7 @@ def test_a_customer_is_registered_also_where_every_field_is_refused(relay: Relay
     assert (outcome.result, outcome.created, outcome.loyalty_id) == (Result.APPLIED, True, "1000")
 
 
-def test_a_caller_is_told_of_a_refused_field(relay: Relay) -> None:
+def test_a_caller_learns_of_a_refused_field(relay: Relay) -> None:
     relay.crm.refused = frozenset({"first_name"})
     with pytest.raises(InvalidCommand):
         relay.run(patch({"first_name": "Ana", "notes": "x"}, None), source="api")

@@ -78,7 +78,7 @@ def test_events_in_every_order_end_in_the_same_customer(relay: Relay, order: tup
 
 
 @pytest.mark.attack("senders", "a replay of a captured delivery")
-def test_a_stale_event_calls_nobody(relay: Relay) -> None:
+def test_a_stale_event_sends_nothing(relay: Relay) -> None:
     relay.run(customer({"first_name": "New"}, "2"))
     relay.crm.calls.clear()
     outcome = relay.run(customer({"first_name": "Old"}, "1"))
@@ -86,7 +86,7 @@ def test_a_stale_event_calls_nobody(relay: Relay) -> None:
     assert relay.crm.calls == []
 
 
-def test_an_unchanged_event_calls_nobody_and_still_moves_the_clock(relay: Relay) -> None:
+def test_an_unchanged_event_sends_nothing_and_still_moves_the_clock(relay: Relay) -> None:
     relay.run(customer({"first_name": "Ana"}, "1"))
     relay.crm.calls.clear()
     assert relay.run(customer({"first_name": "Ana"}, "3")).result is Result.UNCHANGED
@@ -317,7 +317,7 @@ def test_problems_are_found_before_anything_is_sent(relay: Relay) -> None:
     assert relay.crm.calls == []
 
 
-def test_what_a_shop_got_wrong_is_left_out_and_said(relay: Relay) -> None:
+def test_what_a_shop_got_wrong_is_left_out_with_a_notice(relay: Relay) -> None:
     relay.crm.problems = [FieldProblem("email", "is not an e-mail address"), FieldProblem("identifiers.email", "no")]
     outcome = relay.run(customer({"email": "nonsense", "first_name": "Ana"}, email="nonsense"))
     assert (outcome.result, outcome.reason) == (Result.IGNORED, "no_identifier")
@@ -333,7 +333,7 @@ def test_a_phone_is_sent_in_one_form_whatever_the_shop_writes(relay: Relay) -> N
     assert member.fields == {"phone": "+447700900123"}
 
 
-def test_an_impossible_phone_of_a_shop_is_left_out_and_said(relay: Relay) -> None:
+def test_an_impossible_phone_of_a_shop_is_left_out_with_a_notice(relay: Relay) -> None:
     outcome = relay.run(customer({"phone": "12", "first_name": "Ana"}, "1"))
     assert [n.code for n in outcome.notices] == ["phone_invalid"]
     (member,) = relay.crm.members.values()
@@ -515,7 +515,7 @@ def test_tags_of_a_customer_who_never_comes_are_ignored_in_the_end(relay: Relay)
     assert relay.run(early).result is Result.IGNORED
 
 
-def test_a_connection_that_registers_nobody_ignores_who_is_not_a_member(relay: Relay) -> None:
+def test_a_connection_that_registers_no_members_ignores_who_is_not_a_member(relay: Relay) -> None:
     outcome = relay.run(customer(if_missing="error"))
     assert (outcome.result, outcome.reason) == (Result.IGNORED, "not_a_member")
     assert relay.crm.members == {}

@@ -59,7 +59,7 @@ def test_a_command_whose_credentials_were_rotated_is_carried_out_under_the_new_o
     assert open_circuits(relay) == 1, "that of the old ones"
 
 
-def test_a_read_whose_credentials_were_rotated_is_asked_again_under_the_new_ones(relay: Relay) -> None:
+def test_a_read_whose_credentials_were_rotated_is_repeated_under_the_new_ones(relay: Relay) -> None:
     stale = connection(relay)
     rotate(relay)
     asked: list[Connection] = []
@@ -75,7 +75,7 @@ def test_a_read_whose_credentials_were_rotated_is_asked_again_under_the_new_ones
     assert open_circuits(relay) == 1, "that of the old ones"
 
 
-def test_refused_credentials_that_nobody_rotated_open_the_circuit_and_free_the_key(relay: Relay) -> None:
+def test_refused_credentials_that_were_not_rotated_open_the_circuit_and_free_the_key(relay: Relay) -> None:
     refuse(relay)
     assert keys(relay) == []
     with pytest.raises(CircuitOpen):
@@ -119,7 +119,7 @@ def test_an_outage_stops_every_connection_of_the_account(relay: Relay) -> None:
         relay.run(customer(), connection="shop-2")
 
 
-def test_what_asks_nothing_of_the_destination_does_not_wait_for_it(relay: Relay) -> None:
+def test_what_sends_nothing_to_the_destination_does_not_wait_for_it(relay: Relay) -> None:
     refuse(relay)
     gone = RetireCustomer(customer=CustomerRef(source_id="7"), reason="deleted", version=version("2"))
     assert relay.run(gone).result is Result.APPLIED

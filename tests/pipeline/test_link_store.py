@@ -134,14 +134,14 @@ def test_the_same_shop_on_another_branch_is_a_conflict_that_names_the_link(relay
     assert conflict.value.existing["branch_id"] == "b1"
 
 
-def test_a_link_the_relay_did_not_know_of_is_found_at_the_vendor(relay: Relay) -> None:
+def test_a_link_the_relay_did_not_have_is_found_at_the_vendor(relay: Relay) -> None:
     relay.run(shop())
     relay.services.links.remove("shop-1", "s1")
     outcome = relay.run(shop())
     assert (outcome.result, len(relay.crm.store_links)) == (Result.UNCHANGED, 1)
 
 
-def test_a_disabled_link_is_a_conflict_that_says_so(relay: Relay) -> None:
+def test_a_disabled_link_is_a_conflict_that_names_it(relay: Relay) -> None:
     relay.run(shop())
     relay.services.links.remove("shop-1", "s1")
     relay.crm.store_links[0] = replace(relay.crm.store_links[0], enabled=False)
@@ -235,7 +235,7 @@ def test_a_response_that_shows_another_link_is_a_notice_and_the_shop_is_found_ag
     assert [link.shop_id for link in relay.services.links.list("shop-1")] == ["s1"]
 
 
-def test_no_virtual_branch_is_an_error_that_says_what_to_check(relay: Relay) -> None:
+def test_no_virtual_branch_is_an_error_that_names_what_to_check(relay: Relay) -> None:
     relay.crm.branch_list = [branch("b0", "Town", virtual=False)]
     with pytest.raises(InvalidCommand, match="Virtual Branch Group"):
         relay.run(shop())
@@ -264,7 +264,7 @@ def test_two_callers_do_not_link_one_shop_at_once(relay: Relay) -> None:
     assert relay.crm.store_links == []
 
 
-def test_a_destination_without_store_links_says_so(relay: Relay) -> None:
+def test_a_destination_without_store_links_is_reported(relay: Relay) -> None:
     relay.crm.operations = frozenset({"register", "update"})
     with pytest.raises(UnsupportedByDestination):
         relay.run(shop())

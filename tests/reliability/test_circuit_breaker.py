@@ -117,7 +117,7 @@ def test_only_failures_in_a_row_count(circuit: Circuit) -> None:
 
 
 @pytest.mark.parametrize("error", [RateLimited(), LeaseBusy(), StoreUnavailable()])
-def test_what_says_nothing_about_the_destination_does_not_count(circuit: Circuit, error: RelayError) -> None:
+def test_what_proves_nothing_about_the_destination_does_not_count(circuit: Circuit, error: RelayError) -> None:
     fail(circuit, 50, error)
     use(circuit)
 

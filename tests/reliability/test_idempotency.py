@@ -166,7 +166,7 @@ def test_done_work_is_reported_done_when_only_its_key_could_not_be_completed(
     assert (ran.outcome, ran.original) == (APPLIED, None)
 
 
-def test_the_works_own_error_is_what_is_said_when_the_key_could_not_be_freed(
+def test_the_works_own_error_is_raised_when_the_key_could_not_be_freed(
     idempotency: Idempotency, dynamodb: Counted
 ) -> None:
     def failing() -> Outcome:

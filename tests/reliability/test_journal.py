@@ -56,7 +56,7 @@ def test_entries_expire_after_ninety_days(dynamodb: Counted, journal: Journal) -
     assert int(item["expires_at"]["N"]) == START + 90 * 86_400
 
 
-def test_a_retrying_entry_is_updated_in_place_until_a_final_result_stands(journal: Journal) -> None:
+def test_a_retrying_entry_is_updated_in_place_until_the_final_result(journal: Journal) -> None:
     for receives in (1, 2):
         assert journal.write(replace(ENTRY, result=Result.RETRYING, receives=receives))
     assert [e.receives for e in journal.show("0190-a")] == [2]

@@ -55,7 +55,7 @@ def test_short_waits_are_slept_and_long_ones_deferred_without_a_slot(
     limiter.acquire("v2-create", deadline)
 
 
-def test_the_rest_of_a_batch_is_told_to_wait_without_asking_again(
+def test_the_rest_of_a_batch_has_to_wait_without_another_request(
     pacing: Limiters, dynamodb: Counted, deadline: Deadline
 ) -> None:
     limiter = pacing.limiter(DESTINATION, {"v2-create": 1}, batch=lambda: 4)
@@ -97,7 +97,7 @@ def test_destinations_and_apis_have_limits_of_their_own(pacing: Limiters, deadli
         pacing.limiter(DESTINATION, {"v2-create": 1}).acquire("v2-create", deadline)
 
 
-def test_slots_that_nobody_used_are_free_again_after_the_batch(
+def test_slots_that_were_not_used_are_free_again_after_the_batch(
     pacing: Limiters, dynamodb: Counted, clock: Clock, deadline: Deadline
 ) -> None:
     limiter = pacing.limiter(DESTINATION, {"v2-create": 20}, batch=lambda: 10)

@@ -96,7 +96,7 @@ def test_what_is_not_in_the_layer_cannot_be_imported(built: Built, folder: Path,
             assert package != "boto3"
 
 
-def test_a_missing_environment_says_how_to_make_it(tmp_path: Path) -> None:
+def test_a_missing_environment_explains_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(RuntimeProblem, match="make runtime"):
         build(tmp_path)
     with pytest.raises(RuntimeProblem, match="make runtime"):

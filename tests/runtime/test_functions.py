@@ -43,7 +43,7 @@ def log_lines(start: Start, function: str, level: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_function_answers_its_sample_event(start: Start, path: Path) -> None:
+def test_a_function_handles_its_sample_event(start: Start, path: Path) -> None:
     answer = invoke(start, path)
 
     assert answer.error is None, (answer.payload, start(path.parent.name).log[-2000:])
@@ -60,7 +60,7 @@ def test_every_function_has_sample_events() -> None:
     assert len(FUNCTIONS) == 7
 
 
-def test_the_authorizer_lets_the_holder_of_a_key_in_and_nobody_else(start: Start, relay: RunningRelay) -> None:
+def test_the_authorizer_lets_the_holder_of_a_key_in_and_no_other(start: Start, relay: RunningRelay) -> None:
     from devkit.cli.connection_store import ConnectionStore, new_key
 
     event = json.loads((CHECKOUT / "events/authorize/api.json").read_text())

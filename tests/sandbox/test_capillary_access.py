@@ -49,7 +49,7 @@ def test_older_tokens_stay_valid_until_they_expire(capillary: CapillaryApi) -> N
 
 
 @pytest.mark.parametrize(("mode", "status"), [(401, 401), (498, 498)])
-def test_an_expired_token_answers_498_in_the_v2_body(capillary: CapillaryApi, mode: int, status: int) -> None:
+def test_an_expired_token_gets_498_in_the_v2_body(capillary: CapillaryApi, mode: int, status: int) -> None:
     capillary.settings(token_ttl_seconds=300, expired_token_status=mode)
     token = token_of(capillary)
     capillary.clock.now += 300
@@ -59,7 +59,7 @@ def test_an_expired_token_answers_498_in_the_v2_body(capillary: CapillaryApi, mo
     assert answer.json()["errors"][0]["message"] == "Token expired at 2025-06-15T15:12:00.000+0000"
 
 
-def test_an_expired_token_says_success_true_in_the_v11_body(capillary: CapillaryApi) -> None:
+def test_an_expired_token_has_success_true_in_the_v11_body(capillary: CapillaryApi) -> None:
     token = token_of(capillary)
     capillary.clock.now += 3600
     answer = capillary.call("POST", "/v1.1/customer/update", headers={"X-CAP-API-OAUTH-TOKEN": token}, json=UPDATE_ITEM)
@@ -274,7 +274,7 @@ def test_unknown_routes_and_methods_answer_in_the_vendors_envelope(capillary: Ca
     assert (wrong.status_code, codes(wrong.json(), "errors")) == (405, [405])
 
 
-def test_a_store_names_the_till_that_stands_in_it(capillary: CapillaryApi) -> None:
+def test_a_store_names_the_till_that_is_in_it(capillary: CapillaryApi) -> None:
     stores = [
         {"code": "demo.store01", "name": "One", "external_id": "S-01"},
         {"code": "demo.store02", "name": "Two", "external_id": "S-02"},

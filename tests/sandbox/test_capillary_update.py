@@ -153,7 +153,7 @@ def test_identifiers_in_an_update_are_refused_in_strict_mode(capillary: Capillar
     assert "createdId" in put(capillary, customer, body)
 
 
-def test_instore_channels_need_dual_eligibility_where_the_organisation_says_so(
+def test_instore_channels_need_dual_eligibility_where_the_organisation_enables_it(
     capillary: CapillaryApi,
 ) -> None:
     capillary.org(instore_channels_editable=False)
@@ -216,7 +216,7 @@ def test_multi_account_sources_keep_their_accounts_apart(capillary: CapillaryApi
     assert names == ["", "Rita"]
 
 
-def test_dual_eligibility_finds_nobody_without_the_primary_identifier(capillary: CapillaryApi) -> None:
+def test_dual_eligibility_finds_no_customer_without_the_primary_identifier(capillary: CapillaryApi) -> None:
     capillary.org(dual_eligibility=True)
     customer = capillary.register(mobile=MOBILE, email=EMAIL)
     capillary.register(mobile=OTHER, email="other@example.com")
@@ -356,7 +356,7 @@ def test_an_identifier_held_in_another_source_merges_into_the_older_customer(cap
     assert lookup(capillary, f"source=WEBSITE&identifierName=email&identifierValue={EMAIL}")["entity"] == older
 
 
-def test_a_merged_customer_answers_8069_or_its_survivor_by_switch(capillary: CapillaryApi) -> None:
+def test_a_merged_customer_gives_8069_or_its_survivor_by_switch(capillary: CapillaryApi) -> None:
     older, newer = merged(capillary)
     assert codes(put(capillary, newer, {}), "errors") == [8069]
     assert codes(capillary.json("GET", f"/v2/customers/{newer}?source=INSTORE"), "errors") == [8069]

@@ -33,7 +33,7 @@ def warnings_of(body: dict[str, Any]) -> list[str]:
     return warnings
 
 
-def test_an_update_answers_in_the_documented_types(capillary: CapillaryApi) -> None:
+def test_an_update_responds_in_the_documented_types(capillary: CapillaryApi) -> None:
     customer = capillary.register(mobile=MOBILE, externalId="X-6")
     body = send(
         capillary,
@@ -307,7 +307,7 @@ def test_a_merge_victims_id_leads_to_the_survivor_with_91009(capillary: Capillar
     assert warnings_of(body) == ["91009"]
 
 
-def test_get_answers_several_customers(capillary: CapillaryApi) -> None:
+def test_get_returns_several_customers(capillary: CapillaryApi) -> None:
     capillary.register(mobile=MOBILE)
     body = capillary.json("GET", f"/v1.1/customer/get?mobile={MOBILE},{OTHER}")["response"]
     assert body["status"]["code"] == 201

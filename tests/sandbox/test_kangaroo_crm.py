@@ -96,7 +96,7 @@ def test_the_fields_come_in_display_order_with_their_configuration(client: Kanga
     assert client.api("GET", f"/customers/{customer}/crm-fields?page=2").json() == {"data": []}
 
 
-def test_the_tutorials_patch_answers_the_tutorials_list(client: KangarooClient, customer: str) -> None:
+def test_the_tutorials_patch_returns_the_tutorials_list(client: KangarooClient, customer: str) -> None:
     unseen = ("email", "phone", "birth_date", "country_code", "postal_code", "notes")
     client.set("kangaroo", crm_fields={name: {"enabled": False} for name in unseen})
 
@@ -280,7 +280,7 @@ def test_an_unknown_customer_is_a_404_in_the_wrapped_shape(client: KangarooClien
         ("E6", {"errors": None}),
     ],
 )
-def test_refused_values_can_be_told_in_any_of_the_vendors_shapes(
+def test_refused_values_can_be_reported_in_any_of_the_vendors_shapes(
     client: KangarooClient, customer: str, shape: str, expected: dict[str, set[str] | None]
 ) -> None:
     client.set("kangaroo", validation_shape=shape)

@@ -135,7 +135,7 @@ def test_a_put_cannot_take_over_anothers_identifier(client: KangarooClient) -> N
     assert other.status_code == 422
 
 
-def test_a_deleted_customer_is_gone(client: KangarooClient) -> None:
+def test_a_deleted_customer_is_not_found(client: KangarooClient) -> None:
     customer = client.add_customer(email="ana@example.com")
     deleted = client.api("DELETE", f"/customers/{customer}")
     assert (deleted.status_code, deleted.content) == (204, b"")
@@ -167,13 +167,13 @@ def test_a_consent_is_a_new_record_each_time(client: KangarooClient) -> None:
     assert listed["meta"]["per_page"] == 15
 
 
-def test_a_consent_needs_all_three_answers(client: KangarooClient) -> None:
+def test_a_consent_needs_all_three_choices(client: KangarooClient) -> None:
     customer = client.add_customer(email="ana@example.com")
     answer = client.api("POST", f"/customers/{customer}/consents", json={"allow_sms": 1})
     assert (answer.status_code, set(answer.json())) == (422, {"allow_sms", "allow_email", "allow_push"})
 
 
-def test_a_reward_credits_each_time_and_creates_whom_it_does_not_know(client: KangarooClient) -> None:
+def test_a_reward_credits_each_time_and_creates_unknown_customers(client: KangarooClient) -> None:
     body = {"intent": "reward", "customer": {"email": "new@example.com"}, "amount": 5.25}
     first = client.api("POST", "/transactions", json=body)
     assert first.status_code == 200

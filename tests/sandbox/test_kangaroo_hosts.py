@@ -22,7 +22,7 @@ def limit_headers(answer: object) -> dict[str, str]:
     return {name: headers[name] for name in names if name in headers}
 
 
-def test_every_reply_tells_what_remains_and_the_reset_only_when_nothing_does(client: KangarooClient) -> None:
+def test_every_reply_has_what_remains_and_the_reset_only_when_nothing_does(client: KangarooClient) -> None:
     client.set("kangaroo", rate_limit=2)
     client.now = START + 10
     first, second, third = (client.api("GET", "/me") for _ in range(3))
@@ -141,7 +141,7 @@ def test_an_unknown_fault_is_no_fault() -> None:
         host.error_body("E8", 0)
 
 
-def test_an_unknown_route_and_a_wrong_method_are_told_in_the_vendors_shapes(client: KangarooClient) -> None:
+def test_an_unknown_route_and_a_wrong_method_are_reported_in_the_vendors_shapes(client: KangarooClient) -> None:
     missing = client.api("GET", "/nothing")
     assert (missing.status_code, missing.json()["error"]["status_code"]) == (404, 404)
     wrong = client.api("DELETE", "/tags")

@@ -39,7 +39,7 @@ def machine_token(client: KangarooClient, **changes: object) -> str:
     return str(answer.json()["access_token"])
 
 
-def test_a_password_grant_answers_the_documented_pair(client: KangarooClient) -> None:
+def test_a_password_grant_returns_the_documented_pair(client: KangarooClient) -> None:
     answer = client.token()
     assert answer.status_code == 200
     assert set(answer.json()) == {"access_token", "refresh_token", "expires_in", "token_type"}
@@ -68,7 +68,7 @@ def test_the_application_key_of_a_password_grant_may_come_in_the_header(client: 
         ({"scope": "*"}, 400, "invalid_scope"),
     ],
 )
-def test_a_refused_password_grant_is_told_in_passports_words(
+def test_a_refused_password_grant_is_reported_in_passports_words(
     client: KangarooClient, change: dict[str, str], status: int, error: str
 ) -> None:
     answer = client.token(client.token_form(**change))
@@ -132,7 +132,7 @@ def test_refresh_fields_may_come_in_the_query(client: KangarooClient) -> None:
     assert client.send("POST", "/kangaroo/oauth/token", params=query).status_code == 200
 
 
-def test_an_access_token_ends_when_expires_in_said(client: KangarooClient) -> None:
+def test_an_access_token_ends_after_expires_in(client: KangarooClient) -> None:
     client.set("kangaroo", expires_in=60)
     client.sign_in()
     client.now += 59
@@ -197,7 +197,7 @@ def test_client_credentials_give_a_token_without_a_refresh_token(client: Kangaro
     assert client.send("POST", "/kangaroo-integrations/oauth/token", json=client.token_form()).status_code == 400
 
 
-def test_the_application_key_is_asked_of_users_on_both_hosts_and_not_of_client_credentials(
+def test_the_application_key_is_required_of_users_on_both_hosts_and_not_of_client_credentials(
     client: KangarooClient,
 ) -> None:
     for key in (None, "wrong"):

@@ -48,7 +48,7 @@ def test_the_integrations_host_lists_all_branches_with_the_virtual_one_on_the_se
     assert second["links"]["next"] is None
 
 
-def test_the_business_host_leaves_virtual_branches_out_unless_asked(client: KangarooClient) -> None:
+def test_the_business_host_leaves_virtual_branches_out_unless_requested(client: KangarooClient) -> None:
     plain = client.api("GET", "/branches?per_page=100").json()["data"]
     full = client.api("GET", "/branches?per_page=100&include=virtual_branch").json()["data"]
     assert [it["virtual_branch_flag"] for it in plain] == [False] * 16
@@ -63,7 +63,7 @@ def test_a_business_may_have_no_virtual_branch_or_several(client: KangarooClient
     assert len({it["id"] for it in found}) == 2 + count
 
 
-def test_an_integration_is_answered_with_its_id_under_both_names(client: KangarooClient) -> None:
+def test_an_integration_is_returned_with_its_id_under_both_names(client: KangarooClient) -> None:
     answer = client.integrations("POST", "/api/v1/integrations", json={"name": "ABC", "type": 1})
     assert answer.status_code == 201
     assert answer.json() == {"id": 20, "integration_id": 20, "name": "ABC", "type": 1}
@@ -87,7 +87,7 @@ def test_an_integration_needs_a_name_and_type_1(
     assert client.state("kangaroo")["integrations"] == []
 
 
-def test_a_link_is_answered_bare_and_listed_wrapped(client: KangarooClient) -> None:
+def test_a_link_is_returned_bare_and_listed_wrapped(client: KangarooClient) -> None:
     number, branch = integration(client), branch_id(client)
     answer = link(client, branch_id=branch, integration_id=number)
     assert answer.status_code == 201

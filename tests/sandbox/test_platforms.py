@@ -198,7 +198,7 @@ def test_what_was_deleted_at_square_is_a_404_with_a_code(client: SandboxClient, 
     assert path.rpartition("/")[2] in error["detail"]
 
 
-def test_square_answers_the_version_it_was_asked_for(client: SandboxClient) -> None:
+def test_square_returns_the_requested_version(client: SandboxClient) -> None:
     asked = {**SQUARE, "Square-Version": "2024-01-18"}
     assert get(client, SQUARE_LOCATION, asked).headers["square-version"] == "2024-01-18"
     unasked = {"Authorization": SQUARE["Authorization"]}

@@ -148,7 +148,7 @@ def test_records_are_filtered_and_cleared(core: Core) -> None:
     assert found("") == 0
 
 
-def test_unknown_prefixes_routes_and_methods_are_told_apart(core: Core) -> None:
+def test_unknown_prefixes_routes_and_methods_are_distinguished(core: Core) -> None:
     assert core.call("GET", "/nobody/items").status_code == 404
     missing = core.call("GET", "/counting/nothing")
     assert (missing.status_code, missing.json()) == (404, {"error": "not_found"})
@@ -157,7 +157,7 @@ def test_unknown_prefixes_routes_and_methods_are_told_apart(core: Core) -> None:
     assert "POST" in wrong.headers["allow"]
 
 
-def test_a_fault_answers_without_the_effect(core: Core) -> None:
+def test_a_fault_responds_without_the_effect(core: Core) -> None:
     core.faults({"status": 503, "body": {"down": True}, "headers": {"Retry-After": "7"}})
     answer = core.call("POST", "/counting/items")
     assert (answer.status_code, answer.json(), answer.headers["retry-after"]) == (503, {"down": True}, "7")
@@ -233,7 +233,7 @@ def test_latency_is_slept_before_the_effect(core: Core) -> None:
         ({"status": 204}, 204, "application/json", ""),
     ],
 )
-def test_answers_can_be_wrong_in_form(
+def test_responses_can_be_wrong_in_form(
     core: Core, rule: dict[str, Any], status: int, content_type: str, text: str
 ) -> None:
     core.faults(rule)

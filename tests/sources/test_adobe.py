@@ -162,7 +162,7 @@ def test_without_a_client_id_no_event_is_believed() -> None:
     assert ADOBE.verify(fixture("customer-created").signed(), bare, [], NOW) is Verdict.WRONG
 
 
-def test_a_signed_body_that_is_no_json_is_for_nobody() -> None:
+def test_a_signed_body_that_is_no_json_is_for_no_connection() -> None:
     sample = replace(fixture("customer-created"), body=b"no json")
     assert ADOBE.verify(sample.signed(), source("adobe"), [], NOW) is Verdict.WRONG
 
@@ -246,7 +246,7 @@ def test_one_key_that_cannot_be_had_does_not_spoil_the_other() -> None:
     assert adobe.verify(both("bad", "bad", OTHER_PATH, PATH), unpinned(), [], NOW) is Verdict.UNDECIDED
 
 
-def test_a_key_that_does_not_exist_proves_nothing_and_is_asked_for_again_later() -> None:
+def test_a_key_that_does_not_exist_proves_nothing_and_is_fetched_again_later() -> None:
     adobe, published = fetching(None)
     request = fixture("customer-created").signed()
     for later in (0, 299, 300):
@@ -279,7 +279,7 @@ def test_a_key_that_does_not_exist_proves_nothing_and_is_asked_for_again_later()
         f"/prod/keys/pub-key-{'0' * 65}.pem",
     ],
 )
-def test_a_path_that_is_not_a_keys_is_never_asked_for(path: str) -> None:
+def test_a_path_that_is_not_a_keys_is_never_fetched(path: str) -> None:
     adobe, published = fetching(public_pem(1).encode())
     request = fixture("customer-created").signed()
     headers = {**request.headers, "x-adobe-public-key1-path": path}
@@ -369,7 +369,7 @@ def test_the_connections_own_copy_of_a_key_is_not_fetched() -> None:
     assert published.asked == []
 
 
-def test_a_sandbox_may_stand_in_for_adobes_host() -> None:
+def test_a_sandbox_may_replace_adobes_host() -> None:
     published = Published()
     published.keys[f"http://127.0.0.1:9{PATH}"] = public_pem(1).encode()
     adobe = Adobe(PublicKeys(published))
@@ -412,7 +412,7 @@ def test_a_secret_that_is_no_key_is_passed_over() -> None:
     assert ADOBE.verify(hook(b"{}"), source("adobe"), ["fake-secret", public_pem(1)], NOW)
 
 
-def test_a_hook_is_answered_with_an_operation_and_an_event_with_nothing() -> None:
+def test_a_hook_gets_an_operation_and_an_event_with_nothing() -> None:
     for name in ("webhook-customer-saved", "webhook-customer-deleted"):
         reply = ADOBE.accepted(fixture(name).signed())
         assert (reply.status, json.loads(reply.body)) == (200, {"op": "success"})
@@ -436,7 +436,7 @@ def test_no_text_of_somebody_elses_making_is_echoed(challenge: str) -> None:
     assert ADOBE.handshake(request, source("adobe")) is None
 
 
-def test_a_post_is_no_challenge_and_a_hooks_connection_knows_none() -> None:
+def test_a_post_is_no_challenge_and_a_hooks_connection_has_none() -> None:
     request = Request(method="POST", query={"challenge": "abc"})
     assert ADOBE.handshake(request, source("adobe")) is None
     only_hooks = replace(source("adobe"), options={})
@@ -554,7 +554,7 @@ def test_each_topic_becomes_these_commands(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["com.adobe.commerce.observer.catalog_product_save_commit_after", "com.example.other"])
-def test_a_topic_that_nobody_knows_is_ignored(kind: str) -> None:
+def test_an_unknown_topic_is_ignored(kind: str) -> None:
     assert read(fixture("customer-created").changed(type=kind)).reason == "topic_not_used"
     unknown = replace(fixture("webhook-customer-saved"), topic="observer.sales_quote_add_item")
     assert read(unknown).reason == "topic_not_used"
@@ -586,7 +586,7 @@ def test_what_is_wrong_with_one_event_of_a_batch_holds_up_no_other() -> None:
     assert len({change.event.id for change in changes if isinstance(change, Unreadable)}) == 3
 
 
-def test_each_event_of_a_batch_keeps_its_own_identity_wherever_it_stands() -> None:
+def test_each_event_of_a_batch_keeps_its_own_identity_wherever_it_is() -> None:
     sample = fixture("customers-batch")
     there = ADOBE.read(sample.signed(), source("adobe"))
     back = ADOBE.read(sample.with_body(sample.json()[::-1]).signed(), source("adobe"))
@@ -654,7 +654,7 @@ def test_a_new_customer_is_as_old_as_their_last_change(members: dict[str, Any], 
 # -- fields ---------------------------------------------------------------------------------------------------------
 
 
-def test_absent_says_nothing_and_null_or_empty_says_none() -> None:
+def test_absent_means_unchanged_and_null_or_empty_means_none() -> None:
     assert "first_name" not in read(customer(firstname=...)).fields
     for empty in (None, "", " "):
         assert read(customer(firstname=empty)).fields["first_name"] is None
@@ -686,7 +686,7 @@ def test_newsletter_subscribers(told: Any, opted: bool) -> None:
 
 
 @pytest.mark.parametrize("told", [None, "yes", [], {}, 2])
-def test_nobody_is_opted_in_or_out_by_anything_else(told: Any) -> None:
+def test_nothing_else_opts_in_or_out(told: Any) -> None:
     assert "subscriptions.email.bulk" not in read(customer(extension_attributes={"is_subscribed": told})).fields
 
 
@@ -744,7 +744,7 @@ def test_other_store_views_are_not_connected() -> None:
     assert change.store == "2"
 
 
-def test_where_it_happened_stands_in_for_the_customers_store_view_but_not_in_the_admin() -> None:
+def test_where_it_happened_replaces_the_customers_store_view_but_not_in_the_admin() -> None:
     def happened(where: str) -> Any:
         sample = customer(store_id=...)
         body = sample.json()
@@ -800,7 +800,7 @@ def problems(**members: Any) -> dict[str, str]:
     return {p.field: p.message for p in check_connection(replace(good, source=replace(good.source, **members)))}
 
 
-def test_what_is_wrong_with_a_connection_is_said_by_name() -> None:
+def test_what_is_wrong_with_a_connection_is_reported_by_name() -> None:
     assert "source.options.client_id" in problems(options={}, secrets=())
     assert problems(options={}) == {}
     assert problems(options={"client_id": "fake-id"}, secrets=()) == {}

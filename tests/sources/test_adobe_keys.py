@@ -53,7 +53,7 @@ def test_a_key_is_read(host: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/gone"])
-def test_a_key_that_does_not_exist_is_told_from_one_that_cannot_be_had(host: str, path: str) -> None:
+def test_a_key_that_does_not_exist_differs_from_one_that_cannot_be_had(host: str, path: str) -> None:
     assert fetch(f"{host}{path}") is None
 
 
@@ -72,7 +72,7 @@ def test_a_host_that_is_not_there_is_a_fault() -> None:
         fetch("http://127.0.0.1:1/key")
 
 
-def test_a_host_that_speaks_no_http_is_a_fault() -> None:
+def test_a_host_without_http_is_a_fault() -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as server:

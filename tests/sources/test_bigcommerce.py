@@ -312,7 +312,7 @@ FOLLOWED: dict[str, tuple[Told, Told]] = {
 
 
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_what_the_platform_answers_becomes_these_commands(name: str, sandbox: SandboxClient) -> None:
+def test_what_the_platform_returns_becomes_these_commands(name: str, sandbox: SandboxClient) -> None:
     for vendor, expected in zip(("capillary", "kangaroo"), FOLLOWED[name], strict=True):
         assert followed(fixture(name), connection("bigcommerce", vendor), sandbox) == [expected], vendor
 
@@ -332,7 +332,7 @@ def test_what_was_deleted_meanwhile_is_an_outcome(name: str, path: str, sandbox:
 
 
 @pytest.mark.parametrize("name", ["customer-created", "subscriber-created", "information-updated", "location-created"])
-def test_other_answers_are_refusals_or_may_pass(name: str) -> None:
+def test_other_responses_are_refusals_or_may_pass(name: str) -> None:
     with pytest.raises(VendorRejected) as caught:
         shown(name, {"status": 422, "title": "The filter is invalid."}, 422)
     assert caught.value.code == "422"
@@ -353,7 +353,7 @@ def test_other_answers_are_refusals_or_may_pass(name: str) -> None:
         ("notes", "notes"),
     ],
 )
-def test_empty_and_null_are_empty_and_absent_is_not_told(theirs: str, ours: str) -> None:
+def test_empty_and_null_are_empty_and_absent_is_unchanged(theirs: str, ours: str) -> None:
     for empty in ("", None, "  "):
         assert shown("customer-updated", {"data": [{"id": 1001, theirs: empty}]}).fields == {ours: None}
     assert shown("customer-updated", {"data": [{"id": 1001}]}).fields == {}
@@ -367,7 +367,7 @@ def test_the_first_address_counts_and_none_is_none() -> None:
     assert fields == {"address": None, "postal_code": None}
 
 
-def test_only_the_customer_who_was_asked_for_is_taken() -> None:
+def test_only_the_customer_who_was_requested_is_taken() -> None:
     assert (
         shown("customer-updated", {"data": [{"id": 1002, "email": "other@example.com"}]}).reason == "deleted_meanwhile"
     )
@@ -375,7 +375,7 @@ def test_only_the_customer_who_was_asked_for_is_taken() -> None:
     assert shown("customer-updated", both).fields == {"first_name": "Bea"}
 
 
-def test_attributes_and_form_fields_go_where_a_mapping_says(sandbox: SandboxClient) -> None:
+def test_attributes_and_form_fields_go_where_a_mapping_puts_them(sandbox: SandboxClient) -> None:
     mapping = {
         "store/customer/*": {
             "birthday": "form_fields[?name=='Birthday'].value | [0]",
@@ -407,7 +407,7 @@ def test_only_the_newsletter_consent_opts_in(consents: list[str], opted: bool) -
 
 
 @pytest.mark.parametrize("subscriber", [{"id": 501}, {"consents": None}, {"consents": "marketing_newsletter"}])
-def test_who_does_not_say_is_not_opted_in_or_out(subscriber: dict[str, Any]) -> None:
+def test_without_a_choice_is_neither_opt_in_nor_out(subscriber: dict[str, Any]) -> None:
     assert shown("subscriber-updated", {"data": subscriber}).reason == "no_consent_given"
 
 
@@ -440,7 +440,7 @@ def test_a_subscriber_and_a_customer_of_one_number_are_two() -> None:
         ({"secure_url": None}, "https://store-demohash1.mybigcommerce.com"),
     ],
 )
-def test_a_store_has_an_address_whatever_it_tells(store: dict[str, Any], domain: str) -> None:
+def test_a_store_has_an_address_whatever_it_reports(store: dict[str, Any], domain: str) -> None:
     change = shown("information-updated", {"name": "Demo", **store})
     assert isinstance(change, StoreChanged)
     assert change.domain == domain

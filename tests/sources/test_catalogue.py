@@ -69,7 +69,7 @@ def becomes(change: Change) -> set[str]:
 
 
 @pytest.mark.parametrize(("platform", "topic"), ROWS)
-def test_each_row_has_a_signed_delivery_that_becomes_what_it_says(platform: str, topic: Topic) -> None:
+def test_each_row_has_a_signed_delivery_that_becomes_what_it_names(platform: str, topic: Topic) -> None:
     module = source_module(platform)
     request = load(platform, topic.fixture).signed()
     assert module.verify(request, source(platform), live(platform), NOW) is Verdict.AUTHENTIC
@@ -83,14 +83,14 @@ def test_each_row_has_a_signed_delivery_that_becomes_what_it_says(platform: str,
 
 
 @pytest.mark.parametrize(("platform", "topic"), ROWS)
-def test_reading_twice_tells_the_same(platform: str, topic: Topic) -> None:
+def test_reading_twice_gives_the_same(platform: str, topic: Topic) -> None:
     module = source_module(platform)
     request = load(platform, topic.fixture).signed()
     assert module.read(request, source(platform)) == module.read(request, source(platform))
 
 
 @EACH_PLATFORM
-def test_each_handshake_is_answered_and_proves_nothing(platform: str) -> None:
+def test_each_handshake_gets_its_reply_and_proves_nothing(platform: str) -> None:
     module = source_module(platform)
     for topic in module.topics:
         if topic.becomes != "handshake":

@@ -123,13 +123,13 @@ def test_a_listed_sender_is_given_leave() -> None:
 
 
 @pytest.mark.parametrize("origin", [None, "", "other.example.com", "a b", "x\r\nset-cookie: y", "é", "*", "x" * 254])
-def test_nobody_else_is(origin: str | None) -> None:
+def test_no_other_sender_is(origin: str | None) -> None:
     assert handshake(origin) is None
     if origin != "other.example.com":
         assert handshake(origin, allowed_origins=["*"]) is None
 
 
-def test_only_options_asks_and_without_a_list_nobody_may() -> None:
+def test_only_options_requests_and_without_a_list_none_may() -> None:
     assert handshake(method="POST") is None
     assert handshake(method="GET") is None
     assert handshake(allowed_origins=[]) is None
@@ -162,7 +162,7 @@ def test_a_batch_becomes_what_its_events_become() -> None:
     assert outcome_of(batch, connection("cloudevents", "kangaroo")) == patched
 
 
-def test_a_type_that_nobody_knows_is_ignored() -> None:
+def test_an_unknown_type_is_ignored() -> None:
     assert read(binary(type="com.example.sale.closed")).reason == "topic_not_used"
 
 
@@ -195,7 +195,7 @@ def arrived(message: HTTPMessage) -> Request:
     return Request(headers=headers | {"authorization": f"Bearer {TOKEN}"}, body=message.body)
 
 
-def test_the_official_librarys_modes_tell_the_same() -> None:
+def test_the_official_librarys_modes_mean_the_same() -> None:
     event = by_library(subject="Zoë")
     in_headers, in_body = arrived(to_binary_event(event)), arrived(to_structured_event(event))
     assert "ce-id" in in_headers.headers
@@ -258,7 +258,7 @@ def test_other_versions_of_the_specification_are_not_guessed_at(version: str) ->
     assert untranslatable(structured(specversion=version)) == "bad_envelope"
 
 
-def test_the_type_of_binary_data_stands_in_one_place() -> None:
+def test_the_type_of_binary_data_is_in_one_place() -> None:
     assert untranslatable(binary(datacontenttype="application/json")) == "bad_envelope"
 
 
@@ -289,13 +289,13 @@ def test_data_are_read_in_json(kind: str) -> None:
         "APPLICATION/CLOUDEVENTS+PROTOBUF; x=1",
     ],
 )
-def test_other_formats_can_be_told_so(kind: str) -> None:
+def test_other_formats_get_a_415(kind: str) -> None:
     with pytest.raises(UnsupportedFormat):
         read(content(kind))
     assert CLOUDEVENTS.store(content(kind).signed(), source("cloudevents")) is None
 
 
-def test_other_formats_inside_an_envelope_can_be_told_so_too() -> None:
+def test_other_formats_inside_an_envelope_get_a_415_too() -> None:
     with pytest.raises(UnsupportedFormat):
         read(structured(datacontenttype="application/xml", data="<customer/>"))
     assert isinstance(read(structured(datacontenttype="application/vnd.till+json")), CustomerChanged)
@@ -360,7 +360,7 @@ def test_a_batch_is_a_list() -> None:
     assert untranslatable(fixture("customers-batch").with_body({"events": []})) == "bad_envelope"
 
 
-def test_each_event_of_a_batch_keeps_its_identity_wherever_it_stands_and_in_whatever_mode() -> None:
+def test_each_event_of_a_batch_keeps_its_identity_wherever_it_is_and_in_whatever_mode() -> None:
     first, second = fixture("customers-batch").json()
     assert batch(first, second) == batch(second, first)[::-1]
     alone = replace(fixture("customer-created-structured"), body=json.dumps(first).encode())
@@ -418,7 +418,7 @@ def test_the_store_is_that_of_the_data_else_the_source() -> None:
     assert store(binary(), stores=()) is None
 
 
-def test_each_event_of_a_batch_is_asked_for_its_store() -> None:
+def test_each_event_of_a_batch_is_checked_for_its_store() -> None:
     good, other = fixture("customers-batch").json()
     elsewhere = json.loads(json.dumps(other))
     elsewhere["data"]["store_id"] = "store-9"
@@ -435,7 +435,7 @@ def problems(**members: Any) -> set[str]:
     return {p.field for p in check_connection(replace(good, source=replace(good.source, **members)))}
 
 
-def test_what_is_wrong_with_a_connection_is_said_by_name() -> None:
+def test_what_is_wrong_with_a_connection_is_reported_by_name() -> None:
     assert problems(secrets=(WebhookSecret("fake-token"),)) == {"source.secrets.0.value"}
     assert problems(secrets=(WebhookSecret("fake token with blanks"),)) == {"source.secrets.0.value"}
     assert problems(options={"origins": []}) == {"source.options.origins"}

@@ -101,7 +101,7 @@ def pending(**changes: Any) -> Any:
     return replace(source("clover"), options={"setup": True}, **changes)
 
 
-def test_the_code_reaches_the_operator_and_nobody_else() -> None:
+def test_the_code_reaches_the_operator_only() -> None:
     reply = CLOVER.handshake(fixture("verification").unsigned(), pending())
     assert reply is not None
     assert (reply.status, reply.body) == (200, "")
@@ -204,7 +204,7 @@ def test_each_update_of_each_merchant_is_a_change_of_its_own() -> None:
     assert [c.store for c in changes if isinstance(c, ThinChange)] == [MERCHANT, "DEMOMERCHANT2", "DEMOMERCHANT2"]
 
 
-def test_merchants_that_are_not_connected_have_no_effect_and_hold_nobody_up() -> None:
+def test_merchants_that_are_not_connected_have_no_effect_and_hold_up_no_other() -> None:
     changes = read({"OTHER": [update("C:ONE"), update("C:ONE", "DELETE")], MERCHANT: [update()]})
     assert [c.reason for c in changes if isinstance(c, NothingToDo)] == ["store_not_connected"] * 2
     assert isinstance(changes[2], ThinChange)
@@ -263,7 +263,7 @@ def test_another_object_type_or_time_is_another_event(other: dict[str, Any]) -> 
     assert one(other).event.id != one(update()).event.id
 
 
-def test_a_deletion_is_not_dated_by_what_it_says() -> None:
+def test_a_deletion_is_not_dated_by_its_own_time() -> None:
     change = one(update(type="DELETE", ts=253_402_300_799_000))
     assert isinstance(change, CustomerRetired)
     assert change.version is None
@@ -276,7 +276,7 @@ def test_a_time_that_is_none_is_no_time(ts: Any) -> None:
     assert change.event.time == ""
 
 
-def test_what_was_read_is_as_new_as_clover_says() -> None:
+def test_what_was_read_is_dated_by_clovers_own_time() -> None:
     change = customer(metadata={"modifiedTime": 1_709_375_400_000})
     event = change.event
     assert change.version == Version("clover", "2024-03-02T10:30:00.000000Z", event.time, event.id)
@@ -299,7 +299,7 @@ def test_what_was_read_is_as_new_as_clover_says() -> None:
         ("app-create", f"/v3/merchants/{MERCHANT}?expand=address"),
     ],
 )
-def test_each_resource_is_read_with_what_must_be_asked_for_and_no_cards(name: str, path: str) -> None:
+def test_each_resource_is_read_with_what_must_be_requested_and_no_cards(name: str, path: str) -> None:
     fetch = fetch_of(fixture(name), connection("clover"))
     assert fetch.path == path
     assert dict(fetch.headers) == {"authorization": "Bearer fake-clover-token", "accept": "application/json"}
@@ -342,7 +342,7 @@ STORE = ("link_store", MERCHANT, MERCHANT, "Demo Cafe", "https://cafe.example.co
 
 
 @pytest.mark.parametrize("collections", ["elements", "array"])
-def test_what_clover_answers_becomes_these_commands(collections: str, sandbox: SandboxClient) -> None:
+def test_what_clover_returns_becomes_these_commands(collections: str, sandbox: SandboxClient) -> None:
     sandbox.set("clover", collections=collections)
     expected = {
         ("customer-create", "capillary"): ("register_customer", WHO, BOTH, PLAIN),
@@ -364,7 +364,7 @@ def test_a_customer_who_was_deleted_meanwhile_is_an_outcome(sandbox: SandboxClie
     ]
 
 
-def test_other_answers_are_refusals_or_may_pass() -> None:
+def test_other_responses_are_refusals_or_may_pass() -> None:
     for name in ("customer-update", "merchant-update"):
         with pytest.raises(VendorRejected) as caught:
             shown({"message": "Bad Request"}, 400, name)
@@ -375,7 +375,7 @@ def test_other_answers_are_refusals_or_may_pass() -> None:
                 shown(body, 200, name)
 
 
-def test_what_was_not_told_stays_and_what_is_empty_is_empty() -> None:
+def test_what_was_not_reported_stays_and_what_is_empty_is_empty() -> None:
     assert customer().fields == {}
     assert customer(
         emailAddresses={"elements": []}, phoneNumbers=[], addresses=[], firstName="", lastName=None
@@ -424,7 +424,7 @@ def test_of_several_emails_the_primary_counts(emails: list[Any], chosen: str | N
         ({"dobYear": "x", "dobMonth": {}, "dobDay": [1]}, None),
     ],
 )
-def test_a_birthday_is_told_only_whole(metadata: dict[str, Any], birthday: str | None, sandbox: SandboxClient) -> None:
+def test_a_birthday_is_taken_only_whole(metadata: dict[str, Any], birthday: str | None, sandbox: SandboxClient) -> None:
     path = f"v3/merchants/{MERCHANT}/customers/{CUSTOMER}"
     sandbox.set("clover", entities={path: {"firstName": "Cleo", "metadata": metadata}})
     ((_, _, _, fields),) = followed(fixture("customer-update"), connection("clover", "kangaroo"), sandbox)
@@ -477,7 +477,7 @@ def test_created_customers_may_be_registered() -> None:
 # -- connections ----------------------------------------------------------------------------------------------------
 
 
-def test_before_clover_has_made_its_token_a_connection_says_that_it_is_being_set_up() -> None:
+def test_before_clover_has_made_its_token_a_connection_states_that_it_is_being_set_up() -> None:
     good = connection("clover")
     fresh = replace(good, source=replace(good.source, secrets=(), options={"setup": True}))
     assert check_connection(fresh) == []

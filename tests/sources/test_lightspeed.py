@@ -95,7 +95,7 @@ def test_anything_else_is_malformed(header: str) -> None:
     assert verdict(header) is Verdict.MALFORMED
 
 
-def test_a_connection_may_say_how_its_signatures_are_written() -> None:
+def test_a_connection_may_state_how_its_signatures_are_written() -> None:
     in_hex, in_base64 = (f"signature={text},algorithm=HMAC-SHA256" for text in (HEX, BASE64))
     assert verdict(in_hex, signature_encoding="hex") is Verdict.AUTHENTIC
     assert verdict(in_base64, signature_encoding="hex") is Verdict.MALFORMED
@@ -103,7 +103,7 @@ def test_a_connection_may_say_how_its_signatures_are_written() -> None:
     assert verdict(in_hex, signature_encoding="base64") is Verdict.MALFORMED
 
 
-def test_a_connection_may_say_that_the_payload_alone_is_signed() -> None:
+def test_a_connection_may_state_that_the_payload_alone_is_signed() -> None:
     payload = '{"id":"Zoë"}'
     command = ["openssl", "dgst", "-sha256", "-hmac", "xs-client-secret", "-hex"]
     mac = subprocess.run(command, input=payload.encode(), capture_output=True, check=True).stdout.decode().split()[-1]
@@ -127,7 +127,7 @@ def store(sample: Sample, **members: Any) -> str | None:
     return LIGHTSPEED.store(sample.signed(), replace(source("lightspeed"), **members))
 
 
-def test_the_retailer_is_told_by_the_form_or_the_payload_or_not_at_all() -> None:
+def test_the_retailer_is_found_by_the_form_or_the_payload_or_not_at_all() -> None:
     named, bare = fixture("customer-updated"), fixture("customer-updated-1-0")
     assert store(named) == "acme-test"
     assert store(bare) is None
@@ -287,7 +287,7 @@ def test_a_new_customer_is_as_old_as_their_last_change() -> None:
 # -- fields ---------------------------------------------------------------------------------------------------------
 
 
-def test_absent_says_nothing_and_null_or_empty_says_none() -> None:
+def test_absent_means_unchanged_and_null_or_empty_means_none() -> None:
     assert "email" not in read(customer(email=...)).fields
     for empty in (None, "", " "):
         assert read(customer(email=empty)).fields["email"] is None
@@ -299,7 +299,7 @@ def test_absent_says_nothing_and_null_or_empty_says_none() -> None:
     )
 
 
-def test_what_is_told_twice_is_told_once() -> None:
+def test_what_is_sent_twice_counts_once() -> None:
     contact = {"email": "contact@example.com", "mobile": "021 555 0199"}
     assert read(customer(email=None, contact=contact)).fields["email"] == "contact@example.com"
     assert read(customer(email="flat@example.com", contact=contact)).fields["email"] == "flat@example.com"
@@ -318,7 +318,7 @@ def test_a_field_of_another_kind_is_parked(broken: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("told", "opted"), [(True, False), (False, None), (None, None), (1, False), ("1", False)])
-def test_do_not_email_opts_out_and_its_absence_opts_nobody_in(told: Any, opted: bool | None) -> None:
+def test_do_not_email_opts_out_and_its_absence_is_no_opt_in(told: Any, opted: bool | None) -> None:
     assert read(customer(do_not_email=told)).fields.get("subscriptions.email.bulk") is opted
 
 
@@ -358,7 +358,7 @@ def problems(**members: Any) -> set[str]:
     return {p.field for p in check_connection(replace(good, source=replace(good.source, **members)))}
 
 
-def test_what_is_wrong_with_a_connection_is_said_by_name() -> None:
+def test_what_is_wrong_with_a_connection_is_reported_by_name() -> None:
     assert problems(stores=()) == {"source.stores"}
     assert problems(stores=("https://acme.retail.lightspeed.app",)) == {"source.stores.0"}
     assert problems(options={"signature": "hex"}) == {"source.options.signature"}

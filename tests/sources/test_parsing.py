@@ -48,7 +48,7 @@ def test_any_text_is_a_time_or_none(text: str) -> None:
 
 
 @given(st.lists(st.text(), min_size=1, max_size=4), st.lists(st.text(), min_size=1, max_size=4))
-def test_digests_tell_their_parts_apart(left: list[str], right: list[str]) -> None:
+def test_digests_distinguish_their_parts(left: list[str], right: list[str]) -> None:
     assert (body_digest(*left) == body_digest(*right)) == (left == right)
 
 

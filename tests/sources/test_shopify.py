@@ -175,7 +175,7 @@ def test_an_event_that_order_matters_for_needs_a_signed_time(name: str, member: 
 
 
 @pytest.mark.attack("senders", "a replay with an invented webhook id or trigger time (Shopify signs neither)")
-def test_an_event_whose_query_asks_for_no_time_is_refused() -> None:
+def test_an_event_whose_query_has_no_time_is_refused() -> None:
     """With a webhook id and a trigger time of its own, a replay of such a body would be the newest event."""
     sample = fixture("events-customer-update")
     body = sample.json()
@@ -207,7 +207,7 @@ def test_consent_has_the_time_it_is_true_as_of() -> None:
     assert read(fixture("whats-app-consent")).version.value == "2026-03-09T10:10:00.000000Z"
 
 
-def test_a_deletion_is_as_of_its_event_because_the_body_tells_no_time() -> None:
+def test_a_deletion_is_as_of_its_event_because_the_body_has_no_time() -> None:
     change = read(fixture("customers-delete"))
     assert change.version.value == "2026-04-01T09:00:00.000000Z"
     bare = fixture("customers-delete").with_headers(X_Shopify_Triggered_At="yesterday")
@@ -235,12 +235,12 @@ def test_a_created_customer_in_our_words() -> None:
     assert change.payload["state"] == "disabled"
 
 
-def test_the_new_generation_tells_nothing_of_tags_and_consents() -> None:
+def test_the_new_generation_has_no_tags_and_consents() -> None:
     told = fields("customers-create")
     assert not [name for name in told if name.startswith(("tags.", "subscriptions."))]
 
 
-def test_the_old_generation_tells_tags_and_consents() -> None:
+def test_the_old_generation_has_tags_and_consents() -> None:
     told = fields("customers-create-2024-10")
     assert told["tags.VIP"] is True
     assert told["tags.newsletter"] is True
@@ -248,13 +248,13 @@ def test_the_old_generation_tells_tags_and_consents() -> None:
     assert "subscriptions.sms.bulk" not in told
 
 
-def test_nobody_is_opted_out_for_never_having_been_asked() -> None:
+def test_without_a_choice_there_is_no_opt_out() -> None:
     told = fields("customers-update-2024-10")
     assert told["subscriptions.email.bulk"] is False
     assert "subscriptions.sms.bulk" not in told
 
 
-def test_null_is_told_and_absent_is_not() -> None:
+def test_null_clears_and_absent_does_not() -> None:
     assert fields("customers-create-2024-10")["phone"] is None
     absent = read(fixture("customers-create").changed(phone=..., note=..., default_address=...))
     assert absent.fields.keys() == {"email", "first_name", "last_name"}
@@ -295,7 +295,7 @@ def test_a_merge_names_the_survivor_and_a_failed_one_is_ignored() -> None:
     assert read(fixture("customers-merge").changed(status="in_progress")).reason == "merge_not_completed"
 
 
-def test_a_redaction_knows_whom_to_forget() -> None:
+def test_a_redaction_names_whom_to_forget() -> None:
     change = read(fixture("customers-redact"))
     assert isinstance(change, CustomerRetired)
     assert (change.reason, change.source_id) == ("erased", "7012345678906")
@@ -331,7 +331,7 @@ def test_only_subscribed_opts_in(state: str) -> None:
 @pytest.mark.parametrize(
     "consent", [None, {}, {"state": None}, {"state": "not_subscribed", "consent_updated_at": None}, "yes"]
 )
-def test_a_consent_that_tells_nothing_changes_nothing(consent: Any) -> None:
+def test_an_empty_consent_changes_nothing(consent: Any) -> None:
     assert read(fixture("email-consent").changed(email_marketing_consent=consent)).reason == "no_consent_given"
 
 
@@ -389,7 +389,7 @@ def test_a_signed_body_cannot_be_replayed_under_another_topic(name: str) -> None
             read(turned)
 
 
-def test_an_event_is_what_its_signed_body_says_not_its_headers() -> None:
+def test_an_event_is_read_from_its_signed_body_not_its_headers() -> None:
     assert untranslatable(fixture("events-customer-update").with_headers(shopify_action="delete")) == "topic_mismatch"
     assert untranslatable(fixture("events-customer-delete").with_headers(shopify_action="create")) == "topic_mismatch"
 
@@ -416,7 +416,7 @@ def test_an_events_customer_in_our_words() -> None:
     }
 
 
-def test_an_events_query_tells_what_it_asked_for_and_no_more() -> None:
+def test_an_events_query_reports_its_own_fields_and_no_more() -> None:
     change = read(fixture("events-customer-update"))
     assert change.fields == {
         "first_name": "Eva Marie",
@@ -484,7 +484,7 @@ def test_a_signed_body_that_is_no_object_is_untranslatable(body: bytes, reason: 
     assert untranslatable(replace(fixture("customers-create"), body=body)) == reason
 
 
-def test_a_topic_nobody_uses_is_ignored_and_none_is_reported() -> None:
+def test_an_unused_topic_is_ignored_and_none_is_reported() -> None:
     change: Change = read(fixture("customers-create").with_headers(X_Shopify_Topic="orders/create"))
     assert isinstance(change, NothingToDo)
     assert change.reason == "topic_not_used"

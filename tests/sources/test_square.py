@@ -192,7 +192,7 @@ def test_each_topic_becomes_these_commands(name: str) -> None:
         assert outcome_of(fixture(name), connection("square", vendor)) == [expected], vendor
 
 
-def test_a_topic_that_nobody_knows_is_ignored() -> None:
+def test_an_unknown_topic_is_ignored() -> None:
     sample = fixture("customer-created").changed(type="loyalty.account.updated")
     assert outcome_of(sample, connection("square")) == [("ignored", "topic_not_used")]
     assert untranslatable(fixture("customer-created").changed(type=None)) == "no_topic"
@@ -274,7 +274,7 @@ def test_a_customer_without_an_address_has_none_now() -> None:
         assert "country" not in fields
 
 
-def test_a_birthday_without_its_year_is_not_told() -> None:
+def test_a_birthday_without_its_year_is_left_out() -> None:
     (command,) = outcome_of(customer(birthday="0000-02-28"), connection("square", "kangaroo"))
     assert "birthday" not in command[3]
     (command,) = outcome_of(customer(birthday="1988-02-29"), connection("square", "kangaroo"))
@@ -295,7 +295,7 @@ def test_a_birthday_without_its_year_is_not_told() -> None:
         (..., {}),
     ],
 )
-def test_nobody_is_opted_in_by_not_having_opted_out(preferences: Any, told: dict[str, bool]) -> None:
+def test_not_having_opted_out_is_no_opt_in(preferences: Any, told: dict[str, bool]) -> None:
     fields = read(customer(preferences=preferences)).fields
     assert {name: value for name, value in fields.items() if name.startswith("subscriptions.")} == told
 
@@ -334,7 +334,7 @@ def test_a_merged_customer_points_to_the_new_one() -> None:
 
 
 @pytest.mark.parametrize("survivor", [None, "", CUSTOMER])
-def test_a_merge_into_nobody_or_into_oneself_is_a_deletion(survivor: str | None) -> None:
+def test_a_merge_without_a_survivor_or_into_oneself_is_a_deletion(survivor: str | None) -> None:
     sample = fixture("customer-deleted-by-merge")
     body = sample.json()
     body["data"]["object"]["event_context"]["merge"]["to_customer_id"] = survivor
@@ -345,7 +345,7 @@ def test_a_merge_into_nobody_or_into_oneself_is_a_deletion(survivor: str | None)
 # -- custom attributes ----------------------------------------------------------------------------------------------
 
 
-def test_a_custom_attribute_goes_where_a_mapping_says() -> None:
+def test_a_custom_attribute_goes_where_a_mapping_puts_it() -> None:
     mapping = {
         "customer.custom_attribute.*": {"custom_fields.roast": "ends_with(key, 'favourite_roast') && value || null"}
     }
@@ -425,7 +425,7 @@ def test_the_sandboxs_location_is_linked() -> None:
     assert followed(fixture("location-created"), to, sandbox) == [("ignored", "deleted_meanwhile")]
 
 
-def test_a_location_that_is_gone_or_inactive_is_an_outcome() -> None:
+def test_a_location_that_is_deleted_or_inactive_is_an_outcome() -> None:
     to = connection("square", "kangaroo")
     assert hydrated(fixture("location-updated"), to, 404, {"errors": []}) == [("ignored", "deleted_meanwhile")]
     closed = {"location": SHOWN["location"] | {"status": "INACTIVE"}}
@@ -438,13 +438,13 @@ def test_an_answer_that_is_no_location_may_pass(body: Any) -> None:
         hydrated(fixture("location-updated"), connection("square", "kangaroo"), 200, body)
 
 
-def test_a_refusal_of_the_platform_is_told_with_its_status() -> None:
+def test_a_refusal_of_the_platform_is_reported_with_its_status() -> None:
     with pytest.raises(VendorRejected) as caught:
         hydrated(fixture("location-updated"), connection("square", "kangaroo"), 400, {"errors": []})
     assert caught.value.code == "400"
 
 
-def test_without_a_token_locations_are_not_asked_for() -> None:
+def test_without_a_token_locations_are_not_read() -> None:
     bare = connection("square", "kangaroo")
     bare = replace(bare, source=replace(bare.source, api_credentials={}))
     assert check_connection(bare) == []

@@ -132,7 +132,7 @@ def test_id_and_time_are_signed(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["whsec_not base64!", "whsec_", "whsec_c2hvcnQ="])
-def test_a_secret_nobody_could_sign_with_is_named_when_the_connection_is_applied(value: str) -> None:
+def test_a_secret_that_cannot_sign_is_named_when_the_connection_is_applied(value: str) -> None:
     shop = connection("standard")
     secret = replace(shop.source.secrets[0], value=value)
     problems = check_connection(replace(shop, source=replace(shop.source, secrets=(secret,))))
@@ -229,18 +229,18 @@ def test_a_created_customer_in_our_words() -> None:
     assert change.version.value == "2026-03-01T09:00:00.000000Z"
 
 
-def test_absent_says_nothing_and_empty_says_none() -> None:
+def test_absent_means_unchanged_and_empty_means_none() -> None:
     assert read(fixture("customer-updated")).fields == {"last_name": "Flynn", "notes": None}
 
 
-def test_a_consent_event_tells_consent_and_finds_the_customer_by_their_contacts() -> None:
+def test_a_consent_event_has_consent_and_finds_the_customer_by_their_contacts() -> None:
     change = read(fixture("customer-consent"))
     assert change.fields == {"subscriptions.email.bulk": False}
     assert change.email == "dara@example.com"
     assert read(with_customer("customer-consent", consents=...)).reason == "no_changes"
 
 
-def test_a_tags_event_tells_of_each_tag_whether_it_is_set() -> None:
+def test_a_tags_event_has_for_each_tag_whether_it_is_set() -> None:
     assert read(fixture("customer-tags")).fields == {"tags.VIP": True, "tags.Wholesale": False}
     assert read(with_customer("customer-tags", tags=["A", " B "])).fields == {"tags.A": True, "tags.B": True}
 

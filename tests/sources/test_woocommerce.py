@@ -48,7 +48,7 @@ OF_A_AND_B = "+svQV+3qDPU9PkKZhKdL5AUebrs7HOYpcIusgqaoLME="
 
 
 @pytest.mark.parametrize("copied", ["a&b", "a&amp;b", "a&#038;b", "a&#38;b", "a&#x26;b", "a&#X0026;b"])
-def test_a_secret_signs_as_what_its_entities_stand_for(copied: str) -> None:
+def test_a_secret_signs_as_what_its_entities_mean(copied: str) -> None:
     request = Request(headers={SIGNATURE: OF_A_AND_B}, body=BODY)
     assert WOO.verify(request, source("woocommerce"), [copied], NOW) is Verdict.AUTHENTIC
 
@@ -159,7 +159,7 @@ def test_a_body_of_one_site_is_not_believed_of_another() -> None:
         WOO.read(main.signed(), to)
 
 
-def test_a_body_that_links_to_a_site_nobody_listed_is_not_believed() -> None:
+def test_a_body_that_links_to_an_unlisted_site_is_not_believed() -> None:
     body = fixture("customer-created").json()
     body["_links"]["self"][0]["href"] = "https://other.example.net/wp-json/wc/v3/customers/26"
     with pytest.raises(NotAuthentic):
@@ -167,7 +167,7 @@ def test_a_body_that_links_to_a_site_nobody_listed_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize("links", [..., None, {}, {"self": []}, {"self": [{}]}, {"self": "x"}, {"self": [{"href": 1}]}])
-def test_a_body_without_links_says_nothing_about_its_site(links: Any) -> None:
+def test_a_body_without_links_proves_nothing_about_its_site(links: Any) -> None:
     assert isinstance(read(fixture("customer-created").changed(_links=links)), CustomerChanged)
 
 
@@ -299,7 +299,7 @@ def test_an_id_that_is_none_is_untranslatable(id: Any) -> None:
         assert untranslatable(fixture(name).changed(id=id)) in {"no_id", "bad_id"}
 
 
-def test_without_a_billing_address_nothing_is_told_of_it() -> None:
+def test_without_a_billing_address_nothing_is_reported_of_it() -> None:
     nothing: tuple[Any, ...] = (..., None, [], "x")
     for billing in nothing:
         fields = read(fixture("customer-updated").changed(billing=billing)).fields
@@ -315,7 +315,7 @@ def test_a_field_of_the_wrong_type_is_untranslatable() -> None:
     assert untranslatable(fixture("customer-created").changed(email=["a@example.com"])) == "bad_field"
 
 
-def test_meta_data_goes_where_a_mapping_says() -> None:
+def test_meta_data_goes_where_a_mapping_puts_it() -> None:
     mapping = {
         "customer.*": {
             "birthday": "meta_data[?key=='birthday'].value | [0]",
@@ -335,7 +335,7 @@ def test_staff_are_no_customers(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["customer", "subscriber", "wholesale_customer", "", None])
-def test_everybody_else_is_one_unless_the_connection_says_who(role: str | None) -> None:
+def test_everybody_else_is_one_unless_the_connection_lists_roles(role: str | None) -> None:
     sample = fixture("customer-created").changed(role=role)
     assert isinstance(read(sample), CustomerChanged)
     narrowed = read(sample, roles=["customer"])

@@ -100,7 +100,7 @@ def test_the_intent_to_create_an_integration_survives_its_holder(links: Links) -
     assert not links.take_integration("c1", "Relay").interrupted
 
 
-def test_a_removed_link_is_gone(links: Links) -> None:
+def test_a_removed_link_is_not_found(links: Links) -> None:
     lease = links.take_shop("c1", "s1")
     links.save_link(lease, LINK)
     links.remove("c1", "s1")

@@ -16,7 +16,7 @@ def written(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return found
 
 
-def test_a_metric_is_told_apart_by_stack_and_by_each_of_its_sets(
+def test_a_metric_is_separate_by_stack_and_by_each_of_its_sets(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "relay-prod")
@@ -53,14 +53,14 @@ def test_a_foreign_key_reaches_no_metric(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out == ""
 
 
-def test_a_metric_that_nobody_knows_and_a_dimension_that_is_missing_are_bugs() -> None:
+def test_an_unknown_metric_and_a_dimension_that_is_missing_are_bugs() -> None:
     with pytest.raises(KeyError):
         metrics.count("Elsewhere")
     with pytest.raises(KeyError, match="reason"):
         metrics.count("Refused")
 
 
-def test_an_exception_nobody_foresaw_is_counted_without_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unforeseen_exception_is_counted_without_its_text(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         raise RuntimeError("ana@example.com")
     except RuntimeError as problem:

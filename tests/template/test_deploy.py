@@ -141,7 +141,7 @@ def test_a_pipeline_is_not_prompted() -> None:
     assert "--no-confirm-changeset" in sam.words
 
 
-def test_the_answers_name_the_stack_that_is_shown() -> None:
+def test_the_responses_name_the_stack_that_is_shown() -> None:
     cloud = Cloud()
     answered = Target("shop", "other-name", "us-west-2", {})
     status, said = deployed(cloud, Sam(cloud, "other-name"), final=answered)

@@ -166,7 +166,7 @@ def test_a_function_that_never_ran_has_logged_nothing(stack: LocalStack) -> None
 
 
 @pytest.mark.parametrize("table", ["Idempotency", "State", "Journal"])
-def test_tables_expire_and_are_recoverable_as_the_template_says(stack: LocalStack, table: str) -> None:
+def test_tables_expire_and_are_recoverable_as_in_the_template(stack: LocalStack, table: str) -> None:
     dynamodb, name = stack.client("dynamodb"), stack.outputs[f"{table}TableName"]
 
     expiry = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
@@ -274,7 +274,7 @@ def test_a_taken_port_is_refused_by_name_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_layer_that_does_not_build_says_why(project: Path) -> None:
+def test_a_layer_that_does_not_build_explains_why(project: Path) -> None:
     makefile = project / "layers/relay/Makefile"
     makefile.write_text("packages:\n\t@echo no such package >&2; exit 3\n")
     try:
@@ -284,7 +284,7 @@ def test_a_layer_that_does_not_build_says_why(project: Path) -> None:
         makefile.write_text(LAYER["Makefile"])
 
 
-def test_a_stack_that_is_refused_says_which_resource_and_why(project: Path, stack: LocalStack) -> None:
+def test_a_stack_that_is_refused_names_which_resource_and_why(project: Path, stack: LocalStack) -> None:
     template = project / "template.yaml"
     original = template.read_text()
     template.write_text(original.replace("Resources:\n", "Resources:\n  Odd: { Type: AWS::Odd::Thing }\n", 1))
@@ -295,7 +295,7 @@ def test_a_stack_that_is_refused_says_which_resource_and_why(project: Path, stac
         template.write_text(original)
 
 
-def test_a_missing_environment_says_how_to_make_it(tmp_path: Path) -> None:
+def test_a_missing_environment_explains_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(LocalStackError, match="make run"):
         LocalStack.start(checkout=tmp_path)
 

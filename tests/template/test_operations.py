@@ -135,7 +135,7 @@ def test_the_reasons_of_alarms_are_reasons_of_errors() -> None:
     assert errors.CredentialsRefused.reason == "credentials"
 
 
-def test_answers_of_the_gateway_raise_an_alarm(template: Json) -> None:
+def test_responses_of_the_gateway_raise_an_alarm(template: Json) -> None:
     assert list(metrics(alarms(template)["Api5xxAlarm"])) == [("AWS/ApiGateway", "5xx", {"ApiId": {"Ref": "HttpApi"}})]
 
 

@@ -44,7 +44,7 @@ def test_a_page_names_only_commands_and_pages_that_there_are(checkout: Path, pag
 
 
 @pytest.mark.parametrize("name", [name for name in RUNBOOKS if name != "README.md"])
-def test_a_runbook_says_what_to_look_at_what_to_do_and_when_it_is_over(checkout: Path, name: str) -> None:
+def test_a_runbook_names_what_to_look_at_what_to_do_and_when_it_is_over(checkout: Path, name: str) -> None:
     text = (checkout / "docs/runbooks" / name).read_text()
 
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == ["Look at", "Do", "Over when"]

@@ -44,7 +44,7 @@ class Echo(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_forwarder_carries_requests_and_answers_whole() -> None:
+def test_a_forwarder_carries_requests_and_responses_whole() -> None:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with Forwarder("127.0.0.1", server.server_address[1]) as way:
@@ -82,7 +82,7 @@ def test_an_engine_without_a_bridge_is_refused() -> None:
         gateway(None)
 
 
-def test_without_a_container_engine_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_container_engine_it_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
 
     with pytest.raises(SamLocalProblem, match="docker info"):

@@ -229,7 +229,7 @@ def test_a_functions_log_lines_are_kept_for_the_configured_time(template: Json, 
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_answers_before_the_gateway_gives_up(template: Json, function: str) -> None:
+def test_a_function_returns_before_the_gateway_gives_up(template: Json, function: str) -> None:
     assert properties(template, f"{function}Function")["Timeout"] <= 30
 
 

@@ -70,7 +70,7 @@ def test_empty_is_none_whatever_the_field(field: str, empty: Any) -> None:
         ("email", ["a@example.com"]),
     ],
 )
-def test_what_cannot_take_the_form_says_so(field: str, given: Any) -> None:
+def test_what_cannot_take_the_form_is_refused(field: str, given: Any) -> None:
     with pytest.raises(NotCoercible):
         coerce(field, given)
 

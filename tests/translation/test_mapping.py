@@ -60,7 +60,7 @@ def test_null_leaves_a_field_untold_also_its_default() -> None:
     assert "email" not in fields(CREATE, {"*": {"email": "`null`"}})
 
 
-def test_an_empty_text_tells_that_there_is_none() -> None:
+def test_an_empty_text_clears() -> None:
     assert fields(CREATE, {"*": {"notes": "''"}}, "kangaroo")["notes"] is None
 
 

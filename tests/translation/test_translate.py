@@ -115,7 +115,7 @@ def test_a_customer_is_meant_by_source_id_and_contacts() -> None:
     assert customer.identifier("external_id") is None
 
 
-def test_the_sources_id_is_an_external_id_where_the_connection_says_so() -> None:
+def test_the_sources_id_is_an_external_id_where_the_connection_enables_it() -> None:
     destination = {
         "vendor": "capillary",
         "region": "eu",
@@ -129,7 +129,7 @@ def test_the_sources_id_is_an_external_id_where_the_connection_says_so() -> None
     )
 
 
-def test_a_consent_finds_its_customer_by_contact_without_telling_it() -> None:
+def test_a_consent_finds_its_customer_by_contact_without_changing_it() -> None:
     command = one("shopify", "email-consent")
     assert command.customer.identifier("email") == "ana.nunez@example.com"
     assert command.fields == {"subscriptions.email.bulk": True}

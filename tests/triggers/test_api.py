@@ -38,7 +38,7 @@ def test_a_register_is_201_with_the_new_id(functions: Functions) -> None:
     assert functions.crm.members["1000"].fields == {"first_name": "Ana"}
 
 
-def test_a_replay_answers_what_the_first_call_was_answered_and_does_nothing(functions: Functions) -> None:
+def test_a_replay_returns_what_the_first_call_returned_and_does_nothing(functions: Functions) -> None:
     first = functions.call(REGISTER, ANA, headers={"Idempotency-Key": "k1"})
     again = functions.call(REGISTER, ANA, headers={"idempotency-key": "k1"})
     assert (again[0], again[1]["loyalty_id"], again[1]["replayed"]) == (201, first[1]["loyalty_id"], True)
@@ -234,7 +234,7 @@ def test_an_update_by_id_reaches_that_member(functions: Functions) -> None:
     }
 
 
-def test_an_update_of_nobody_is_404_with_the_vendors_code(functions: Functions) -> None:
+def test_an_update_of_an_unknown_customer_is_404_with_the_vendors_code(functions: Functions) -> None:
     status, body, _ = functions.call(UPDATE, {"first_name": "Eva"}, operation="update", customer_id="9")
     assert (status, body["code"]) == (404, "8015")
 
@@ -282,7 +282,7 @@ def test_vendor_errors_have_their_status_and_a_journal_entry(
         assert headers["retry-after"] == "7"
 
 
-def test_an_unforeseen_error_tells_nothing_but_the_delivery_id(functions: Functions) -> None:
+def test_an_unforeseen_error_shows_nothing_but_the_delivery_id(functions: Functions) -> None:
     functions.crm.before = [ZeroDivisionError("ana@example.com")]
     status, body, _ = functions.call(REGISTER, ANA)
     assert status == 500
@@ -385,7 +385,7 @@ def test_crm_fields_and_tags_can_be_listed(functions: Functions) -> None:
     assert (status, body["tags"][0]["name"]) == (200, "Red")
 
 
-def test_what_the_destination_does_not_have_is_a_422_that_says_so(functions: Functions) -> None:
+def test_what_the_destination_does_not_have_is_a_422_that_names_it(functions: Functions) -> None:
     functions.crm.operations = frozenset({"register", "update"})
     status, body, _ = functions.call("GET /connections/{connection}/tags", operation="crm-patch")
     assert (status, body["title"]) == (422, "unsupported by destination")

@@ -163,7 +163,9 @@ def test_the_horizon_parks_what_was_tried_for_three_days(functions: Functions) -
     assert journal(functions) == [("parked", "unavailable")]
 
 
-def test_what_is_on_its_way_to_being_parked_is_told(functions: Functions, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_on_its_way_to_being_parked_is_reported(
+    functions: Functions, capsys: pytest.CaptureFixture[str]
+) -> None:
     send(functions, envelope())
     functions.crm.before = [UpstreamUnavailable()]
     capsys.readouterr()
@@ -183,7 +185,9 @@ def test_the_last_receive_parks_with_the_reason(functions: Functions) -> None:
     assert (said["reason"], said["receives"]) == ("credentials", str(retry_policy.MAX_RECEIVES))
 
 
-def test_a_batch_that_ends_in_the_last_second_is_told(functions: Functions, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_batch_that_ends_in_the_last_second_is_reported(
+    functions: Functions, capsys: pytest.CaptureFixture[str]
+) -> None:
     send(functions, envelope())
     functions.consume("update", seconds=0.5)
     assert '"bound":"time"' in capsys.readouterr().out

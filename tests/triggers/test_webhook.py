@@ -174,7 +174,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
 # -- accepted -------------------------------------------------------------------------------------------------------
 
 
-def test_a_signed_delivery_is_enqueued_and_answered(world: World) -> None:
+def test_a_signed_delivery_is_enqueued_and_acknowledged(world: World) -> None:
     answer = world.post(CREATE)
     assert answer["statusCode"] == 200
     assert answer["headers"] == {"x-relay-delivery": "delivery-1"}
@@ -305,7 +305,7 @@ def test_all_refusals_look_the_same_and_have_no_effect(world: World, logged: lis
     assert len(logged) == len(answers)
 
 
-def test_the_log_tells_the_reason_and_nothing_of_the_request(
+def test_the_log_has_the_reason_and_nothing_of_the_request(
     world: World, logged: list[tuple[str, dict[str, Any]]]
 ) -> None:
     for reason in refusals(world):
@@ -378,7 +378,7 @@ def test_a_store_that_is_not_the_connections_is_looked_up_once(world: World) -> 
     assert world.untouched
 
 
-def test_a_connection_that_is_gone_at_the_refetch_is_unknown(world: World) -> None:
+def test_a_connection_that_is_removed_at_the_refetch_is_unknown(world: World) -> None:
     shop = world.connections.connections["shop"] = with_secret("fake-old-secret")
 
     class Vanishing(Connections):
@@ -398,7 +398,7 @@ def test_a_connection_that_is_gone_at_the_refetch_is_unknown(world: World) -> No
     [StoreUnavailable("secrets"), ConnectionInvalid("shop", [FieldProblem("source", "is required")])],
     ids=["unavailable", "invalid"],
 )
-def test_a_connection_that_cannot_be_read_is_asked_for_again_later(world: World, problem: Exception) -> None:
+def test_a_connection_that_cannot_be_read_is_read_again_later(world: World, problem: Exception) -> None:
     world.connections.broken = problem
     answer = world.post(CREATE)
     assert answer["statusCode"] == 503

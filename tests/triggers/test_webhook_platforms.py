@@ -82,7 +82,7 @@ def test_events_of_several_stores_are_ignored_each_for_itself(world: World) -> N
 # -- adobe ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_hook_is_told_to_go_on_whatever_becomes_of_it(world: World) -> None:
+def test_a_hook_may_go_on_whatever_becomes_of_it(world: World) -> None:
     hook = load("adobe", "webhook-customer-saved")
     unreadable = hook.with_body({"customer": {"email": "zoe@example.com"}})
     unknown = replace(hook, topic="observer.sales_quote_add_item")
@@ -114,7 +114,7 @@ def with_options(known: Connection, options: dict[str, Any]) -> Connection:
     return replace(known, source=replace(known.source, options=options))
 
 
-def test_handshakes_are_answered_and_have_no_effect(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_handshakes_get_their_reply_and_have_no_effect(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(logs, "info", lambda event, **keys: logged.append((event, keys)))
     challenge = post(world, load("adobe", "challenge"))
@@ -131,7 +131,7 @@ def test_handshakes_are_answered_and_have_no_effect(world: World, monkeypatch: p
 # -- cloudevents ----------------------------------------------------------------------------------------------------
 
 
-def test_a_format_that_nobody_speaks_is_a_415_for_who_has_the_token_and_a_401_for_others(world: World) -> None:
+def test_an_unsupported_format_is_a_415_for_who_has_the_token_and_a_401_for_others(world: World) -> None:
     xml = replace(load("cloudevents", "customer-updated"), body=b"<customer/>").with_headers(
         content_type="application/cloudevents+xml"
     )
@@ -160,14 +160,14 @@ def test_a_token_is_neither_parked_nor_kept(world: World) -> None:
 # -- lightspeed -----------------------------------------------------------------------------------------------------
 
 
-def test_a_form_is_read_and_its_topic_stands_in_the_path(world: World) -> None:
+def test_a_form_is_read_and_its_topic_is_in_the_path(world: World) -> None:
     assert post(world, load("lightspeed", "customer-updated"))["statusCode"] == 200
     assert [envelope.event.topic for envelope in world.sqs.envelopes] == ["customer.update"]
     assert post(world, load("lightspeed", "customer-updated"), topic=None)["statusCode"] == 200
     assert [reason for _, _, reason in world.parking.parked] == ["no_topic"]
 
 
-def test_a_webhook_added_by_hand_is_taken_where_the_operator_says_so(world: World) -> None:
+def test_a_webhook_added_by_hand_is_taken_where_the_operator_states_it(world: World) -> None:
     sample = load("lightspeed", "customer-updated")
     known = world.connections.connections["lightspeed"]
     unsigned = replace(known, source=replace(known.source, secrets=(), unsigned=True))

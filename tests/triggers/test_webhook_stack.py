@@ -52,7 +52,7 @@ def post(ingest: Ingest, fixture: str, to: str = "shop") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", sorted(INGEST.glob("*.json")), ids=lambda path: path.stem)
-def test_each_sample_event_is_answered_as_it_should(stack: Stack, ingest: Ingest, path: Path) -> None:
+def test_each_sample_event_gets_its_response(stack: Stack, ingest: Ingest, path: Path) -> None:
     status, operation = ANSWERS[path.stem]
     assert ingest.answer(json.loads(path.read_text()))["statusCode"] == status
     for name in ("register", "update", "crm-patch", "link-store", "hydrate"):
@@ -105,7 +105,7 @@ def test_a_rotated_secret_refuses_no_delivery_on_either_side(stack: Stack, inges
     assert len(stack.messages("register") + stack.messages("update")) == 4
 
 
-def test_an_unknown_connection_is_asked_for_once_a_minute_and_looks_like_a_wrong_secret(ingest: Ingest) -> None:
+def test_an_unknown_connection_is_read_once_a_minute_and_looks_like_a_wrong_secret(ingest: Ingest) -> None:
     request = load("shopify", "customers-create").signed()
     unknown = ingest.answer(gateway_event(request.headers, request.body, "nosuch"))
     forged = ingest.answer(gateway_event({**request.headers, "x-shopify-hmac-sha256": "A" * 44}, request.body))

@@ -81,13 +81,13 @@ def test_a_token_that_is_refused_twice_is_a_matter_for_the_operator() -> None:
     assert upstream.answers == []
 
 
-def test_a_403_is_not_answered_with_another_token() -> None:
+def test_a_403_does_not_lead_to_another_token() -> None:
     upstream = Told(token("fake-1"), refused(403, 403))
     with pytest.raises(CredentialsRefused):
         upstream.crm(credentials=OAUTH).register(register(ANA), {}, deadline())
 
 
-def test_threads_that_start_together_ask_for_one_token() -> None:
+def test_threads_that_start_together_request_one_token() -> None:
     start = threading.Barrier(4)
     asked: list[str] = []
 

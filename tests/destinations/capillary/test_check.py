@@ -183,7 +183,7 @@ def test_consent_may_come_with_anything() -> None:
         ("fraud_status", True),
     ],
 )
-def test_what_a_shop_says_is_sent_where_the_programme_has_a_place_for_it(field: str, supported: bool) -> None:
+def test_what_a_shop_reports_is_sent_where_the_programme_has_a_place_for_it(field: str, supported: bool) -> None:
     assert Told().crm().supports(field) is supported
 
 
@@ -219,7 +219,7 @@ def test_one_request_carries_an_update_wherever_one_can(
     assert plan.notices == ()
 
 
-def test_what_cannot_be_emptied_is_said_and_what_can_is_emptied_by_v2() -> None:
+def test_what_cannot_be_emptied_is_reported_and_what_can_is_emptied_by_v2() -> None:
     empties = (
         "first_name",
         "custom_fields.x",
@@ -297,7 +297,7 @@ def test_a_contact_is_identifier_and_primary_channel_of_a_new_member_and_channel
     assert upstream.body(1)["profiles"] == [{"commChannels": channels}]
 
 
-def test_channels_stand_in_the_place_of_a_contact_field() -> None:
+def test_channels_replace_a_contact_field() -> None:
     upstream = Told(answer({"createdId": 7}))
     fields = {"email": "ana@example.com", "channels.email": [{"value": "other@example.com", "verified": False}]}
     upstream.crm().update("7", update(loyalty_id="7"), fields, deadline(), changed=frozenset())
@@ -307,7 +307,7 @@ def test_channels_stand_in_the_place_of_a_contact_field() -> None:
 
 
 @pytest.mark.parametrize("consent", [True, False])
-def test_marketing_consent_of_a_new_member_is_said_on_the_channel(consent: bool) -> None:
+def test_marketing_consent_of_a_new_member_is_set_on_the_channel(consent: bool) -> None:
     upstream = Told(answer({"createdId": 7}))
     fields = {"email": "ana@example.com", "subscriptions.email.bulk": consent}
     receipt = upstream.crm().register(register(ANA, MOBILE), fields, deadline())
@@ -322,7 +322,7 @@ def test_silence_is_no_consent() -> None:
     assert all("subscribed" not in c for c in upstream.body()["profiles"][0]["commChannels"])
 
 
-def test_the_shops_own_id_is_the_external_id_where_the_connection_says_so() -> None:
+def test_the_shops_own_id_is_the_external_id_where_the_connection_enables_it() -> None:
     upstream = Told(answer({"createdId": 7}), answer({"createdId": 7}))
     command = RegisterCustomer(customer=CustomerRef(source_id="4711", identifiers=(ANA,)))
     upstream.crm(options={"source_id_as_external_id": True}).register(command, {}, deadline())
@@ -336,7 +336,7 @@ def test_a_registration_without_identifier_is_not_sent() -> None:
         Told().crm().register(RegisterCustomer(customer=CustomerRef(source_id="7")), {"first_name": "A"}, deadline())
 
 
-def test_an_update_by_an_identifier_that_v1_does_not_know_finds_the_id_first() -> None:
+def test_an_update_by_an_identifier_that_v1_does_not_have_finds_the_id_first() -> None:
     upstream = Told(answer({"entity": 7}), answer({"createdId": 7}))
     card = Identifier("card_number", "10000001")
     item = {"response": {"customers": {"customer": [{"user_id": 7, "item_status": {"success": "true"}}]}}}

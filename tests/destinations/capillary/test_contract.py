@@ -131,13 +131,13 @@ def test_background_work_is_a_header_on_post_and_a_parameter_on_put(use_async: b
     assert "WAIT_FOR_DOWNSTREAM" not in upstream.requests[1].headers
 
 
-def test_without_being_asked_the_vendor_decides_about_background_work() -> None:
+def test_by_default_the_vendor_decides_about_background_work() -> None:
     upstream = Told(answer({"createdId": 1001}))
     upstream.crm().register(register(), {}, deadline())
     assert "WAIT_FOR_DOWNSTREAM" not in upstream.requests[0].headers
 
 
-def test_the_connections_wish_for_background_work_holds_unless_the_command_says_otherwise() -> None:
+def test_the_connections_wish_for_background_work_holds_unless_the_command_sets_it() -> None:
     upstream = Told(answer({"createdId": 1001}), answer({"createdId": 1001}))
     crm = upstream.crm(options={"use_async": True})
     crm.register(register(), {}, deadline())

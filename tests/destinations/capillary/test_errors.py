@@ -352,7 +352,7 @@ class Watching(NullLimiter):
         self.penalties.append((api, retry_after))
 
 
-def test_a_limit_that_only_the_body_tells_of_is_told_to_the_limiter_once() -> None:
+def test_a_limit_that_is_only_in_the_body_is_reported_to_the_limiter_once() -> None:
     limiter = Watching()
     with pytest.raises(RateLimited) as caught:
         Told(answer(errors(429), 200, retry_after="9")).crm(limiter).register(register(ANA), {}, deadline())
@@ -360,7 +360,7 @@ def test_a_limit_that_only_the_body_tells_of_is_told_to_the_limiter_once() -> No
     assert (caught.value.retry_after, caught.value.reached) == (9.0, False)
 
 
-def test_a_limit_by_status_is_told_once_as_well() -> None:
+def test_a_limit_by_status_is_reported_once_as_well() -> None:
     limiter = Watching()
     with pytest.raises(RateLimited):
         Told(answer(errors(429), 429, retry_after="9")).crm(limiter).register(register(ANA), {}, deadline())

@@ -111,7 +111,7 @@ def test_a_customer_of_another_source_is_combined_and_not_new(capillary: Sandbox
     assert "8050" in [n.code for n in second.notices]
 
 
-def test_identifiers_of_two_members_are_ambiguous_and_merge_nobody(capillary: SandboxUpstream) -> None:
+def test_identifiers_of_two_members_are_ambiguous_and_merge_no_members(capillary: SandboxUpstream) -> None:
     crm = capillary.crm()
     crm.register(register(ANA), {}, deadline())
     crm.register(register(MOBILE), {}, deadline())
@@ -160,7 +160,7 @@ def test_consent_and_a_new_address_take_two_requests_in_a_fixed_order(plain: San
 
 
 @pytest.mark.parametrize("error", ["concurrent", "invalid_source", "unauthorized", "rate_limit"])
-def test_a_second_request_that_fails_says_that_the_first_one_worked(plain: SandboxUpstream, error: str) -> None:
+def test_a_second_request_that_fails_reports_that_the_first_one_worked(plain: SandboxUpstream, error: str) -> None:
     crm = plain.crm()
     loyalty_id = crm.register(register(ANA), {}, deadline()).loyalty_id
     fault(plain, method="PUT", error=error)
@@ -170,7 +170,7 @@ def test_a_second_request_that_fails_says_that_the_first_one_worked(plain: Sandb
     assert caught.value.reached is True
 
 
-def test_a_first_request_that_is_refused_says_that_nothing_happened(plain: SandboxUpstream) -> None:
+def test_a_first_request_that_is_refused_reports_that_nothing_happened(plain: SandboxUpstream) -> None:
     crm = plain.crm()
     loyalty_id = crm.register(register(ANA), {}, deadline()).loyalty_id
     fault(plain, method="POST", error="concurrent")
@@ -192,7 +192,7 @@ def test_what_a_registration_cannot_carry_follows_once_the_id_is_known(plain: Sa
     assert member["profiles"][0]["channels"][0]["subscribed"] is True
 
 
-def test_a_registration_whose_second_request_fails_says_that_it_registered(plain: SandboxUpstream) -> None:
+def test_a_registration_whose_second_request_fails_reports_that_it_registered(plain: SandboxUpstream) -> None:
     fault(plain, path="/v1.1/customer/update", error="v11_all_failed")
     with pytest.raises(VendorRejected) as caught:
         plain.crm().register(register(ANA), {"fraud_status": "CONFIRMED"}, deadline())
@@ -209,7 +209,7 @@ def changing(upstream: SandboxUpstream, loyalty_id: str, value: str = "new@examp
     return [n.code for n in receipt.notices]
 
 
-def test_a_changed_address_becomes_the_identifier_where_the_connection_says_so(capillary: SandboxUpstream) -> None:
+def test_a_changed_address_becomes_the_identifier_where_the_connection_enables_it(capillary: SandboxUpstream) -> None:
     crm = capillary.crm()
     loyalty_id = crm.register(register(ANA, MOBILE), {}, deadline()).loyalty_id
     assert changing(capillary, loyalty_id) == ["identifier_changed"]
@@ -220,7 +220,9 @@ def test_a_changed_address_becomes_the_identifier_where_the_connection_says_so(c
 
 
 @pytest.mark.parametrize("source", ["INSTORE", "ECOMMERCE"])
-def test_an_address_of_somebody_else_is_not_taken_and_nobody_is_merged(capillary: SandboxUpstream, source: str) -> None:
+def test_an_address_of_somebody_else_is_not_taken_and_no_member_is_merged(
+    capillary: SandboxUpstream, source: str
+) -> None:
     crm = capillary.crm()
     loyalty_id = crm.register(register(ANA), {}, deadline()).loyalty_id
     capillary.crm(source=source).register(register(NEW), {}, deadline())
@@ -244,7 +246,7 @@ def test_a_refused_change_does_not_keep_the_channel_from_being_updated(capillary
     assert capillary.details(crm, loyalty_id)["profiles"][0]["channels"][0]["value"] == "new@example.com"
 
 
-def test_an_update_that_fails_after_the_change_says_that_something_happened(plain: SandboxUpstream) -> None:
+def test_an_update_that_fails_after_the_change_reports_that_something_happened(plain: SandboxUpstream) -> None:
     loyalty_id = plain.crm().register(register(ANA), {}, deadline()).loyalty_id
     fault(plain, method="PUT", error="concurrent")
     with pytest.raises(UpstreamUnavailable) as caught:
@@ -303,7 +305,7 @@ def test_an_enrolment_credits_points(plain: SandboxUpstream) -> None:
     assert list(member["enrolments"]) == ["469"] or 469 in member["enrolments"]
 
 
-def test_a_429_is_told_to_the_limiter(plain: SandboxUpstream) -> None:
+def test_a_429_is_reported_to_the_limiter(plain: SandboxUpstream) -> None:
     penalties: list[tuple[str, float | None]] = []
 
     class Watching(NullLimiter):
@@ -335,7 +337,7 @@ def test_a_429_is_told_to_the_limiter(plain: SandboxUpstream) -> None:
         ({"error": "authorization_unavailable"}, False),
     ],
 )
-def test_broken_answers_pass_and_say_whether_it_may_have_worked(
+def test_broken_responses_pass_and_report_whether_it_may_have_worked(
     plain: SandboxUpstream, rule: dict[str, Any], reached: bool
 ) -> None:
     fault(plain, method="POST", **rule)

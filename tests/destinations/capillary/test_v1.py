@@ -50,7 +50,7 @@ def refused(body: Any, status: int = 200, *more: Any) -> RelayError:
 @pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize("code", [200, "200", 201, "500"])
 @pytest.mark.parametrize("success", ["true", True, "True", 1, "1"])
-def test_the_item_says_whether_it_was_updated(single: bool, code: Any, success: Any) -> None:
+def test_the_item_decides_whether_it_was_updated(single: bool, code: Any, success: Any) -> None:
     body = envelope({"user_id": "600000001", "item_status": {**DONE, "success": success}}, code=code)
     if single:
         body["response"]["customers"]["customer"] = body["response"]["customers"]["customer"][0]
@@ -173,7 +173,7 @@ def test_an_items_code_is_one_typed_error(code: Any, kind: type[RelayError]) -> 
     ],
 )
 @pytest.mark.parametrize("status", [200, 401, 403, 498])
-def test_success_true_on_a_refused_request_fools_nobody(body: Any, status: int) -> None:
+def test_success_true_on_a_refused_request_is_no_success(body: Any, status: int) -> None:
     assert isinstance(refused(body, status), CredentialsRefused)
 
 
@@ -214,7 +214,7 @@ def test_a_500_in_a_500_without_an_item_is_an_outage(code: Any) -> None:
 
 @pytest.mark.parametrize("status", [500, 502, 503])
 @pytest.mark.parametrize("body", [{"error": "try later"}, {"errors": ["try later"]}, {"success": False}])
-def test_an_error_without_a_code_is_what_the_status_says(status: int, body: dict[str, Any]) -> None:
+def test_an_error_without_a_code_is_by_its_status(status: int, body: dict[str, Any]) -> None:
     assert isinstance(refused(body, status), UpstreamUnavailable)
 
 
@@ -295,7 +295,7 @@ def test_several_do_only_where_merging_is_allowed() -> None:
     assert v1.address(customer, "7", allow_merge=False, country=None) == {"id": "7"}
 
 
-def test_an_identifier_that_v1_does_not_know_addresses_nobody() -> None:
+def test_an_identifier_that_v1_does_not_have_addresses_no_customer() -> None:
     customer = CustomerRef(identifiers=(Identifier("line", "U1"),))
     assert v1.address(customer, None, allow_merge=True, country=None) is None
 
@@ -324,7 +324,7 @@ def test_what_the_command_allows_is_what_leaves(allow: bool) -> None:
         ("2030-09-11", "eu", "2030-09-11 00:00:00"),
     ],
 )
-def test_a_registration_time_is_told_on_the_clusters_clock(text: str, region: str, leaves: str) -> None:
+def test_a_registration_time_is_sent_on_the_clusters_clock(text: str, region: str, leaves: str) -> None:
     body = v1.update({"id": "7"}, {"registered_on": text}, region)
     assert body["root"]["customer"][0]["registered_on"] == leaves
 

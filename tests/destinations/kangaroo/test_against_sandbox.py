@@ -368,7 +368,7 @@ def test_all_prerequisites_are_there(world: World) -> None:
     assert not [r for r in world.requests() if not r.startswith("GET")]
 
 
-def test_a_missing_prerequisite_says_who_can_help(world: World) -> None:
+def test_a_missing_prerequisite_names_who_can_help(world: World) -> None:
     world.set(crm_enabled=False, virtual_branches=0)
 
     missing = {f.name: f for f in world.crm().probe(deadline()) if not f.ok}

@@ -133,7 +133,7 @@ def test_only_an_authorization_code_connection_can_be_authorized() -> None:
         client.authorize("code", deadline())
 
 
-def test_nobody_has_authorized_yet() -> None:
+def test_a_connection_that_was_never_authorized() -> None:
     with pytest.raises(CredentialsRefused) as error:
         grants(CODE, Script()).obtain(None, deadline())
 
@@ -223,7 +223,7 @@ def test_a_success_without_a_token_may_be_tried_again_and_shows_none(body: Any) 
 
 
 @pytest.mark.parametrize(("given", "life"), [(60, 60), ("90", 90), (None, 3600), (-5, 3600), ("soon", 3600)])
-def test_the_life_of_a_token_is_what_the_answer_says(given: Any, life: float) -> None:
+def test_the_life_of_a_token_is_in_the_response(given: Any, life: float) -> None:
     assert parse_tokens(answer(200, {"access_token": "fake", "expires_in": given}), 10).expires_at == 10 + life
 
 

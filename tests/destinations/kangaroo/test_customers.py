@@ -91,7 +91,7 @@ def test_a_customer_needs_an_e_mail_or_a_phone() -> None:
     assert vendor.asked == []
 
 
-def test_a_registration_is_checked_before_anything_is_asked() -> None:
+def test_a_registration_is_checked_before_any_request() -> None:
     fields = {"email": "nobody", "language": "de", "gender": "nonbinary", "birthday": "1990", "tags.VIP": True}
     command = RegisterCustomer(customer=CustomerRef(), fields=fields)
 
@@ -199,7 +199,7 @@ def test_by_e_mail_then_phone() -> None:
     assert [call.params for call in vendor.asked] == [{"email": "eq|ana@example.com"}, {"phone": "eq|5145550123"}]
 
 
-def test_a_filter_that_is_not_understood_hands_over_nobody_else() -> None:
+def test_a_filter_that_is_not_understood_returns_no_other_customer() -> None:
     everybody = listing({"id": "x", "email": "x@example.com", "phone": "5145550199"}, {"id": "y"})
     vendor = Script({LIST: everybody})
 

@@ -151,7 +151,7 @@ def test_the_status_decides_about_the_error(body: Any, status: int, error: type[
         refuse(refused, refusal)
 
 
-def test_a_rate_limit_says_when_it_ends() -> None:
+def test_a_rate_limit_has_its_end() -> None:
     refused = answer(429, {"message": "Too Many Attempts."}, headers={"x-ratelimit-reset": "1790000042"}, now=1.79e9)
     refusal = vendor_error(refused)
 

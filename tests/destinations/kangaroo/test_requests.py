@@ -552,7 +552,7 @@ def test_an_id_cannot_leave_its_place_in_the_path() -> None:
 # -- before anything is asked -----------------------------------------------------------------------------------------
 
 
-def test_what_shows_without_asking_is_found_before_asking() -> None:
+def test_what_needs_no_request_is_found_before_one() -> None:
     command = PatchCrmFields(
         customer=CustomerRef(loyalty_id=CUSTOMER),
         fields={

@@ -101,7 +101,7 @@ def test_a_list_that_fails_for_now_is_no_missing_list(reply: httpx.Response, err
         crm(vendor).links(20, deadline())
 
 
-def test_a_connection_may_say_that_there_is_no_list() -> None:
+def test_a_connection_may_state_that_there_is_no_list() -> None:
     vendor = Script()
 
     with pytest.raises(AmbiguousOutcome):
@@ -157,7 +157,7 @@ def test_a_shop_that_is_linked_already_is_a_conflict_that_names_the_link() -> No
 
 
 @pytest.mark.parametrize("links", [answer(200, {"data": []}), answer(503, {"message": "busy"}), *NO_LISTS])
-def test_the_conflict_stands_when_the_link_cannot_be_read(links: httpx.Response) -> None:
+def test_the_conflict_stays_when_the_link_cannot_be_read(links: httpx.Response) -> None:
     conflict = answer(409, {"status_code": 409, "message": "Conflict", "description": "linked"})
     vendor = Script({LINK: conflict, LINKS: links})
 
@@ -186,7 +186,7 @@ def test_other_refusals_keep_the_vendors_field_names(body: Any, fields: list[str
     assert error.value.code == "422"
 
 
-def test_required_members_are_checked_before_anything_is_asked() -> None:
+def test_required_members_are_checked_before_any_request() -> None:
     vendor = Script()
 
     with pytest.raises(InvalidCommand) as error:
@@ -259,7 +259,7 @@ def test_a_link_that_was_made_under_an_unknown_id_is_looked_up(reply: httpx.Resp
         crm(vendor).create_link(COMMAND, BRANCH, 20, deadline())
 
 
-def test_a_disabled_link_says_so() -> None:
+def test_a_disabled_link_is_reported() -> None:
     vendor = Script({LINK: answer(201, {**EXISTING, "enabled": False})})
 
     assert not crm(vendor).create_link(COMMAND, BRANCH, 20, deadline()).enabled

@@ -67,7 +67,7 @@ def test_points_in_doubt_of_a_shops_customer_stay_so_when_the_customer_comes_bac
     assert relay.crm.members["1000"].credits == [POINTS]
 
 
-def test_what_is_known_of_points_of_one_who_is_gone_is_forgotten_in_the_end(relay: Relay) -> None:
+def test_the_credit_ledger_of_a_deleted_customer_is_forgotten_in_the_end(relay: Relay) -> None:
     relay.run(customer({"first_name": "Ana", "email": "ana@example.com"}, "1"))
     relay.run(relay.envelope(UpdateCustomer(customer=BY_ID, credits=POINTS), source="api"))
     relay.run(gone("deleted"))
