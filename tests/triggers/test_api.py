@@ -416,6 +416,15 @@ def test_several_virtual_branches_are_listed_for_the_caller_to_choose(functions:
     assert "b2" in body["errors"][0]["message"]
 
 
+def test_a_caller_chooses_the_integration_by_name_or_by_id(functions: Functions) -> None:
+    shop = {"shop_id": "1234", "account_id": "acme", "store_domain": "https://acme.example.com"}
+    status, body, _ = functions.call(f"POST {LINKS}", {**shop, "integration_name": "Tills"}, operation="link-store")
+    assert (status, functions.crm.integrations) == (201, {body["integration_id"]: "Tills"})
+    for wrong in ({"integration_id": 20, "integration_name": "Tills"}, {"integration_id": 10**18}):
+        assert functions.call(f"POST {LINKS}", {**shop, **wrong}, operation="link-store")[0] == 422
+    assert len(functions.crm.store_links) == 1
+
+
 def test_an_unknown_connection_is_404(functions: Functions) -> None:
     assert functions.call(REGISTER, ANA, connection="nobody")[0] == 404
 

@@ -338,7 +338,7 @@ class StoreLinkBody(Body):
     store_name: Text | None = None
     store_domain: Text | None = Field(None, description="Required for e-commerce platforms.")
     branch_id: Text | None = Field(None, description="Needed where the business has several virtual branches.")
-    integration_id: int | None = Field(None, ge=1)
+    integration_id: int | None = Field(None, ge=1, lt=10**18)
     integration_name: Text | None = Field(None, description="The integration of this name; it is created if missing.")
 
     @model_validator(mode="after")
