@@ -11,7 +11,7 @@ from rich.text import Text
 
 from devkit.cli.fixtures import load
 from devkit.cli.options import AsJson, StackName
-from devkit.cli.output import CommandError, note, out, show_json, show_pairs, show_table, show_text
+from devkit.cli.output import CommandError, note, out, show_json, show_pairs, show_table, show_text, write_file
 from loyalty_relay.sources import catalogue as rows_of_catalogue
 
 
@@ -65,7 +65,9 @@ def as_markdown(rows: list[dict[str, str]]) -> str:
 def map_(
     platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="Such as shopify.")],
     topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Such as customers/create.")],
-    file: Annotated[Path | None, typer.Option("--file", help="A body in place of the sample's.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="A body in place of the sample's; - is standard input.")
+    ] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the body.")
     ] = None,
@@ -111,4 +113,4 @@ def openapi(
     if output is None:
         show_text(text().rstrip("\n"))
     else:
-        output.write_text(text(), encoding="utf-8")
+        write_file(output, text())

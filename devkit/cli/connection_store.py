@@ -137,7 +137,8 @@ class ConnectionStore:
         try:
             answer = self._client.get_secret_value(SecretId=self.name(id))
         except ClientError as error:
-            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            # A deleted secret is kept for a while, and is then an invalid request.
+            if error.response["Error"]["Code"] in ("ResourceNotFoundException", "InvalidRequestException"):
                 return None
             raise
         try:
@@ -166,9 +167,17 @@ class ConnectionStore:
         before = self._find(id)
         text = json.dumps(data, ensure_ascii=False, sort_keys=True, indent=1)
         if before is None:
-            self._client.create_secret(
-                Name=self.name(id), SecretString=text, Description="A connection of the loyalty relay."
-            )
+            try:
+                self._client.create_secret(
+                    Name=self.name(id), SecretString=text, Description="A connection of the loyalty relay."
+                )
+            except (
+                self._client.exceptions.InvalidRequestException,
+                self._client.exceptions.ResourceExistsException,
+            ):
+                # It was deleted less than a week ago.
+                self._client.restore_secret(SecretId=self.name(id))
+                self._client.put_secret_value(SecretId=self.name(id), SecretString=text)
             return "created", []
         changed = list(changes(before, data))
         if not changed:
@@ -180,6 +189,10 @@ class ConnectionStore:
             changed.append("source.secrets (kept: replaced within the last 24 hours)")
         self._client.put_secret_value(SecretId=self.name(id), SecretString=text)
         return "changed", changed
+
+    def delete(self, id: str) -> None:
+        """Delete a connection; Secrets Manager keeps it for a week, within which ``write`` restores it."""
+        self._client.delete_secret(SecretId=self.name(id), RecoveryWindowInDays=7)
 
     def previous(self, id: str) -> Any:
         """Return the JSON of the version before the current one, None when there is none."""

@@ -26,6 +26,7 @@ from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import CommandError, note, out, show_json, show_pairs, show_table, show_text
 from devkit.cli.services import services_of
 from devkit.cli.stack import Stack, find_stack
+from loyalty_relay.model.json_validation import did_you_mean
 
 app = group("Apply, look at, check and mend connections.")
 
@@ -38,6 +39,17 @@ ConnectionId = Annotated[str, typer.Argument(metavar="ID", help="The connection'
 def store_of(stack: Stack) -> ConnectionStore:
     """Return the stack's connections."""
     return ConnectionStore(stack.client("secretsmanager"), stack.secrets_prefix, stack.sandbox_hosts)
+
+
+def known_connection(store: ConnectionStore, id: str) -> None:
+    """Raise CommandError where the stack has no connection of this id."""
+    known = store.ids()
+    if id not in known:
+        raise CommandError(
+            f"there is no connection {id}{did_you_mean(id, known)}",
+            where="--connection",
+            do=f"this stack has: {', '.join(known) or 'none'}",
+        )
 
 
 def variables_of(stack: Stack) -> dict[str, str]:
@@ -164,6 +176,26 @@ def check(
         show_table(["what", "ok", "message", "who can fix it"], rows)
     if not good:
         raise typer.Exit(1)
+
+
+@app.command()
+def delete(
+    id: ConnectionId,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Delete a connection: its deliveries are refused within a minute. Applying its file brings it back."""
+    found = find_stack(stack)
+    store = store_of(found)
+    store.raw(id)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise CommandError("deleting is not confirmed, and there is no terminal to ask on", do="add --yes")
+        typer.confirm(f"Delete connection {id}? Its deliveries and what is queued for it will be refused.", abort=True)
+    store.delete(id)
+    services_of(found).revocations.announce()
+    _done(json, f"connection {id} is deleted; its deliveries are refused within a minute", id=id)
 
 
 @app.command()

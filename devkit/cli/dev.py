@@ -24,9 +24,12 @@ def add(root: typer.Typer) -> None:
 
 
 def dev(
-    port: Annotated[int, typer.Option("--port", help="Of the AWS services and the API; 0: free ones.")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option("--port", help="Of the AWS services and the API; 0: free ones.", min=0, max=65535)
+    ] = DEFAULT_PORT,
     sandbox_port: Annotated[
-        int | None, typer.Option("--sandbox-port", help="Of the vendor sandbox; default: the next one.")
+        int | None,
+        typer.Option("--sandbox-port", help="Of the vendor sandbox; default: the next one.", min=0, max=65535),
     ] = None,
     logs: Annotated[
         bool | None, typer.Option("--logs/--no-logs", help="Stream the functions' log lines; default: not with --json.")
@@ -40,7 +43,7 @@ def dev(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     took = stopwatch()
-    chosen = sandbox_port if sandbox_port is not None else (port + 1 if port else 0)
+    chosen = sandbox_port if sandbox_port is not None else (port + 1 if 0 < port < 65535 else 0)
     with err.status("starting") as status:
 
         def say(line: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from devkit.cli.connections import store_of
+from devkit.cli.connections import known_connection, store_of
 from devkit.cli.customers import customer_hashes
 from devkit.cli.following import entry_dict, settled, show_entries
 from devkit.cli.hints import hint
@@ -61,7 +61,11 @@ def list_(
     services = services_of(found)
     start = since_of(since, datetime.now(UTC))
     store = store_of(found)
-    connections = [connection] if connection else store.ids()
+    if customer is not None and not customer.strip():
+        raise CommandError("no customer is given", where="--customer", do="give an e-mail, a phone number or an id")
+    if connection is not None:
+        known_connection(store, connection)
+    connections = store.ids() if connection is None else [connection]
     wide = limit if result is None else limit * MORE
     if customer:
         hashes = [h for name in connections for h in customer_hashes(services, store.read(name), customer)]

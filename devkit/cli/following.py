@@ -99,7 +99,7 @@ def show_entries(entries: Iterable[JournalEntry]) -> None:
                 ("redrives", str(entry.redrives) if entry.redrives else ""),
                 ("happened", entry.occurred_at),
                 ("received", when(entry.received_at or None)),
-                ("finished", when(entry.finished_at or None)),
+                ("last tried" if result == Result.RETRYING else "finished", when(entry.finished_at or None)),
             ]
         )
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
@@ -215,14 +216,18 @@ def _cell(name: str, cell: str | Text) -> Text:
     return Text(text, style=style if isinstance(cell, str) else cell.style)
 
 
-def show_pairs(items: Iterable[tuple[str, str | Text]]) -> None:
-    """Print names with their values, one pair below the other; pairs without a value are left out."""
+def show_pairs(items: Iterable[tuple[str, str | Text]], *, aside: bool = False) -> None:
+    """Print names with their values, one pair below the other; pairs without a value are left out.
+
+    ``aside``: to standard error, where something else is the result.
+    """
+    console = err if aside else out
     given = [(name, value if isinstance(value, Text) else Text(value)) for name, value in items if value]
     indent = max((cell_len(name) for name, _ in given), default=0) + 1
     for name, value in given:
         head = Text(in_line(name).ljust(indent), style="bright_black")
-        for line in broken(Text(in_line(value.plain), style=value.style), max(out.width - indent, NARROWEST)):
-            out.print(Text.assemble(head, line), soft_wrap=True)
+        for line in broken(Text(in_line(value.plain), style=value.style), max(console.width - indent, NARROWEST)):
+            console.print(Text.assemble(head, line), soft_wrap=True)
             head = Text(" " * indent)
 
 
@@ -246,3 +251,14 @@ def progress(description: str, total: int | None = None, *, quiet: bool = False)
 def when(epoch: float | None) -> str:
     """Return a moment for people: UTC, to the second; empty when unknown."""
     return "" if epoch is None else datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def write_file(path: Path, text: str, *, mode: int = 0o666, replace: bool = True) -> None:
+    """Write a file. Raises CommandError where it cannot be written, or exists and is not to be replaced."""
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL)
+        with os.fdopen(os.open(path, flags, mode), "w", encoding="utf-8") as handle:
+            handle.write(text)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise CommandError(f"cannot write the file: {reason}", where=str(path), do="give another path") from error

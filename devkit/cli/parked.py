@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as jsonlib
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from devkit.cli.hints import hint, meaning
+from devkit.cli.connections import known_connection, store_of
+from devkit.cli.hints import HINTS, hint, meaning
 from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import (
     CommandError,
@@ -25,9 +25,11 @@ from devkit.cli.output import (
     show_table,
     show_text,
     when,
+    write_file,
 )
 from devkit.cli.parked_queues import Parked, ParkedQueues, chosen
 from devkit.cli.stack import PARKING, Stack, find_stack
+from loyalty_relay.model.json_validation import did_you_mean
 
 app = group("Look at what is parked, and keep it.")
 
@@ -69,6 +71,16 @@ COLUMNS = ["parked", "operation", "connection", "topic", "reason", "receives", "
 DROP = ["receives", "operation", "connection"]
 
 
+def _known(stack: str | None, parked: list[Parked], connection: str | None, reason: str | None) -> None:
+    """Raise CommandError for a filter that can match nothing."""
+    if connection is not None and all(p.connection != connection for p in parked):
+        known_connection(store_of(find_stack(stack)), connection)
+    if reason is not None and reason not in {*HINTS, *(p.reason for p in parked)}:
+        raise CommandError(
+            f"unknown reason {reason}{did_you_mean(reason, HINTS)}", where="--reason", do="see docs/cli.md"
+        )
+
+
 @app.command("list")
 def list_(
     connection: OfConnection = None, reason: OfReason = None, stack: StackName = None, json: AsJson = False
@@ -77,6 +89,8 @@ def list_(
     queues = queues_of(find_stack(stack))
     with _opened(queues, "reading parked work", quiet=json) as parked:
         found = chosen(parked, connection=connection, reason=reason)
+        if not found:
+            _known(stack, parked, connection, reason)
     if json:
         show_json([p.to_dict() for p in found])
         return
@@ -91,7 +105,9 @@ def list_(
 @app.command()
 def show(
     id: Annotated[str, typer.Argument(metavar="ID", help="Its id, or its delivery id.")],
-    body: Annotated[bool, typer.Option("--body", help="Also what it carries: personal data.")] = False,
+    body: Annotated[
+        bool, typer.Option("--body", help="Print what it carries, and only that, to standard output.")
+    ] = False,
     stack: StackName = None,
     json: AsJson = False,
 ) -> None:
@@ -121,10 +137,11 @@ def show(
                 ("operation", p.operation),
                 ("copies", str(len(p.messages))),
                 ("next", hint(p.reason, "parked")),
-            ]
+            ],
+            aside=body,
         )
         if body:
-            out.print(p.messages[0].body, soft_wrap=True, markup=False)
+            show_text(p.body())
 
 
 @app.command()
@@ -147,9 +164,7 @@ def export(
             show_text(line)
         return
     # It holds personal data: for its owner only.
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-        handle.writelines(line + "\n" for line in lines)
+    write_file(file, "".join(line + "\n" for line in lines), mode=0o600)
     if json:
         show_json({"file": str(file), "count": len(lines)})
     else:

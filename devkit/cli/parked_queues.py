@@ -6,7 +6,9 @@ the reading is over; if this process dies meanwhile, SQS gives it back by itself
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -79,8 +81,19 @@ class Parked:
         }
         if body:
             first = self.messages[0]
+            shown["body"] = self.body()
             shown["message"] = {"body": first.body, "attributes": dict(first.attributes)}
         return shown
+
+    def body(self) -> str:
+        """Return what a person reads of it: a raw delivery as it was sent, else the command's message."""
+        message = self.messages[0].body
+        if self.operation != "ingest":
+            return message
+        try:
+            return zlib.decompress(base64.b64decode(_raw(message)["body"])).decode("utf-8", "replace")
+        except (KeyError, TypeError, ValueError, zlib.error):
+            return message
 
 
 class ParkedQueues:
@@ -200,6 +213,7 @@ def read(operation: str, message: Message) -> Parked:
         envelope = None
     delivery_id = envelope.delivery_id if envelope else attributes.get("delivery_id", "")
     event = envelope.event if envelope else None
+    raw = {} if envelope else _raw(message.body)
     position = envelope.position if envelope else 0
     # Earlier versions parked it as ``attempts``.
     receives = attributes.get("receives") or attributes.get("attempts", "")
@@ -211,14 +225,21 @@ def read(operation: str, message: Message) -> Parked:
         delivery_id=delivery_id,
         code=attributes.get("code", ""),
         receives=int(receives) if receives.isdigit() else None,
-        detail=attributes.get("detail", ""),
-        topic=event.topic if event else _raw(message.body).get("topic") or "",
-        source=event.source if event else "",
+        detail=attributes.get("detail") or str(raw.get("detail") or ""),
+        topic=event.topic if event else _raw_topic(raw),
+        source=event.source if event else str(raw.get("source") or ""),
         event_id=event.id if event else "",
         parked_at=message.sent_at,
         envelope=envelope,
         messages=(message,),
     )
+
+
+def _raw_topic(raw: Mapping[str, Any]) -> str:
+    """Return the topic of a raw delivery, where its path or a header names it."""
+    headers = raw.get("headers")
+    named = [v for k, v in headers.items() if k.endswith("-topic")] if isinstance(headers, dict) else []
+    return str(raw.get("topic") or next(iter(named), ""))
 
 
 def _raw(body: str) -> dict[str, Any]:

@@ -68,12 +68,17 @@ def send(
         for _ in range(count):
             answers.append(deliver(sample, chosen, target, secret=secret))
             bar.advance(bar.task_ids[0])
+    if not json:
+        for answer in answers:
+            _show(answer, target)
     results = []
     expected = translation(sample, chosen).entries
-    for answer in answers:
-        delivery = answer.delivery_id
-        entries = follow(found, delivery, seconds=wait, expected=expected) if delivery and wait else []
-        results.append((answer, entries))
+    with progress(f"waiting for the outcome, at most {wait:g} s", count, quiet=json or not wait) as bar:
+        for answer in answers:
+            delivery = answer.delivery_id
+            entries = follow(found, delivery, seconds=wait, expected=expected) if delivery and wait else []
+            results.append((answer, entries))
+            bar.advance(bar.task_ids[0])
     if json:
         shown: list[dict[str, Any]] = [
             {
@@ -87,8 +92,7 @@ def send(
         ]
         show_json(shown[0] if count == 1 else shown)
     else:
-        for answer, entries in results:
-            _show(answer, target)
+        for _, entries in results:
             show_entries(entries)
     refused = [answer for answer in answers if not answer.accepted]
     if refused:
@@ -106,7 +110,9 @@ def send(
 
 def _show(answer: Delivered, target: str) -> None:
     out.sentence(f"POST {target} → {answer.status} in {answer.seconds * 1000:.0f} ms")
-    if answer.delivery_id is None and answer.accepted:
+    if answer.delivery_id is not None:
+        out.sentence(f"delivery {answer.delivery_id}")
+    elif answer.accepted:
         note("answered without a delivery: a handshake has no effect")
 
 

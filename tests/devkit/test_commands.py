@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +17,7 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from devkit.cli.app import app
+from devkit.cli.fixtures import load
 from devkit.cli.stack import OUTPUTS
 from tests.support.tables import STATE, make_tables
 
@@ -353,3 +356,90 @@ def test_a_file_may_have_comments_and_name_its_schema(relay: Relay, tmp_path: Pa
     assert relay.json("connections", "apply", str(file))["action"] == "created"
     file.write_text("// my shop\n{\n  // here:\n  oops\n}")
     assert "line 4" in relay("connections", "apply", str(file)).stderr
+
+
+def park_raw(relay: Relay, body: bytes) -> None:
+    message = {
+        "schema": 1,
+        "kind": "delivery",
+        "source": "shopify",
+        "detail": "a field is wrong",
+        "topic": None,
+        "headers": {"x-shopify-topic": "customers/create"},
+        "body": base64.b64encode(zlib.compress(body)).decode(),
+    }
+    words = {"reason": "bad_field", "connection": "shopify-capillary", "delivery_id": "0199-a"}
+    boto3.client("sqs").send_message(
+        QueueUrl=relay.env["RELAY_PARKED_INGEST"],
+        MessageBody=json.dumps(message),
+        MessageAttributes={k: {"DataType": "String", "StringValue": v} for k, v in words.items()},
+    )
+
+
+def test_the_body_of_a_raw_delivery_can_be_piped_into_map(relay: Relay) -> None:
+    sample = load("shopify", "customers/create").changed(None, ["first_name=Ana"])
+    park_raw(relay, sample.body)
+
+    shown = relay("parked", "show", "0199-a")
+    body = relay("parked", "show", "0199-a", "--body")
+    mapped = relay("map", "shopify", "customers/create", "--file", "-", stdin=body.stdout)
+
+    assert "a field is wrong" in shown.stdout
+    assert "customers/create" in shown.stdout
+    assert body.stdout.encode() == sample.body + b"\n"
+    assert "bad_field" in body.stderr
+    assert mapped.exit_code == 0, mapped.stderr
+    assert "Ana" in mapped.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("events", "list", "--connection", "shopify-capilary"), "(did you mean shopify-capillary?)"),
+        (("events", "list", "--customer", ""), "no customer is given"),
+        (("parked", "list", "--connection", "nope"), "there is no connection nope"),
+        (("parked", "list", "--reason", "rejectd"), "(did you mean rejected?)"),
+    ],
+)
+def test_a_filter_that_can_match_nothing_is_an_error(relay: Relay, command: tuple[str, ...], message: str) -> None:
+    relay("connections", "apply", str(SAMPLE))
+
+    result = relay(*command)
+
+    assert result.exit_code == 1
+    assert message in result.stderr
+
+
+def test_a_known_filter_may_find_nothing(relay: Relay) -> None:
+    relay("connections", "apply", str(SAMPLE))
+
+    assert relay.json("parked", "list", "--connection", "shopify-capillary", "--reason", "rejected") == []
+
+
+def test_a_deleted_connection_can_be_applied_again(relay: Relay) -> None:
+    relay("connections", "apply", str(SAMPLE))
+
+    unconfirmed = relay("connections", "delete", "shopify-capillary")
+    deleted = relay.json("connections", "delete", "shopify-capillary", "--yes")
+    gone = relay("connections", "show", "shopify-capillary")
+    again = relay.json("connections", "apply", str(SAMPLE))
+
+    assert unconfirmed.exit_code == gone.exit_code == 1
+    assert "--yes" in unconfirmed.stderr
+    assert "within a minute" in deleted["done"]
+    assert again["action"] == "created"
+    assert relay.json("connections", "show", "shopify-capillary")["destination"]["vendor"] == "capillary"
+
+
+def test_a_file_that_cannot_be_written_is_an_error_without_a_traceback(relay: Relay, tmp_path: Path) -> None:
+    for command in (("parked", "export", "--out"), ("openapi", "--output")):
+        result = relay(*command, str(tmp_path / "missing" / "file"))
+        assert result.exit_code == 1
+        assert "cannot write the file: no such file or directory" in result.stderr
+
+
+def test_a_port_that_does_not_exist_is_a_usage_error(relay: Relay) -> None:
+    result = relay("dev", "--port", "99999")
+
+    assert result.exit_code == 2
+    assert "65535" in result.stderr
