@@ -75,7 +75,7 @@ def delivery(
 
 
 class _Captured:
-    """A stand-in for ingest's queue client that keeps the messages."""
+    """A substitute for ingest's queue client that keeps the messages."""
 
     def __init__(self) -> None:
         self.bodies: list[str] = []

@@ -105,7 +105,7 @@ class LwwRegister:
         )
 
     def without(self, names: Iterable[str]) -> LwwRegister:
-        """Return the register that knows nothing of these fields: neither values nor versions."""
+        """Return the register without these fields: neither values nor versions."""
         gone = frozenset(names)
         return replace(self, marks={name: mark for name, mark in self.marks.items() if name not in gone})
 

@@ -76,7 +76,7 @@ def limits(read: Reader, published: Mapping[str, float], names: tuple[str, ...])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What the vendor answered to a write, in our words."""
+    """The vendor's response to a write, in our own terms."""
 
     loyalty_id: str
     created: bool = False
@@ -84,7 +84,7 @@ class Receipt:
     """Names of the fields that the request carried and the vendor took."""
     unconfirmed: tuple[str, ...] = ()
     """Names of the fields that the request carried and whose value at the vendor is not known, because the response
-    shows another one or reports that this part was not done. The ledger then knows nothing of them, so the next event
+    shows another one or reports that this part was not done. The ledger then has nothing of them, so the next event
     that carries them sends them again.
     """
     notices: tuple[Notice, ...] = ()
@@ -98,7 +98,7 @@ class Finding:
 
     name: str
     ok: bool | None
-    """None: it could not be looked at; the message says why."""
+    """None: it could not be checked; the message has the reason."""
     message: str
     who: str = ""
     """Who can change it: ``operator`` of the relay, the ``business`` in the vendor's portal, or the ``vendor``."""
@@ -111,11 +111,11 @@ class Crm(Protocol):
     """The operations this vendor has; every other is a 422 ``unsupported_by_destination``."""
 
     def check(self, command: CustomerCommand) -> list[FieldProblem]:
-        """What is wrong with the command before anything is sent: formats, enums, unknown or unsupported fields."""
+        """Return what is wrong with the command before anything is sent: formats, enums, unknown fields."""
         ...
 
     def supports(self, field: str) -> bool:
-        """Whether a field of a webhook's command can be sent to this vendor at all."""
+        """Return whether a field of a webhook's command can be sent to this vendor at all."""
         ...
 
     def probe(self, deadline: Deadline) -> list[Finding]:
@@ -123,11 +123,11 @@ class Crm(Protocol):
         ...
 
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
-        """The loyalty id by loyalty id or identifiers, surviving id where members were merged; None when unknown."""
+        """Return the loyalty id by loyalty id or identifiers, the surviving one after a merge; None when unknown."""
         ...
 
     def register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
-        """Create the member. Raises CustomerExists, with the id when the vendor tells it."""
+        """Create the member. Raises CustomerExists, with the id where the vendor reports it."""
         ...
 
     def update(
@@ -150,15 +150,15 @@ class CrmFieldsCrm(Crm, Protocol):
     """A CRM with CRM fields and tags (Kangaroo)."""
 
     def command_field(self, crm_field: str) -> str:
-        """The name in commands of a CRM field as the live list names it; an unknown one stays as it is."""
+        """Return the name in commands of a CRM field as the live list names it; an unknown one stays as it is."""
         ...
 
     def crm_fields(self, loyalty_id: str, deadline: Deadline) -> list[dict[str, Any]]:
-        """The customer's CRM fields, live."""
+        """Return the customer's CRM fields, live."""
         ...
 
     def tags(self, deadline: Deadline) -> list[dict[str, Any]]:
-        """All tags of the business, all pages."""
+        """Return all tags of the business, all pages."""
         ...
 
     def patch_crm_fields(
@@ -209,11 +209,11 @@ class StoreLinkCrm(Protocol):
     operations: frozenset[str]
 
     def branches(self, deadline: Deadline) -> list[Branch]:
-        """All branches, all pages."""
+        """Return all branches, all pages."""
         ...
 
     def find_integration(self, name: str, deadline: Deadline) -> int | None:
-        """The integration of this name. Raises AmbiguousOutcome where the vendor has no list route."""
+        """Return the integration of this name. Raises AmbiguousOutcome where the vendor has no list route."""
         ...
 
     def create_integration(self, name: str, deadline: Deadline) -> int: ...

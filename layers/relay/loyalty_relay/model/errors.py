@@ -19,7 +19,7 @@
     │   ├── IdempotencyKeyReused       the key completed another request
     │   ├── UnsupportedByDestination   this operation or field does not exist at this destination
     │   ├── CustomerNotFound           no such customer, and the command does not allow to register one
-    │   ├── IdentifierUnverified       only an identifier that nobody has verified leads to the customer
+    │   ├── IdentifierUnverified       only an unverified identifier leads to the customer
     │   ├── CustomerExists             already registered; carries the existing loyalty id
     │   ├── CustomerErased             a tombstone forbids it
     │   ├── StoreConflict              the shop is linked elsewhere, or its link is disabled
@@ -223,7 +223,7 @@ class CustomerNotFound(PermanentError):
 
 
 class IdentifierUnverified(PermanentError):
-    """Only identifiers that nobody has verified lead to the member, who may be somebody else."""
+    """Only unverified identifiers lead to the member, who may be somebody else."""
 
     reason = "identifier_unverified"
     status = 409

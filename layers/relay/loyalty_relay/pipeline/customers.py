@@ -251,7 +251,7 @@ def _send(command: CustomerCommand, hold: Hold, context: Context, crm: Crm) -> S
 
 
 def find_member(customer: CustomerRef, hold: Hold, context: Context, crm: Crm) -> str | None:
-    """Return the member to whom identifiers lead that are proven; None when nobody has any of the identifiers.
+    """Return the member to whom identifiers lead that are proven; None when no member has any of them.
 
     Raises IdentifierUnverified when a member has one that is not: somebody else may have typed it in at the source, and
     a registration would end at that member. An interrupted attempt may have registered the customer itself, so that

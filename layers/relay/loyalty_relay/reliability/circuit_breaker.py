@@ -70,7 +70,7 @@ class CircuitCall:
     """One use of a destination."""
 
     answered: bool = False
-    """Set by the block when the destination has answered. A block that ends without it used nothing."""
+    """Set by the block when the destination has responded. A block that ends without it used nothing."""
 
 
 class Circuit:

@@ -13,7 +13,7 @@ BUSY_SECONDS = 2.0
 """Seconds after which a busy item is tried again: a lease is usually held for one upstream call."""
 
 CONDITION = "(attribute_not_exists(lease_until) OR lease_until <= :now)"
-"""Holds where nobody has a live lease; needs the value ``:now``."""
+"""True where no live lease exists; needs the value ``:now``."""
 
 
 class LeaseLost(TransientError):

@@ -1,5 +1,6 @@
-"""Authentication at Capillary: a till's Basic credentials, or a client's OAuth token (Capillary docs: Authentication,
-OAuth).
+"""Authentication at Capillary: a till's Basic credentials, or a client's OAuth token.
+
+Sources: Capillary docs, Authentication; OAuth.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ def auth_of(destination: Destination, client: Client, clock: Callable[[], float]
 
 
 def password_digest(password: str) -> str:
-    """Return the form in which a till's password travels: the MD5 of the clear text, in lower-case hex. A connection
-    may hold it as clear text or as ``md5:`` and the digest.
+    """Return the form in which a till's password travels: the MD5 of the clear text, in lower-case hex.
+
+    A connection may hold it as clear text or as ``md5:`` and the digest.
     """
     given = _DIGEST.fullmatch(password)
     return given.group(1).lower() if given else hashlib.md5(password.encode(), usedforsecurity=False).hexdigest()
@@ -67,8 +69,9 @@ class OAuth(TokenAuth):
         self._lock = threading.Lock()
 
     def token(self, deadline: Deadline, rejected: str | None) -> tuple[str, bool]:
-        """See ``TokenAuth.token``; one thread at a time generates one. Raises CredentialsRefused when the key or the
-        secret is wrong.
+        """See ``TokenAuth.token``; one thread at a time generates one.
+
+        Raises CredentialsRefused when the key or the secret is wrong.
         """
         with self._lock:
             generate = self._token in ("", rejected) or self._clock() >= self._renew_at

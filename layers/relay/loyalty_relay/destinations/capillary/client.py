@@ -62,7 +62,7 @@ class _Progress:
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
-        """For the requests after the first: whatever they raise, something of the command has had its effect."""
+        """Mark errors of the requests after the first: something of the command has had its effect."""
         try:
             yield
         except RelayError as error:
@@ -77,7 +77,7 @@ class CapillaryCrm:
     ``default_country``: where phone numbers without a country code are from. ``clock``: epoch seconds.
 
     ``Receipt.details``: ``side_effects`` (see ``responses.read_side_effects``), ``requests`` (api and request id of
-    each write, in order), and where V1.1 answered, the customer as ``v1.details`` describes.
+    each write, in order), and where V1.1 was used, the customer as ``v1.details`` describes.
     """
 
     operations = VENDOR.operations
@@ -99,18 +99,17 @@ class CapillaryCrm:
         self._v1 = f"{destination.host}/v1.1/customer"
 
     def check(self, command: CustomerCommand) -> list[FieldProblem]:
-        """Everything wrong with the command: identifiers, types, enums, dates, options, and mixes no request can
-        carry.
-        """
+        """Return everything wrong with the command: identifiers, types, enums, dates, options, impossible mixes."""
         return checks.check(command, self._destination, self._country)
 
     def supports(self, field: str) -> bool:
-        """Whether Capillary has such a field; see ``routes.supports``."""
+        """Return whether Capillary has such a field; see ``routes.supports``."""
         return supports(field)
 
     def probe(self, deadline: Deadline, extended_fields: Collection[str] = ()) -> list[Finding]:
-        """Whether the prerequisites of register and update are met, without changing anything. ``extended_fields``:
-        names that the connection's mapping uses.
+        """Check the prerequisites of register and update, without changing anything.
+
+        ``extended_fields``: names that the connection's mapping uses.
         """
         options = Options.of(self._destination, {})
         return preflight.run(self._session, self._destination, options, deadline, extended_fields)
@@ -120,7 +119,7 @@ class CapillaryCrm:
         return self._members.find(customer, deadline)
 
     def register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
-        """POST /v2/customers, and V1.1 for what that cannot carry. Raises CustomerExists with the id the vendor tells.
+        """Register by POST /v2/customers, and V1.1 for what that cannot carry. Raises CustomerExists with its id.
 
         ``created`` is False when the member was there under another source and the profile was added to them.
         """
@@ -176,7 +175,7 @@ class CapillaryCrm:
         *,
         changed: frozenset[str],
     ) -> Receipt:
-        """PUT /v2/customers/{id} or POST /v1.1/customer/update, or both, as ``routes.py`` says.
+        """Update by PUT /v2/customers/{id} or POST /v1.1/customer/update, or both (``routes.py``).
 
         Raises CustomerNotFound. A member who was merged away is followed to the survivor once, with a notice
         ``merged``. Where the second of two requests fails, the error's ``reached`` is True whatever it is.
@@ -263,7 +262,7 @@ class CapillaryCrm:
     def _change_identifier(
         self, name: str, value: str, command: CustomerCommand, progress: _Progress, deadline: Deadline
     ) -> None:
-        """An update changes the channel only; the identifier follows where the connection says so."""
+        """Change the identifier with its channel, where the connection enables it; an update alone does not."""
         if not self._destination.options.get("identifier_change"):
             summary = "the channel was updated; the member is still found by the old one"
             progress.notices.append(Notice("identifier_not_updated", summary, name))
@@ -305,7 +304,7 @@ class CapillaryCrm:
                 request, lambda reply: (v1.read(reply), reply), deadline, values=values
             )
         except v1.AllFailed:
-            # An empty item can also be how V1.1 says that there is no such customer.
+            # An empty item can also mean at V1.1 that there is no such customer.
             ref = replace(command.customer, loyalty_id=progress.loyalty_id)
             if self.find(ref, deadline) is None:
                 raise CustomerNotFound("no member has these identifiers", code="500") from None
@@ -326,7 +325,7 @@ class CapillaryCrm:
         progress.loyalty_id = member_id(answer.get("createdId")) or progress.loyalty_id
 
     def _external_id(self, command: CustomerCommand) -> tuple[Identifier, ...]:
-        """The source's own id as external id, where the connection says so and the command names no other."""
+        """Return the source's own id as external id, where the connection enables it and the command has no other."""
         customer = command.customer
         wanted = self._destination.options.get("source_id_as_external_id") and customer.source_id
         if not wanted or customer.identifier("external_id"):
@@ -334,7 +333,7 @@ class CapillaryCrm:
         return (Identifier("external_id", customer.source_id or ""),)
 
     def _values(self, customer: CustomerRef, fields: Mapping[str, Any]) -> tuple[str, ...]:
-        """Every text about the customer in a request, in the forms in which a vendor's message can echo it."""
+        """Return every text about the customer in a request, in the forms in which a vendor's message can echo it."""
         texts = [i.value for i in customer.identifiers] + [v for v in fields.values() if isinstance(v, str)]
         for name, value in fields.items():
             if name.startswith("channels."):

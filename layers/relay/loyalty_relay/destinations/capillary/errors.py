@@ -1,4 +1,4 @@
-"""Every way in which Capillary says no, as one typed error each; the body is read before the HTTP status.
+"""Every error of Capillary's, as one typed error each; the body is read before the HTTP status.
 
 Numbers are not unique over Capillary's APIs, so the vendor's text always travels along, without personal data.
 Sources: Capillary docs, Status codes - customer; Authentication; Customer update V1.1.
@@ -31,7 +31,7 @@ from loyalty_relay.model.errors import (
 
 
 class MergedAway(VendorRejected):
-    """This member was merged into another one, whose id the vendor may tell."""
+    """This member was merged into another one, whose id the vendor may report."""
 
     survivor: str | None = None
 
@@ -90,7 +90,7 @@ WRONG_PLACE: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class CapillaryReply:
-    """One answer and what is needed to speak about it: our own values, so that echoes of them can be taken out."""
+    """One response, with our own values, so that echoes of them can be taken out of messages."""
 
     answer: httpx.Response
     values: tuple[str, ...] = ()
@@ -104,14 +104,14 @@ class CapillaryReply:
 
 
 def error_for(code: str, message: object, reply: CapillaryReply) -> RelayError:
-    """The typed error for one code, whichever API version and part of the body it came in."""
+    """Return the typed error for one code, whichever API version and part of the body it came in."""
     text = reply.text(message)
     summary = f"{code} {text}".strip()
     request_id = reply.request_id
     if code == "429":
         return RateLimited(summary, retry_after=retry_after(reply.answer), code=code, request_id=request_id)
     if code in PASSING:
-        # A 521 says that nothing was done, because somebody else was doing something.
+        # A 521 means that nothing was done, because another request was under way.
         kind = UpstreamTimeout if code == "504" else UpstreamUnavailable
         return kind(
             summary,
@@ -143,13 +143,13 @@ def error_for(code: str, message: object, reply: CapillaryReply) -> RelayError:
 
 
 def told_id(message: object) -> str | None:
-    """The member id in a text such as "Customer already exists with id 600000001 for same source"."""
+    """Return the member id in a text such as "Customer already exists with id 600000001 for same source"."""
     found = re.search(r"\b(?:id|with|customer)[\s:=]+\{?(\d{3,19})\b", str(message or ""), re.IGNORECASE)
     return found.group(1) if found and int(found.group(1)) > 0 else None
 
 
 def worst(problems: Iterable[tuple[str, object]], reply: CapillaryReply) -> RelayError:
-    """The error that decides over the request: credentials first, then what passes, then the first one."""
+    """Return the error that decides over the request: credentials first, then what passes, then the first one."""
     errors = [error_for(code, message, reply) for code, message in problems]
     for kinds in (CredentialsRefused, (RateLimited, UpstreamUnavailable)):
         for error in errors:
@@ -159,7 +159,7 @@ def worst(problems: Iterable[tuple[str, object]], reply: CapillaryReply) -> Rela
 
 
 def reported_errors(body: Any) -> list[tuple[str, object]]:
-    """Everything in a body that says that the request as a whole failed, as (code, message)."""
+    """Return every error in a body about the request as a whole, as (code, message)."""
     if not isinstance(body, Mapping):
         return []
     found: list[tuple[str, object]] = []
@@ -186,9 +186,9 @@ def _code(value: object) -> str:
 
 
 def refusal_status(body: Any) -> tuple[str, object] | None:
-    """The envelope of V1.1 that speaks about the request and not about a customer: (code, message).
+    """Return the envelope of V1.1 about the request and not about a customer: (code, message).
 
-    ``success`` is not asked: a refused token comes with "true" (Capillary docs: Authentication).
+    ``success`` does not count: a refused token comes with "true" (Capillary docs: Authentication).
     """
     response = body.get("response") if isinstance(body, Mapping) else None
     status = response.get("status") if isinstance(response, Mapping) else None
@@ -198,7 +198,7 @@ def refusal_status(body: Any) -> tuple[str, object] | None:
 
 
 def unreadable(reply: CapillaryReply, why: NotJson) -> RelayError:
-    """The error for a body that is no JSON: an intermediary spoke, or the answer broke off."""
+    """Return the error for a body that is no JSON: an intermediary's page, or a broken response."""
     answer = reply.answer
     summary = re.search(rb"errorCode\s*=\s*(\d+)", answer.content[:2000])
     if summary:
@@ -220,7 +220,7 @@ def unreadable(reply: CapillaryReply, why: NotJson) -> RelayError:
 
 
 def unknown(reply: CapillaryReply, body: Any) -> RelayError:
-    """The error for an answer of a shape never seen before: by its status where that speaks, else permanent."""
+    """Return the error for a response of unknown shape: by its status where that is one, else permanent."""
     status = str(reply.answer.status_code)
     if status in REFUSED | DENIED:
         return error_for(status, excerpt(body, reply.answer.content, reply.values), reply)
@@ -236,9 +236,9 @@ def unknown(reply: CapillaryReply, body: Any) -> RelayError:
 
 
 def read_v2(reply: CapillaryReply, *needs: str) -> dict[str, Any]:
-    """The body of a V2 success, which has one of the members ``needs``. Raises the typed error for anything else.
+    """Return the body of a V2 success, which has one of the members ``needs``. Raises the typed error else.
 
-    Success and failure both occur under any HTTP status, so the status only decides where the body says neither.
+    Success and failure both occur under any HTTP status, so the status only decides where the body shows neither.
     """
     body = json_of(reply.answer)
     if isinstance(body, NotJson):
@@ -255,13 +255,13 @@ def read_v2(reply: CapillaryReply, *needs: str) -> dict[str, Any]:
 
 
 def decided(found: Iterable[tuple[str, object]], reply: CapillaryReply) -> RelayError:
-    """The error that decides over the request; where the body names no code, the HTTP status does."""
+    """Return the error that decides over the request; where the body names no code, the HTTP status does."""
     error = worst(found, reply)
     return error if error.code else _by_status(reply, error)
 
 
 def _by_status(reply: CapillaryReply, error: RelayError) -> RelayError:
-    """An error without a code: the HTTP status says more than its text."""
+    """Return the error of the HTTP status for one without a code, where the status has one."""
     status = reply.answer.status_code
     if str(status) in REFUSED | DENIED:
         return error_for(str(status), str(error), reply)

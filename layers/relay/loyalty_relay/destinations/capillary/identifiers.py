@@ -1,7 +1,7 @@
-"""Who owns an identifier, and giving a member another one.
+"""The owner of an identifier, and giving a member another one.
 
-A member's identifier is replaced only when nobody else has the new one anywhere: Capillary would merge the two members
-for good (Capillary docs: Change identifier).
+A member's identifier is replaced only when no other member has the new one anywhere: Capillary would merge the two
+members for good (Capillary docs: Change identifier).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Change:
 def owner(
     session: CapillarySession, customers: str, kind: str, value: str, place: Mapping[str, str], deadline: Deadline
 ) -> str | None:
-    """GET /v2/customers/lookup: the member with this identifier in ``place`` (a source, or ALL), or None."""
+    """Return the member with this identifier in ``place`` (a source, or ALL), or None: GET /v2/customers/lookup."""
     request = build_request(
         api="v2-read",
         method="GET",
@@ -50,7 +50,7 @@ def owner(
 def change(
     session: CapillarySession, customers: str, wanted: Change, field: str, deadline: Deadline
 ) -> tuple[Notice, CapillaryReply | None]:
-    """Replace the identifier and say what came of it, with the answer where something was changed.
+    """Replace the identifier and return the outcome, with the response where something was changed.
 
     A refusal by the vendor is a notice too, because the channel can still be updated.
     """
@@ -90,7 +90,7 @@ def change(
 
 
 def _current(session: CapillarySession, url: str, wanted: Change, deadline: Deadline) -> list[str]:
-    """The member's identifiers of the kind in this source account."""
+    """Return the member's identifiers of the kind in this source account."""
     options = wanted.options
     request = build_request(api="v2-read", method="GET", url=url, params=dict(options.place()))
     body = session.exchange(request, lambda reply: read_v2(reply, "id"), deadline, values=(wanted.value,))

@@ -32,7 +32,7 @@ class Members:
         self._source_id_is_external_id = bool(destination.options.get("source_id_as_external_id"))
 
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
-        """The loyalty id in the connection's source, of the survivor where members were merged; None when unknown.
+        """Return the loyalty id in the connection's source, of the survivor after a merge; None when unknown.
 
         Raises AmbiguousOutcome when the identifiers belong to different members: nothing is merged to find out.
         """
@@ -46,7 +46,7 @@ class Members:
         return owners.pop() if owners else None
 
     def survivor(self, loyalty_id: str | None, customer: CustomerRef, deadline: Deadline) -> str | None:
-        """Who is left of a merge: V1.1 shows the survivor of a merged id, else the identifiers lead there."""
+        """Return the survivor of a merge: V1.1 shows it for a merged id, else the identifiers lead there."""
         if loyalty_id is not None:
             request = build_request(
                 api="v1-read", method="GET", url=f"{self._v1}/get", params={"format": "json", "id": loyalty_id}
@@ -81,7 +81,7 @@ class Members:
             return merged.survivor
 
     def _identifiers(self, customer: CustomerRef) -> list[Identifier]:
-        """Those that can be looked up, each once, the most trusted first."""
+        """Return those that can be looked up, each once, the most trusted first."""
         given = {(identifier.type, identifier.value) for identifier in customer.identifiers}
         if self._source_id_is_external_id and customer.source_id:
             given.add(("external_id", customer.source_id))

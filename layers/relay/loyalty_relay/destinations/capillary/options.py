@@ -1,4 +1,4 @@
-"""The switches of one command, on top of what its destination says."""
+"""The options of one command, on top of those of its destination."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Options:
 
     @classmethod
     def of(cls, destination: Destination, given: Mapping[str, Any]) -> Options:
-        """The options of a command; ``check`` has seen that they can be read."""
+        """Return the options of a command; ``check`` has verified that they can be read."""
         source = given.get("source") or destination.source or "INSTORE"
         own = destination.account_id if source == destination.source else None
         return cls(
@@ -52,16 +52,16 @@ class Options:
         )
 
     def place(self) -> dict[str, str]:
-        """The query parameters that say which profile is meant."""
+        """Return the query parameters that select the profile."""
         return {"source": self.source, **({"accountId": self.account_id} if self.account_id else {})}
 
     def headers(self) -> dict[str, str]:
-        """The USER-CONTEXT headers."""
+        """Return the USER-CONTEXT headers."""
         return {header: self.user_context[name] for name, header in USER_CONTEXT.items() if self.user_context.get(name)}
 
 
 def check_options(destination: Destination, given: Mapping[str, Any]) -> list[FieldProblem]:
-    """Everything that is wrong with a command's options."""
+    """Return every problem of a command's options."""
     problems = [
         FieldProblem(f"options.{name}", "is not an option of this destination") for name in given if name not in NAMES
     ]

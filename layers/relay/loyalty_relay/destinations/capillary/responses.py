@@ -1,4 +1,4 @@
-"""What the answers of V2 hold, in our terms; V1.1 shares the forms of ids, numbers and side effects.
+"""The contents of V2's responses, in our terms; V1.1 shares the forms of ids, numbers and side effects.
 
 Sources: Capillary docs, Add customer; Update customer details; Get customer id.
 """
@@ -19,7 +19,7 @@ COMBINED = frozenset({"8050", "8051", "8052", "8066", "8069"})
 
 
 def member_id(value: Any) -> str | None:
-    """An id as text: numbers in samples, texts in the tables; None for anything else, also for 0 and -1."""
+    """Return an id as text: numbers in samples, texts in the tables; None for anything else, also for 0 and -1."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -30,7 +30,7 @@ def member_id(value: Any) -> str | None:
 
 
 def read_warnings(body: Mapping[str, Any], values: Iterable[str]) -> tuple[Notice, ...]:
-    """``warnings`` as notices: code and message, or whatever of them is there."""
+    """Return ``warnings`` as notices: code and message, or whatever of them is there."""
     given = body.get("warnings")
     notices = []
     for warning in given if isinstance(given, list) else [given]:
@@ -42,7 +42,7 @@ def read_warnings(body: Mapping[str, Any], values: Iterable[str]) -> tuple[Notic
 
 
 def read_side_effects(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """``sideEffects`` in our words; missing and empty mean the same.
+    """Return ``sideEffects`` in our own terms; missing and empty mean the same.
 
     points: points, raw_points, entity_type. alternate_currency: value, raw_value, currency_id, currency_name,
     entity_type. coupon: id, code, coupon_type, valid_until, description, discount_code, entity_type. Another type keeps
@@ -70,7 +70,7 @@ _EFFECT_NAMES = {
 
 
 def side_effect(effect: Mapping[str, Any]) -> dict[str, Any]:
-    """One side effect of either API version in our words; numbers as numbers, booleans as booleans."""
+    """Return one side effect of either API version in our own terms; numbers as numbers, booleans as booleans."""
     out: dict[str, Any] = {"type": str(effect.get("type", "unknown"))}
     for name, value in effect.items():
         # The trimmed code repeats the code; NO_VALUE is how the vendor writes nothing.
@@ -92,7 +92,7 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def number(value: Any) -> int | float | None:
-    """A number that may come as text; None when it is none."""
+    """Return a number that may come as text; None when it is none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -106,5 +106,5 @@ def number(value: Any) -> int | float | None:
 
 
 def snake(name: str) -> str:
-    """``rawAwardedPoints`` as ``raw_awarded_points``."""
+    """Return ``rawAwardedPoints`` as ``raw_awarded_points``."""
     return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")

@@ -36,8 +36,10 @@ CLEARABLE = frozenset({"first_name", "last_name"})
 
 
 def supports(field: str) -> bool:
-    """Whether Capillary has such a field at all. Gender, birthday, language and address are extended fields there,
-    which each organisation enables or not, so a mapping has to name them.
+    """Return whether Capillary has such a field at all.
+
+    Gender, birthday, language and address are extended fields there, which each organisation enables or not, so a
+    mapping has to name them.
     """
     family, _, rest = field.partition(".")
     if family in ("custom_fields", "extended_fields"):
@@ -51,12 +53,12 @@ def supports(field: str) -> bool:
 
 
 def only_v1(field: str) -> bool:
-    """Whether an update of this field needs V1.1."""
+    """Return whether an update of this field needs V1.1."""
     return field in ONLY_V1 or field.startswith("subscriptions.")
 
 
 def only_v2(field: str) -> bool:
-    """Whether an update of this field needs V2."""
+    """Return whether an update of this field needs V2."""
     return field in ONLY_V2 or field.startswith("channels.")
 
 
@@ -84,7 +86,7 @@ def route(fields: Mapping[str, Any], *, credits: bool, by_id: bool) -> Route:
         elif only_v1(name):
             v1[name] = value
         elif only_v2(name) or value is None:
-            # V1.1 takes an empty text for "not said", so only V2 can empty a field.
+            # V1.1 ignores an empty text, so only V2 can empty a field.
             v2[name] = value
         else:
             either[name] = value

@@ -1,8 +1,8 @@
 """V1.1 customer update and get: pure functions between commands and the JSON that Capillary documents.
 
 The update addresses one customer by exactly one identifier, because a second one that belongs to somebody else merges
-the two for good. Its envelope speaks three times: HTTP status, ``status`` of the request, ``item_status`` of the
-customer; only the last one says whether the customer was updated.
+the two for good. Its envelope has three parts: HTTP status, ``status`` of the request, ``item_status`` of the
+customer; only the last one decides whether the customer was updated.
 
 Sources: Capillary docs, Customer update V1.1; Get customer details V1.1; Authentication.
 """
@@ -34,7 +34,7 @@ SURVIVOR = "91009"
 """Warning: the customer was merged away and the survivor is shown."""
 
 REQUEST_CODES = frozenset({"200", "201", "500"})
-"""Codes that count items (all, some, none succeeded) and say nothing about any of them."""
+"""Codes that count items (all, some, none succeeded) and mean nothing for any of them."""
 
 _PLAIN = {
     "first_name": "firstname",
@@ -51,8 +51,9 @@ class AllFailed(VendorRejected):
 def address(
     customer: CustomerRef, loyalty_id: str | None, *, allow_merge: bool, country: str | None
 ) -> dict[str, str] | None:
-    """Who is meant, in V1.1's members: by id, else by one identifier; by all of them where merging is allowed. None
-    when the customer has none that V1.1 knows.
+    """Return the customer in V1.1's members: by id, else by one identifier; by all of them to allow a merge.
+
+    None when the customer has no identifier of V1.1's.
     """
     given = {}
     for ours, theirs in V1_IDENTIFIERS.items():
@@ -68,7 +69,7 @@ def address(
 
 
 def update(who: Mapping[str, str], fields: Mapping[str, Any], region: str | None) -> dict[str, Any]:
-    """The body of POST /v1.1/customer/update. Values are not None: V1.1 takes an empty text for "not said"."""
+    """Return the body of POST /v1.1/customer/update. Values are not None: V1.1 ignores an empty text."""
     customer: dict[str, Any] = dict(who)
     for ours, theirs in _PLAIN.items():
         if ours in fields:
@@ -123,7 +124,7 @@ class Item:
 
 
 def read(reply: CapillaryReply) -> Item:
-    """The customer of a V1.1 answer. Raises the typed error for anything but a success of the item.
+    """Return the customer of a V1.1 response. Raises the typed error for anything but a success of the item.
 
     Taken as they come: one item as object or in a list; numbers, booleans and codes as such or as texts; empty
     collections as ``[]``, ``{}``, ``{"field": []}`` or missing.
@@ -152,7 +153,7 @@ def read(reply: CapillaryReply) -> Item:
 
 
 def _all_failed(code: str, message: Any, reply: CapillaryReply) -> RelayError:
-    """500 is what V1.1 says when every item failed, mostly for what was in them; an outage shows in the HTTP status."""
+    """Return the error for a 500, by which V1.1 reports that every item failed; an outage is an HTTP status."""
     if reply.answer.status_code >= 500:
         return error_for(str(reply.answer.status_code), message, reply)
     return AllFailed(f"{code} {reply.text(message)}".strip(), code=code, request_id=reply.request_id)
@@ -172,7 +173,7 @@ def _listed(value: Any, name: str) -> list[dict[str, Any]]:
 
 
 def _warnings(status: Mapping[str, Any], reply: CapillaryReply) -> tuple[Notice, ...]:
-    """Bare codes, whose texts are appended to the item's message; some replies have objects instead."""
+    """Return bare codes, whose texts are appended to the item's message; some responses have objects instead."""
     given = status.get("warnings")
     inner = given.get("warning") if isinstance(given, Mapping) else given
     notices = []
@@ -185,7 +186,7 @@ def _warnings(status: Mapping[str, Any], reply: CapillaryReply) -> tuple[Notice,
 
 
 def details(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The customer as V1.1 shows them, typed: points and slabs, points summaries, fields, subscriptions, side effects.
+    """Return the customer as V1.1 has them, typed: points, slabs, summaries, fields, subscriptions, side effects.
 
     Times are ``YYYY-MM-DD HH:MM:SS`` of the cluster's clock, as the vendor gives them.
     """
@@ -221,7 +222,7 @@ _SUMMARY_TEXTS = ("current_slab", "next_slab", "next_slab_description", "slab_ex
 
 
 def _summary(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """A points summary; no next slab, which the vendor writes as "" and "-1", is None."""
+    """Return a points summary; no next slab, which the vendor writes as "" and "-1", is None."""
     typed: dict[str, Any] = {}
     for name, value in summary.items():
         ours = {"slabSNo": "slab_serial_number"}.get(name) or snake(name)
