@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from devkit.cli.app import app
 from devkit.cli.fixtures import Sample, load
 from devkit.cli.mapping import translation
-from loyalty_relay.model.commands import Envelope
+from loyalty_relay.model.commands import CustomerCommand, Envelope
 from loyalty_relay.model.errors import VendorRejected
 from loyalty_relay.triggers.queue import consume
 from tests.pipeline.conftest import CONNECTION, Relay, customer, relay
@@ -71,6 +71,14 @@ def test_a_forced_event_undoes_what_was_changed_at_the_vendor_and_credits_nothin
     assert json.loads(result.stdout)["delivery_id"] == sent.delivery_id
     assert member.fields["first_name"] == "Ana"
     assert (credited, len(member.credits)) == (1, 1)
+
+
+def test_an_event_that_is_sent_again_has_no_credits(relay: Relay, tmp_path: Path) -> None:
+    delivered(relay)
+    for force in ([], ["--force"]):
+        run(relay, DELIVERY, "--file", body(tmp_path), "--wait", "0", *force)
+    commands = [Envelope.from_json(message["Body"]).command for message in relay.stack.messages("register")]
+    assert [isinstance(c, CustomerCommand) and bool(c.credits) for c in commands] == [False, False]
 
 
 def test_a_newer_state_is_not_overwritten(relay: Relay, tmp_path: Path) -> None:
