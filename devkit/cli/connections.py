@@ -23,10 +23,12 @@ from devkit.cli.connection_store import (
     without_secrets,
 )
 from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import CommandError, note, out, show_json, show_pairs, show_table, show_text
+from devkit.cli.output import CommandError, note, out, show_json, show_pairs, show_table, show_text, write_file
 from devkit.cli.services import services_of
 from devkit.cli.stack import Stack, find_stack
+from loyalty_relay.destinations.registry import vendors
 from loyalty_relay.model.json_validation import did_you_mean
+from loyalty_relay.sources import platforms
 
 app = group("Apply, look at, check and mend connections.")
 
@@ -109,6 +111,35 @@ def _stack_or_none(name: str | None) -> Stack | None:
 def webhook_url(stack: Stack, id: str) -> str:
     """Return the URL that the source delivers to; with a topic after it for sources that name none in the request."""
     return f"{stack.api_url}/webhooks/{id}"
+
+
+@app.command()
+def init(
+    platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="Such as shopify.")],
+    vendor: Annotated[str, typer.Argument(metavar="VENDOR", help="Such as kangaroo.")],
+    grant: Annotated[str | None, typer.Option("--credentials", help="Type of the vendor's credentials.")] = None,
+    file: Annotated[Path | None, typer.Option("--out", help="Write here; default: PLATFORM-VENDOR.json.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Write a commented connection file to begin with: what is required is there, the rest are comments."""
+    from devkit.connection_schema import grants, start_file
+
+    for kind, name, known in (("platform", platform, platforms()), ("vendor", vendor, vendors())):
+        if name not in known:
+            raise CommandError(
+                f"there is no {kind} {name}{did_you_mean(name, known)}", do=f"one of: {', '.join(known)}"
+            )
+    types = grants(vendor)
+    if grant is not None and grant not in types:
+        raise CommandError(
+            f"{vendor} has no credentials of type {grant}{did_you_mean(grant, types)}", do=f"one of: {', '.join(types)}"
+        )
+    path = file or Path(f"{platform}-{vendor}.json")
+    write_file(path, start_file(platform, vendor, grant or types[0]), replace=False)
+    if json:
+        show_json({"file": str(path)})
+    else:
+        note(f"{path} is written; fill it in, then: relay connections apply {path} --dry-run")
 
 
 @app.command("list")

@@ -443,3 +443,18 @@ def test_a_port_that_does_not_exist_is_a_usage_error(relay: Relay) -> None:
 
     assert result.exit_code == 2
     assert "65535" in result.stderr
+
+
+def test_a_connection_file_is_begun_with_init_and_never_overwritten(relay: Relay, tmp_path: Path) -> None:
+    file = tmp_path / "shop.json"
+
+    made = relay.json("connections", "init", "shopify", "kangaroo", "--credentials", "token", "--out", str(file))
+    again = relay("connections", "init", "shopify", "kangaroo", "--out", str(file))
+    vendor = relay("connections", "init", "shopify", "kangroo")
+    grant = relay("connections", "init", "shopify", "kangaroo", "--credentials", "passwort")
+
+    assert made == {"file": str(file)}
+    assert '"access_token": "${DESTINATION_ACCESS_TOKEN}"' in file.read_text()
+    assert "file exists" in again.stderr
+    assert "(did you mean kangaroo?)" in vendor.stderr
+    assert "(did you mean password?)" in grant.stderr

@@ -33,6 +33,11 @@ def parse_connection(id: str, data: Any, *, sandbox_hosts: frozenset[str] = froz
 def as_far_as_valid(id: str, data: Any, sandbox_hosts: frozenset[str]) -> tuple[Connection, list[FieldProblem]]:
     """Return what is valid of a connection, and every wrong field. An unknown platform or vendor is an empty name."""
     read = Reader(data)
+    return read_connection(id, read, sandbox_hosts), read.problems
+
+
+def read_connection(id: str, read: Reader, sandbox_hosts: frozenset[str]) -> Connection:
+    """Return what is valid of the connection that a reader holds; the reader collects the problems."""
     if not CONNECTION_ID.fullmatch(id):
         read.problem(
             "id",
@@ -51,7 +56,7 @@ def as_far_as_valid(id: str, data: Any, sandbox_hosts: frozenset[str]) -> tuple[
         api_keys=tuple(_api_key(r) for r in read.objects("api_keys")),
     )
     read.done()
-    return connection, read.problems
+    return connection
 
 
 def _source(read: Reader, sandbox_hosts: frozenset[str]) -> Source:
