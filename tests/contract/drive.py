@@ -13,7 +13,6 @@ from typing import Any
 from loyalty_relay.connections.model import Connection, Destination
 from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.http.client import Client
-from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.http.transports import Limits
 from loyalty_relay.model.commands import (
     CustomerCommand,
@@ -27,6 +26,7 @@ from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import ConnectionInvalid, CredentialsRefused, PermanentError, RelayError, TransientError
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.runtime.wiring import Services
+from tests.support.limiters import NullLimiter
 from tests.support.stack import Stack
 
 BRIEF = Limits(connect=0.2, read=0.2, total=0.2, least=0.05, margin=0.0)

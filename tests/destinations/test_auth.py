@@ -8,10 +8,10 @@ import pytest
 from loyalty_relay.destinations.auth import TokenAuth
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import build_request
-from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.http.transports import MAX_BODY
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import InvalidCommand, UpstreamUnavailable
+from tests.support.limiters import NullLimiter
 
 DEADLINE = Deadline(60, lambda: 0.0)
 

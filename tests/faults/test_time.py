@@ -117,7 +117,7 @@ def test_a_command_that_alone_fails_is_given_up_after_three_days_of_trying_and_n
         world.wait_for_the_next()
         world.deliver(world.queue[0])
         with world.services.circuit.call(destination) as call:
-            call.answered = True
+            call.succeeded = True
         attempts += 1
     waited = world.clock.now - began
     assert 5 * retry_policy.MAX_BACKOFF <= waited <= 6 * retry_policy.MAX_BACKOFF

@@ -15,7 +15,6 @@ import pytest
 from loyalty_relay.connections.check import check_connection
 from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.http.client import Client
-from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.http.sockets import close_shared_pool
 from loyalty_relay.model.errors import ConnectionInvalid
 from loyalty_relay.sources import source_module
@@ -26,6 +25,7 @@ from tests.guarantees.conftest import Written
 from tests.guarantees.marking import Asked
 from tests.guarantees.world import API_KEY, World
 from tests.sources.samples import document, load, proofs
+from tests.support.limiters import NullLimiter
 from tests.support.stack import OPERATIONS
 
 LAYER = Path(__file__).resolve().parents[2] / "layers" / "relay" / "loyalty_relay"

@@ -14,12 +14,12 @@ import httpx
 import pytest
 
 from loyalty_relay.http.client import Client
-from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.http.transports import Limits
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.runtime.wiring import LEASE_SECONDS
 from tests.guarantees.world import World
 from tests.sources.samples import load
+from tests.support.limiters import NullLimiter
 
 REGISTER = {"vendor": "capillary", "method": "POST", "path": "/v2/customers"}
 EMAIL = "ana.nunez@example.com"

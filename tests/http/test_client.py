@@ -28,7 +28,6 @@ from loyalty_relay.http.messages import (
     raise_for_transient,
     retry_after,
 )
-from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.http.transports import MAX_BODY, Limits
 from loyalty_relay.model import effects
 from loyalty_relay.model.deadline import Deadline
@@ -41,6 +40,7 @@ from loyalty_relay.model.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from tests.support.limiters import NullLimiter
 
 NOON = 1_790_000_000.0
 

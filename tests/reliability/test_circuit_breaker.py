@@ -37,11 +37,11 @@ def new(dynamodb: Counted, clock: Clock) -> Circuit:
     return Circuit(dynamodb, STATE, clock=clock, random=lambda: 1.0)
 
 
-def use(circuit: Circuit, error: Exception | None = None, *, answered: bool = True, destination: str = DOWN) -> None:
+def use(circuit: Circuit, error: Exception | None = None, *, succeeded: bool = True, destination: str = DOWN) -> None:
     with circuit.call(destination) as call:
         if error is not None:
             raise error
-        call.answered = answered
+        call.succeeded = succeeded
 
 
 def fail(circuit: Circuit, times: int = 5, error: RelayError | None = None) -> None:
@@ -62,7 +62,7 @@ class UnderWay:
             self._block.__exit__(type(error), error, None)
 
     def succeeds(self) -> None:
-        self._call.answered = True
+        self._call.succeeded = True
         self._block.__exit__(None, None, None)
 
 
@@ -90,7 +90,7 @@ def test_an_outage_opens_the_circuit_for_all_executions_and_no_other_destination
     circuit: Circuit, dynamodb: Counted, clock: Clock, error: RelayError
 ) -> None:
     fail(circuit, 4, error)
-    use(circuit, answered=False)
+    use(circuit, succeeded=False)
     fail(circuit, 1, error)
     assert wait_of(circuit) == 10
     assert wait_of(new(dynamodb, clock)) == 10
@@ -193,7 +193,7 @@ def test_a_probe_that_ended_without_reaching_the_destination_frees_the_place(
     fail(circuit)
     clock.now += 10
     with suppress(LeaseBusy, InvalidCommand, ZeroDivisionError):
-        use(circuit, error, answered=False)
+        use(circuit, error, succeeded=False)
     assert DOWN in circuit.states([DOWN])
     use(new(dynamodb, clock))
     assert DOWN not in circuit.states([DOWN])
@@ -263,7 +263,7 @@ def test_a_table_that_does_not_answer_stops_no_traffic(
     fail(circuit)
     clock.now += 10
     dynamodb.fail(code)
-    use(circuit, answered=False)
+    use(circuit, succeeded=False)
     fail(circuit, 20)
     use(circuit)
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from loyalty_relay.destinations.capillary.errors import MergedAway, read_v2, told_id
 from loyalty_relay.destinations.capillary.redaction import redact
-from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.model.commands import Credits, Enrollment
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
@@ -30,6 +29,7 @@ from loyalty_relay.model.errors import (
     VendorRejected,
 )
 from tests.destinations.capillary.upstream import ANA, Told, answer, deadline, register, reply, update
+from tests.support.limiters import NullLimiter
 
 STATUSES = (200, 400, 404, 500)
 

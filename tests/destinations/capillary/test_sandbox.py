@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.model.commands import Credits, CustomerRef, Enrollment, Identifier
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
@@ -29,6 +28,7 @@ from tests.destinations.capillary.upstream import (
     register,
     update,
 )
+from tests.support.limiters import NullLimiter
 
 MODES = ["documented", "all_200", "all_400", "not_found_404"]
 NEW = Identifier("email", "new@example.com")

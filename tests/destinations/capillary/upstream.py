@@ -18,9 +18,9 @@ from loyalty_relay.destinations.capillary.client import CapillaryCrm
 from loyalty_relay.destinations.capillary.errors import CapillaryReply
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import build_request
-from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.model.commands import CustomerRef, Identifier, RegisterCustomer, UpdateCustomer
 from loyalty_relay.model.deadline import Deadline
+from tests.support.limiters import NullLimiter
 
 START = 1_750_000_020.0
 HOST = "https://eu.api.capillarytech.com"

@@ -21,8 +21,8 @@ from loyalty_relay.destinations.kangaroo.client import KangarooCrm
 from loyalty_relay.destinations.tokens import Obtain, TokenSet
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import build_request
-from loyalty_relay.http.rate_limit import NullLimiter
 from loyalty_relay.model.deadline import Deadline
+from tests.support.limiters import NullLimiter
 
 CUSTOMER = "11eb5b4433edf7bfaaffb42e99312ac8"
 SANDBOX = "127.0.0.1:9"

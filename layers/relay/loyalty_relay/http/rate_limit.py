@@ -24,13 +24,3 @@ class Limiter(Protocol):
     def penalise(self, api: str, retry_after: float | None) -> None:
         """Block ``api`` for so many seconds (None: unknown) after the vendor reported that its limit is used up."""
         ...
-
-
-class NullLimiter:
-    """No limit: checks from the command line, and tests of other things."""
-
-    def acquire(self, api: str, deadline: Deadline) -> None:
-        """Return at once."""
-
-    def penalise(self, api: str, retry_after: float | None) -> None:
-        """Do nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -48,9 +48,6 @@ class Outcome:
     ids: Mapping[str, str | int] = field(default_factory=dict)
     """Further ids an operation yields, such as ``branch_link_id``."""
     details: Mapping[str, Any] = field(default_factory=dict)
-
-    def with_notice(self, code: str, message: str = "", field: str = "") -> Outcome:
-        return replace(self, notices=(*self.notices, Notice(code, message, field)))
 
     def to_record(self) -> dict[str, Any]:
         """Return the storable part: result, ids, codes, names of fields; never a value, message or personal datum."""

@@ -90,7 +90,7 @@ class Pipeline:
                 if key.original is not None:
                     return _replay(key.original, context)
                 outcome = key.outcome = self._handle(command, context)
-                call.answered = outcome.result is Result.APPLIED
+                call.succeeded = outcome.result is Result.APPLIED
             return Executed(outcome)
 
         try:
@@ -116,7 +116,7 @@ class Pipeline:
         def attempt(live: Connection) -> T:
             with self._use(account, (credentials or self._credentials)(live)) as call:
                 answer = request(live)
-                call.answered = True
+                call.succeeded = True
             return answer
 
         return self._with_live_credentials(connection, attempt)
@@ -127,7 +127,7 @@ class Pipeline:
         refusals = self.circuit.call(f"{account}:{credentials}", credentials=True)
         with self.circuit.call(account) as outer, refusals as call:
             yield call
-            outer.answered = call.answered
+            outer.succeeded = call.succeeded
 
     def _credentials(self, connection: Connection) -> str:
         return self.digest(json.dumps(dict(connection.destination.credentials), sort_keys=True))

@@ -69,7 +69,7 @@ class CircuitState:
 class CircuitCall:
     """One use of a destination."""
 
-    answered: bool = False
+    succeeded: bool = False
     """Set by the block when the destination has responded. A block that ends without it used nothing."""
 
 
@@ -100,7 +100,7 @@ class Circuit:
         ``destination``: an account, whose circuit is opened by outages; or, with ``credentials``, credentials, whose
         circuit is opened by their refusal.
 
-        A block that sets ``answered``, or raises a rejection of the vendor's, closes the circuit as the probe. An
+        A block that sets ``succeeded``, or raises a rejection of the vendor's, closes the circuit as the probe. An
         outage counts, and opens an account's circuit as the fifth in a row or as the probe; a refusal opens the
         credentials' at once. Whatever else ends the block (our rate limit, a lease, our tables, a bug) is no verdict,
         and leaves the probe to the next call.
@@ -126,7 +126,7 @@ class Circuit:
         except Exception:
             self._free(destination, probe)
             raise
-        if call.answered:
+        if call.succeeded:
             self._succeeded(destination, probe)
         else:
             self._free(destination, probe)

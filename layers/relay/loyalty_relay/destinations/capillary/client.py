@@ -19,7 +19,7 @@ from loyalty_relay.destinations.capillary import identifiers, preflight, v1
 from loyalty_relay.destinations.capillary.auth import auth_of
 from loyalty_relay.destinations.capillary.config import VENDOR
 from loyalty_relay.destinations.capillary.errors import CapillaryReply, MergedAway, read_v2
-from loyalty_relay.destinations.capillary.fields import CONTACT_CHANNELS
+from loyalty_relay.destinations.capillary.fields import CONTACT_CHANNELS, truth
 from loyalty_relay.destinations.capillary.members import Members
 from loyalty_relay.destinations.capillary.options import Options
 from loyalty_relay.destinations.capillary.requests import Writer, length_notices
@@ -134,12 +134,12 @@ class CapillaryCrm:
         values = self._values(customer, fields)
         params: dict[str, str | int] = {}
         if options.raw_side_effects is not None:
-            params["rawSideEffects"] = _flag(options.raw_side_effects)
+            params["rawSideEffects"] = truth(options.raw_side_effects)
         if options.single_enroll is not None:
-            params["mlp_single_enroll"] = _flag(options.single_enroll)
+            params["mlp_single_enroll"] = truth(options.single_enroll)
         headers = options.headers()
         if options.use_async is not None:
-            headers["WAIT_FOR_DOWNSTREAM"] = _flag(not options.use_async)
+            headers["WAIT_FOR_DOWNSTREAM"] = truth(not options.use_async)
 
         request = build_request(api="v2-create", method="POST", url=self._v2, headers=headers, params=params, json=body)
         answer, reply = self._session.exchange(
@@ -237,9 +237,9 @@ class CapillaryCrm:
                 self._change_identifier(name, fields[name], command, progress, deadline)
         params: dict[str, str | int] = dict(options.place())
         if options.use_async is not None:
-            params["use_async"] = _flag(options.use_async)
+            params["use_async"] = truth(options.use_async)
         if options.single_enroll is not None:
-            params["mlp_single_enroll"] = _flag(options.single_enroll)
+            params["mlp_single_enroll"] = truth(options.single_enroll)
         request = build_request(
             api="v2-update",
             method="PUT",
@@ -339,7 +339,3 @@ class CapillaryCrm:
             if name.startswith("channels."):
                 texts += [str(entry.get("value", "")) for entry in value or () if isinstance(entry, Mapping)]
         return tuple(texts)
-
-
-def _flag(value: bool) -> str:
-    return "true" if value else "false"
