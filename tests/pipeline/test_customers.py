@@ -182,6 +182,18 @@ def test_a_bug_while_a_customer_is_retired_leaves_no_lease(
     assert relay.run(gone).result is (Result.STALE if step == "_keep" else Result.APPLIED)
 
 
+def test_a_refusal_after_a_first_request_that_worked_leaves_its_fields_in_doubt(relay: Relay) -> None:
+    """A command may need two requests; the second one was refused."""
+    relay.run(customer({"first_name": "Ana"}, "1"))
+    refused = VendorRejected("the second request")
+    refused.reached = True
+    relay.crm.after = [refused]
+    with pytest.raises(VendorRejected):
+        relay.run(customer({"first_name": "Eva"}, "2"))
+    assert relay.run(customer({"first_name": "Ana"}, "3")).result is Result.APPLIED
+    assert [member.fields["first_name"] for member in relay.crm.members.values()] == ["Ana"]
+
+
 def test_a_request_that_never_left_leaves_no_doubt(relay: Relay) -> None:
     relay.run(customer({"first_name": "Ana"}, "1"))
     relay.crm.before = [ConnectionFailed()]
