@@ -318,7 +318,13 @@ def rotated(data: dict[str, Any], value: str, *, now: float, overlap_hours: floa
         if until is None or datetime.fromisoformat(until) > end:
             until = end.isoformat(timespec="seconds")
         kept.append({**secret, "not_after": until})
-    source["secrets"] = [{"value": value}, *(s for s in kept if s.get("value") != value)]
+    topics = [secret.get("topics") for secret in kept]
+    if any(found != topics[0] for found in topics):
+        raise CommandError(
+            "the connection's secrets are for different topics", do="write the new one into its file, and apply that"
+        )
+    own = {"topics": topics[0]} if topics and topics[0] else {}
+    source["secrets"] = [{"value": value, **own}, *(s for s in kept if s.get("value") != value)]
     return {**data, "source": source}
 
 

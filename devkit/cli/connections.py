@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets as randomness
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import CommandError, note, out, show_json, show_pairs, show_table, show_text, write_file
 from devkit.cli.services import services_of
 from devkit.cli.stack import Stack, find_stack
+from loyalty_relay.connections.model import CONNECTION_ID
 from loyalty_relay.destinations.registry import vendors
 from loyalty_relay.model.json_validation import did_you_mean
 from loyalty_relay.sources import platforms
@@ -106,6 +108,23 @@ def _stack_or_none(name: str | None) -> Stack | None:
         if name:
             raise
         return None
+
+
+@app.command("new-id")
+def new_id(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the id begins with.", show_default=False)],
+    json: AsJson = False,
+) -> None:
+    """Print an id with 128 random bits, for the connection of a source that cannot sign."""
+    made = f"{name}-{randomness.token_hex(16)}"
+    if not CONNECTION_ID.fullmatch(made):
+        raise CommandError(
+            f"{name!r} cannot begin an id", do="take up to 30 lower-case letters, digits and hyphens, such as my-shop"
+        )
+    if json:
+        show_json({"connection": made})
+    else:
+        show_text(made)
 
 
 def webhook_url(stack: Stack, id: str) -> str:

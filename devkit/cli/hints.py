@@ -140,6 +140,10 @@ HINTS: Mapping[str, Hint] = {
     "fulfilment_service": Hint("The location is a fulfilment service's, not a store."),
     "merge_failed": Hint("The shop could not merge the two customers; both stay."),
     "merge_not_completed": Hint("The merge goes on at the shop; its end is another event."),
+    "topic_not_proven": Hint(
+        "The signed body does not show that it is a customer's deletion, and the topic is not signed.",
+        "Give deletions of customers a secret with topics; see the platform's page.",
+    ),
     "identifier_unverified": Hint(
         "A member has the customer's e-mail or phone, which the source has not verified.",
         "see verified_identifiers in docs/connections.md",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -273,3 +274,24 @@ def test_a_second_change_within_a_day_keeps_the_secret_that_the_first_one_replac
     assert [secret.value for secret in secrets] == ["fake-next-secret", "fake-webhook-secret"]
     assert secrets[0].not_after is None
     assert secrets[1].not_after is not None
+
+
+def test_a_new_secret_is_for_the_topics_of_those_before_it() -> None:
+    data = plain()
+    data["source"]["secrets"] = [{"value": "fake-webhook-secret", "topics": ["customer.*"]}]
+    once = rotated(data, "fake-second", now=NOW, overlap_hours=10)
+    assert [secret["topics"] for secret in once["source"]["secrets"]] == [["customer.*"], ["customer.*"]]
+    once["source"]["secrets"].append({"value": "fake-third"})
+    with pytest.raises(CommandError, match="different topics"):
+        rotated(once, "fake-fourth", now=NOW, overlap_hours=10)
+
+
+def test_the_id_of_an_unsigned_source_is_made_by_the_tool() -> None:
+    from typer.testing import CliRunner
+
+    from devkit.cli.connections import app
+
+    made = [CliRunner().invoke(app, ["new-id", "shop"]).output.strip() for _ in range(2)]
+    assert all(re.fullmatch(r"shop-[0-9a-f]{32}", text) for text in made), made
+    assert made[0] != made[1]
+    assert CliRunner().invoke(app, ["new-id", "Shop"]).exit_code != 0

@@ -123,7 +123,8 @@ def connection(platform: str, vendor: str = "capillary", **more: Any) -> Connect
 def document(platform: str, vendor: str = "capillary", **more: Any) -> dict[str, Any]:
     """The JSON of that connection's secret."""
     known = PLATFORMS[platform]
-    secrets = [{"value": value} for value in known.get("secrets", [known["secret"]])]
+    topics = {"topics": known["topics"]} if "topics" in known else {}
+    secrets = [{"value": value, **topics} for value in known.get("secrets", [known["secret"]])]
     source = {"platform": platform, "secrets": secrets, **known["source"]}
     return {"source": source, "destination": DESTINATIONS[vendor], **more}
 

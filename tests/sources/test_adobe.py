@@ -420,6 +420,26 @@ def test_a_hook_gets_an_operation_and_an_event_with_nothing() -> None:
     assert ADOBE.accepted(fixture("customer-created").signed()).body == ""
 
 
+@pytest.mark.attack(
+    "senders",
+    "a signed address, sent again as a customer or the other way (Adobe Commerce)",
+    "the members that only an address has must fit the topic in the path",
+    "G4",
+)
+def test_a_signed_address_is_no_customer_and_a_customer_no_address() -> None:
+    address, customer = fixture("webhook-address-saved"), fixture("webhook-customer-saved")
+    flat = address.with_body(address.json()["address"])
+    for sample, topic in (
+        (address, "plugin.magento.customer.api.customer_repository.save"),
+        (flat, "plugin.magento.customer.api.customer_repository.save"),
+        (flat, "observer.customer_save_after"),
+        (customer, "plugin.magento.customer.api.address_repository.save"),
+    ):
+        with pytest.raises(Untranslatable) as refused:
+            ADOBE.read(replace(sample.signed(), topic=topic), source("adobe"))
+        assert refused.value.reason in ("topic_mismatch", "no_id")
+
+
 # -- handshakes -----------------------------------------------------------------------------------------------------
 
 

@@ -237,3 +237,27 @@ def test_a_platforms_api_is_read_at_its_own_domain_only(platform: str) -> None:
     elsewhere = replace(good, source=replace(good.source, api_host="https://api.example.net"))
     assert {p.field for p in check_connection(elsewhere)} == {"source.api_host"}
     assert check_connection(elsewhere, frozenset({"api.example.net"})) == []
+
+
+@pytest.mark.attack(
+    "configuration",
+    "guessing the URL of a source that cannot sign",
+    "its connection's id must end in 128 random bits, which `relay connections new-id` makes",
+    "G4",
+)
+@pytest.mark.parametrize(
+    ("id", "good"),
+    [
+        ("shop", False),
+        ("shop-1234567890", False),
+        ("shop-00000000000000000000000000000000", False),
+        ("shop-0123456789abcdef", False),
+        ("shop-9f86d081884c7d659a2feaa0c55ad015", True),
+        ("9f86d081884c7d659a2feaa0c55ad015", True),
+    ],
+)
+def test_an_unsigned_source_needs_an_unguessable_id(id: str, good: bool) -> None:
+    known = connection("lightspeed")
+    unsigned = replace(known, id=id, source=replace(known.source, secrets=(), unsigned=True))
+    assert ("id" not in {problem.field for problem in check_connection(unsigned)}) is good
+    assert "id" not in {problem.field for problem in check_connection(replace(known, id=id))}

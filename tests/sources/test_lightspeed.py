@@ -369,7 +369,7 @@ def test_what_is_wrong_with_a_connection_is_reported_by_name() -> None:
         assert problems(options={"retailers": retailers}) == {"source.options.retailers"}
     good = {"signature_encoding": "hex", "signature_covers": "form", "retailers": {"ACME-test": RETAILER}}
     assert problems(options=good) == set()
-    assert problems(secrets=(), unsigned=True) == set()
+    assert problems(secrets=(), unsigned=True) == {"id"}
     assert problems(secrets=()) == {"source.secrets"}
 
 

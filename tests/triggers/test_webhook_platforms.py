@@ -197,3 +197,68 @@ def test_no_key_is_fetched_from_a_host_that_is_not_adobes(world: World, monkeypa
     world.connections.connections["adobe"] = replace(known, source=elsewhere)
     assert post(world, load("adobe", "customer-created"))["statusCode"] == 503
     assert (fetched, world.untouched) == ([], True)
+
+
+# -- topics that no signature covers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.attack(
+    "senders",
+    "another webhook's signed body, sent again as a customer's deletion (WooCommerce, Adobe Commerce)",
+    "a body that does not show its topic is a deletion only under a secret whose topics hold no other deletions",
+    "G4",
+)
+@pytest.mark.parametrize(
+    ("platform", "deleted", "topics"),
+    [
+        ("woocommerce", "customer-deleted", ["customer.*"]),
+        ("adobe", "webhook-customer-deleted", ["plugin.magento.customer.*"]),
+    ],
+)
+def test_a_deletion_needs_a_secret_that_signs_nothing_alike(
+    world: World, platform: str, deleted: str, topics: list[str]
+) -> None:
+    known = replace(connection(platform), id=platform)
+    value = known.source.secrets[0].value
+
+    def with_secrets(*secrets: WebhookSecret) -> None:
+        world.connections.connections[platform] = replace(known, source=replace(known.source, secrets=secrets))
+
+    with_secrets(WebhookSecret(value))
+    assert post(world, load(platform, deleted))["statusCode"] == 200
+    assert [(entry.result, entry.reason) for entry in world.journal.entries] == [(Result.IGNORED, "topic_not_proven")]
+    assert world.sqs.sent == []
+    # The products' webhooks have a secret of their own: what it signed is no deletion of a customer.
+    with_secrets(WebhookSecret("another", topics=tuple(topics)), WebhookSecret(value))
+    assert post(world, load(platform, deleted))["statusCode"] == 401
+    with_secrets(WebhookSecret(value, topics=tuple(topics)))
+    assert post(world, load(platform, deleted))["statusCode"] == 200
+    assert len(world.sqs.sent) == 1
+
+
+def test_a_secret_for_some_topics_verifies_no_others(world: World) -> None:
+    known = replace(connection("woocommerce"), id="woocommerce")
+    only = replace(known.source.secrets[0], topics=("customer.deleted",))
+    world.connections.connections["woocommerce"] = replace(known, source=replace(known.source, secrets=(only,)))
+    assert post(world, load("woocommerce", "customer-updated"))["statusCode"] == 401
+    assert world.untouched
+
+
+# -- handshakes of nobody's connection --------------------------------------------------------------------------------
+
+
+@pytest.mark.attack("senders", "finding out which connections exist")
+@pytest.mark.parametrize(
+    ("platform", "name"), [("woocommerce", "ping"), ("adobe", "challenge"), ("adobe", "validation-url")]
+)
+def test_a_handshake_gets_the_same_reply_at_every_id(world: World, platform: str, name: str) -> None:
+    world.connections.connections["woocommerce"] = replace(connection("woocommerce"), id="woocommerce")
+    sample = load(platform, name)
+    replies = []
+    for at in (platform, "lightspeed", "no-such-connection"):
+        event = gateway_event(sample.headers, sample.body, at, sample.method)
+        event["queryStringParameters"] = sample.query
+        replies.append(Ingest(world).answer(event))
+    assert replies[0]["statusCode"] == 200
+    assert replies[1:] == replies[:1] * 2
+    assert world.untouched

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
@@ -13,6 +14,9 @@ from loyalty_relay.model.json_validation import did_you_mean, unknown_field
 from loyalty_relay.sources import may_read_from, source_module
 from loyalty_relay.sources.base import SourceModule
 from loyalty_relay.translation.mapping import check_mapping
+
+MIN_DIGITS = 6
+"""Different digits among 32 random ones; fewer do not happen by chance."""
 
 
 def inspected(id: str, data: Any, sandbox_hosts: frozenset[str]) -> tuple[Connection, list[FieldProblem]]:
@@ -41,12 +45,21 @@ def check_connection(connection: Connection, sandbox_hosts: frozenset[str] = fro
     problems += _patterns(connection, module)
     if source.unsigned and not module.may_be_unsigned:
         problems.append(FieldProblem("source.unsigned", f"cannot be true: {module.platform} signs every delivery"))
+    elif source.unsigned and not _unguessable(connection.id):
+        message = "an unsigned source's URL is its only secret: use an id of `relay connections new-id NAME`"
+        problems.append(FieldProblem("id", message))
     if not source.secrets and not source.unsigned and module.needs_secrets:
         problems.append(FieldProblem("source.secrets", "needs at least one secret"))
     if source.api_host and not may_read_from(source.api_host, module, sandbox_hosts):
         known = ", ".join(module.api_domains) or "none: this platform's API is not called"
         problems.append(FieldProblem("source.api_host", f"must be below the platform's own domains ({known})"))
     return problems
+
+
+def _unguessable(id: str) -> bool:
+    """Return whether an id ends in 128 bits of hexadecimal digits that look random."""
+    random = id.rpartition("-")[2]
+    return re.fullmatch(r"[0-9a-f]{32,}", random) is not None and len(set(random)) >= MIN_DIGITS
 
 
 def _patterns(connection: Connection, module: SourceModule) -> Iterator[FieldProblem]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,12 @@ class WebhookSecret:
     value: str
     not_before: datetime | None = None
     not_after: datetime | None = None
+    topics: tuple[str, ...] = ()
+    """Patterns of the topics whose deliveries, and no others, the platform signs with it; empty: unknown."""
+
+    def signs(self, topic: str) -> bool:
+        """Return whether the secret is only for topics of which this is one."""
+        return any(fnmatchcase(topic, pattern) for pattern in self.topics)
 
     def live(self, now: float) -> bool:
         """Return whether the secret is valid at ``now`` (epoch seconds)."""
@@ -51,6 +58,10 @@ class Source:
     api_credentials: Mapping[str, str] = field(default_factory=dict)
     """For sources with thin events: access to the platform's own API."""
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def proves(self, topic: str) -> bool:
+        """Return whether a secret is only for such topics; deliveries of this topic are then verified with it alone."""
+        return any(secret.signs(topic) for secret in self.secrets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,12 @@ def _source(read: Reader, sandbox_hosts: frozenset[str]) -> Source:
 
 
 def _secret(read: Reader) -> WebhookSecret:
-    secret = WebhookSecret(read.text("value"), read.parsed("not_before", moment), read.parsed("not_after", moment))
+    secret = WebhookSecret(
+        read.text("value"),
+        read.parsed("not_before", moment),
+        read.parsed("not_after", moment),
+        read.texts("topics"),
+    )
     read.done()
     return secret
 

@@ -268,16 +268,27 @@ class SourceModule(ABC):
         """Return problems of the source section that only this platform can find: (dotted field, sentence)."""
         return ()
 
+    def topic(self, request: Request) -> str:
+        """Return the topic that the request names outside of its signed body; "" where the body names it."""
+        return ""
+
     @abstractmethod
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
         """Return whether one of ``secrets`` authenticates the request. Never raises. ``now``: epoch seconds."""
+
+    def greeting(self, request: Request) -> Reply | None:
+        """Return the reply to a handshake that needs nothing of a connection; None for everything else.
+
+        Whoever sends one to an id that does not exist gets the same reply, so that none of them reveals a connection.
+        """
+        return None
 
     def handshake(self, request: Request, source: Source) -> Reply | None:
         """Return the reply to a documented handshake or ping that comes before or without a signature, else None.
 
         A handshake has no effect.
         """
-        return None
+        return self.greeting(request)
 
     def store(self, request: Request, source: Source) -> str | None:
         """Return the store that sent the delivery, to be found in the connection's ``stores`` (letter case aside).

@@ -4,7 +4,8 @@ Sources: woocommerce.com "Webhooks"; the WooCommerce REST API docs "Webhooks" an
 ``class-wc-webhook.php`` for what the pages leave out (signature, ping, delivery id).
 
 What the signature covers decides what is believed. It covers the body alone, so that
-- the topic header is held against the body's own shape;
+- the topic header is compared with the body's own shape; a deletion's body, which shows only a number, counts as one of
+  a customer only under a secret whose ``topics`` hold no other deletions;
 - a copy is recognised by its body: the delivery id is the same for all that one hook sends within a second, and another
   one for every resend;
 - the source header is held against the connection's sites, and against the site that the body links to. Use one
@@ -116,8 +117,12 @@ class WooCommerce(SourceModule):
         given = request.header("x-wc-webhook-signature")
         return matching(given, (base64_text(hmac_sha256(signing_key(secret), request.body)) for secret in secrets))
 
-    def handshake(self, request: Request, source: Source) -> Reply | None:
-        """Accept the ping when a webhook is saved: a form with its number, unsigned; it must get an exact 200."""
+    def topic(self, request: Request) -> str:
+        """Return the topic of the header, which is not signed."""
+        return request.header("x-wc-webhook-topic") or ""
+
+    def greeting(self, request: Request) -> Reply | None:
+        """Answer the unsigned ping that WooCommerce sends when a webhook is saved; only an exact 200 is accepted."""
         signed = request.header("x-wc-webhook-signature") or request.header("x-wc-webhook-topic")
         if request.method != "POST" or signed or not _PING.fullmatch(request.body):
             return None
@@ -144,6 +149,9 @@ class WooCommerce(SourceModule):
         reader = _READERS.get(topic)
         if reader is None:
             return [NothingToDo(event=delivery.event("", shape=topic), reason="topic_not_used")]
+        if reader is _deleted and not source.proves(topic):
+            # Deleted products, orders and coupons have the same body, and the topic is not signed.
+            return [NothingToDo(event=delivery.event(delivery.source_id(), shape="deleted"), reason="topic_not_proven")]
         return [reader(delivery)]
 
 

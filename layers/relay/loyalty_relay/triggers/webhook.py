@@ -31,7 +31,7 @@ from loyalty_relay.model.errors import (
     Untranslatable,
 )
 from loyalty_relay.model.outcomes import Result
-from loyalty_relay.sources import may_read_from, source_module
+from loyalty_relay.sources import may_read_from, platforms, source_module
 from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, bounded, listed, not_later
 from loyalty_relay.sources.parsing import body_digest
 from loyalty_relay.telemetry import logs, metrics
@@ -111,13 +111,17 @@ class Ingest:
     def answer(self, event: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to one API Gateway event. Never raises for anything a sender can do."""
         connection_id = _path_parameter(event, "connection", 2)
+        request = None
         try:
-            reply = self._handle(connection_id, _request(event))
+            request = _request(event)
+            reply = self._handle(connection_id, request)
         except _Refusal as refusal:
             known = connection_id if CONNECTION_ID.fullmatch(connection_id) else None
             logs.warning("delivery refused", reason=refusal.reason, connection=known)
             metrics.count("Unavailable" if refusal.reply.status >= 500 else "Refused", reason=refusal.reason)
             reply = refusal.reply
+            if reply is REFUSED and request is not None:
+                reply = _greeting(request) or reply
         except Exception as error:  # noqa: BLE001 - the runtime would log its text, which may hold anything that was sent
             logs.unexpected("delivery failed", error)
             metrics.count("Unavailable", reason="crashed")
@@ -242,10 +246,19 @@ class Ingest:
         return {"outcome": "ignored" if reason else "sent", "reason": reason, "delivery_id": delivery.id}
 
 
+def _greeting(request: Request) -> Reply | None:
+    """Return the reply to a handshake that every id gets, existing or not; None for everything else."""
+    return next((reply for name in platforms() if (reply := source_module(name).greeting(request))), None)
+
+
 def _verify(
     module: SourceModule, request: Request, connection: Connection, secrets: tuple[WebhookSecret, ...], now: float
 ) -> Verdict:
-    live = [secret.value for secret in secrets if secret.live(now)]
+    topic = module.topic(request)
+    proves = connection.source.proves(topic)
+    # A secret that is only for some topics verifies no others, and where there is one for the topic, no other does.
+    fit = [secret for secret in secrets if secret.live(now) and (secret.signs(topic) if proves else not secret.topics)]
+    live = [secret.value for secret in fit]
     if not live and module.needs_secrets:
         return Verdict.WRONG
     return module.verify(request, connection.source, live, now)

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources.adobe.bodies import PLATFORM, READERS, AdobeEvent
+from loyalty_relay.sources.adobe.bodies import PLATFORM, READERS, AdobeEvent, object_of
 from loyalty_relay.sources.adobe.keys import PATH, KeyUnavailable, PublicKeys, usable
 from loyalty_relay.sources.base import (
     Change,
@@ -95,6 +95,9 @@ ADMIN = "0"
 
 MAX_SIGNATURE = 2048
 """Characters of base64; a signature of the longest key has fewer."""
+
+_ADDRESS_MEMBERS = {"customer_id", "parent_id", "street", "city", "telephone", "postcode", "country_id", "region_id"}
+"""Members that only an address has."""
 
 _SIGNATURES = tuple((f"x-adobe-digital-signature-{n}", f"x-adobe-public-key{n}-path") for n in (1, 2))
 _RECIPIENT = ("recipientclientid", "recipient_client_id")
@@ -180,19 +183,25 @@ class Adobe(SourceModule):
             verdict = verdict if verdict is Verdict.UNDECIDED else Verdict.WRONG
         return verdict
 
-    def handshake(self, request: Request, source: Source) -> Reply | None:
+    def topic(self, request: Request) -> str:
+        """Return the topic in the path of a Commerce webhook, which is not signed."""
+        return "" if _is_io_event(request) or request.topic is None else _topic(request.topic)
+
+    def greeting(self, request: Request) -> Reply | None:
         """Echo the challenge; log a validation URL for an operator to open.
 
         A URL that anybody could have sent is never followed from here.
         """
-        if "client_id" not in source.options:
-            return None
         if request.method == "GET" and _CHALLENGE.fullmatch(challenge := request.query.get("challenge", "")):
             headers = {"content-type": "application/json", "x-content-type-options": "nosniff"}
             return Reply(status=200, body=f'{{"challenge":"{challenge}"}}', headers=headers)
         if request.method == "POST" and not _is_io_event(request) and (url := _validation_url(request)):
             return Reply(status=200, note={"where": url})
         return None
+
+    def handshake(self, request: Request, source: Source) -> Reply | None:
+        """Answer the handshakes of I/O Events."""
+        return self.greeting(request) if "client_id" in source.options else None
 
     def read(self, request: Request, source: Source) -> list[Change]:
         """Return the changes of the delivery, each event by itself."""
@@ -311,6 +320,12 @@ def _hook(request: Request, source: Source) -> Change:
         return NothingToDo(event=delivery.event(""), reason="topic_not_used")
     if (".delete" in delivery.topic or "_delete_" in delivery.topic) != _is_id_alone(body):
         raise Untranslatable("topic_mismatch", "a deletion has an id and nothing else, and only a deletion does")
+    if _is_id_alone(body) and not source.proves(topic):
+        # Whatever else the shop signs may hold an id alone, and the topic is not signed.
+        return NothingToDo(event=delivery.event(""), reason="topic_not_proven")
+    entity = object_of(body, "address" if "address" in topic else "customer")
+    if ("address" in topic) != bool(entity.keys() & _ADDRESS_MEMBERS) and not _is_id_alone(body):
+        raise Untranslatable("topic_mismatch", "an address has a customer's id or a street, and a customer has none")
     return reader(delivery)
 
 
