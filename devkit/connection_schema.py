@@ -1,6 +1,6 @@
 """The JSON Schema of a connection's file, and the commented file to begin with, both made from the parser.
 
-The parser runs over a reader that records what it is asked for, once for each vendor and type of credentials, so that a
+The parser runs over a reader that records what it reads, once for each vendor and type of credentials, so that a
 member which the parser reads cannot be missing here. ``python -m devkit.connection_schema`` writes the schema.
 """
 
