@@ -102,6 +102,9 @@ HINTS: Mapping[str, Hint] = {
     "timeout": Hint("The destination did not answer in time; it is tried again by itself, after looking first."),
     "unavailable": Hint("The destination cannot serve now; it is tried again by itself."),
     "rate_limited": Hint("The destination's limit is used up for now; it waits for its turn."),
+    "part_not_done": Hint(
+        "The destination changed a part of what was sent and reported the rest as failed; that is sent again by itself."
+    ),
     "customer_unknown": Hint(
         "No event has named this customer's e-mail or phone yet; it waits for the one that does, up to 72 hours."
     ),

@@ -58,8 +58,8 @@ def reset(
     found = find_stack(stack)
     services, connection = services_of(found), store_of(found).read(id)
     reference, record = _record(services, connection, customer)
-    if unknown := sorted(set(field or ()) - record.register.marks.keys()):
-        known = ", ".join(sorted(record.register.marks)) or "none"
+    if unknown := sorted(set(field or ()) - record.fields):
+        known = ", ".join(sorted(record.fields)) or "none"
         raise CommandError(f"the ledger has no field {', '.join(unknown)}", do=f"it has: {known}")
     if not yes:
         _show(record, as_json=False)
@@ -98,6 +98,8 @@ def _show(record: CustomerRecord, *, as_json: bool) -> None:
         "leased_until": record.lease_until or None,
         "tombstone": None if stone is None else {"reason": stone.reason, "versions": _versions(stone.floor)},
         "stale_below": _versions(record.register.floor),
+        "profile": record.profile or None,
+        "other_profiles": list(record.profiles),
         "fields": {
             name: {"value_known": mark.digest is not None, "versions": _versions(mark.versions)}
             for name, mark in record.register.marks.items()
@@ -118,6 +120,8 @@ def _show(record: CustomerRecord, *, as_json: bool) -> None:
             ("leased until", when(record.lease_until or None)),
             ("tombstone", "" if stone is None else f"{stone.reason} {_text(stone.floor)}"),
             ("stale below", _text(record.register.floor)),
+            ("profile", record.profile),
+            ("other profiles", ", ".join(record.profiles)),
             ("interrupted", "; ".join(f"{i.operation} {', '.join(i.fields)}" for i in record.intents)),
             ("credits", f"{len(record.credited)} commands sent, {len(doubt)} in doubt"),
         ]

@@ -223,7 +223,6 @@ def _response_rows() -> list[Row]:
         side_effects={"effect": []},
     )
     one = {"response": {**envelope()["response"], "customers": {"customer": MEMBER}}}
-    table = "an answer as in the page's table (status.code 200, no item_status) is not a success"
     return [
         row("user_id", "loyalty_id", "343000001"),
         row("user_id as a text", "loyalty_id", "343000001", member(user_id="343000001")),
@@ -265,9 +264,9 @@ def _response_rows() -> list[Row]:
         row(
             "success as a boolean", "kind", "done", envelope({**MEMBER, "item_status": {"success": True, "code": 1000}})
         ),
-        row("no item_status: status.code 200 is success", "kind", "done", envelope(without), table),
-        row("no item_status: status.code 200 as a text", "kind", "done", envelope(without, "200"), table),
-        row("no item_status: user_id", "loyalty_id", "343000001", envelope(without), table),
+        row("no item_status: status.code 200 is success", "kind", "done", envelope(without)),
+        row("no item_status: status.code 200 as a text", "kind", "done", envelope(without, "200")),
+        row("no item_status: user_id", "loyalty_id", "343000001", envelope(without)),
         Row(
             "003",
             "response",
@@ -304,6 +303,13 @@ def _outcome_rows() -> list[Row]:
     xml = """<?xml version="1.0"?><response><status><success>false</success><code>500</code></status><customers>
         <customer><item_status><success>false</success><code>1012</code><message>Customer not found</message>
         </item_status></customer></customers></response>"""
+    one = """<customer><user_id>343000001</user_id><item_status><success>true</success><code>1000</code></item_status>
+        </customer>"""
+    status = "<status><success>true</success><code>200</code></status>"
+    success = f"<response>{status}<customers>{one}</customers></response>"
+    listed = one.replace("customer>", "element>")
+    elements = f"<root><response>{status}<customers><customer>{listed}</customer></customers></response></root>"
+    typed = "<!DOCTYPE response>" + success
     return [
         row("item failure under 500", envelope(item(1012, "Customer not found"), 500, "false"), found, *found),
         row("item failure under 201", envelope(item("1012", "Customer not found"), 201), found, *found),
@@ -342,8 +348,10 @@ def _outcome_rows() -> list[Row]:
             Reply(xml, kind="application/xml"),
             found,
             *found,
-            deviates="an item error in XML is retried instead of decided by its code",
         ),
+        row("XML instead of JSON: a success", Reply(success, kind="application/xml"), "343000001", "loyalty_id"),
+        row("XML with list items as elements", Reply(elements, kind="text/xml"), "343000001", "loyalty_id"),
+        row("XML with a document type is not read", Reply(typed, kind="application/xml"), "transient", "kind"),
     ]
 
 

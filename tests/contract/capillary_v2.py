@@ -704,7 +704,13 @@ def _registration_answer_rows() -> list[Row]:
             source,
             *source,
             section="codes",
-            deviates="3217 'Source is invalid' is blamed on the account, not on the source",
+        ),
+        row(
+            "3217: the account",
+            error(3217, "Org source addition failed, Invalid source account identifier passed"),
+            ["destination.account_id"],
+            "fields",
+            section="codes",
         ),
     ]
 

@@ -87,6 +87,8 @@ class Relay:
         self._data["source"] = shop or self._data["source"]
         self._data["destination"] = {**self._data["destination"], **destination}
         self._stack.put_connection(self.id, self._data)
+        # A connection is read again once a minute.
+        self._stack.clock.sleep(60)
         self.services.connections.refetch(self.id)
 
     # -- the client's protocol ------------------------------------------------------------------------------------

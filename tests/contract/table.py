@@ -27,6 +27,21 @@ OMITTED: dict[str, list[tuple[str, str]]] = {
             "the vendor grants them; the check of a connection names it",
         ),
     ],
+    "002": [
+        (
+            "the URI `/v2/promotion/customer`",
+            "a slip of the page: its samples use `/v2/customers`",
+        ),
+        ("`identifiers` in a PUT", "the page excludes them; `options.identifier_change` uses the API for that"),
+    ],
+    "003": [
+        ("several customers in one request", "the page's rate limit table has no batch for updates; one event is one"),
+        ("a second identifier", "it merges two members for good; only `allow_merge` of an API call sends one"),
+    ],
+    "004": [
+        ("warnings.status", "it is false for every warning; the code decides"),
+        ("sideEffects.trimmedCouponCode", "it repeats `couponCode`"),
+    ],
     "001": [
         (
             "`branch_link_id` in Create Sales, Create Transactions, Retrieve Offers and Redemptions",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_relay.destinations.capillary.errors import MergedAway, read_v2, told_id
+from loyalty_relay.destinations.capillary.errors import MergedAway, named_id, read_v2
 from loyalty_relay.destinations.capillary.redaction import redact
 from loyalty_relay.model.commands import Credits, Enrollment
 from loyalty_relay.model.deadline import Deadline
@@ -113,7 +114,7 @@ def test_an_existing_customers_id_is_read_from_the_text() -> None:
     ],
 )
 def test_only_a_member_id_is_taken_for_one(text: str | None, found: str | None) -> None:
-    assert told_id(text) == found
+    assert named_id(text) == found
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_only_a_member_id_is_taken_for_one(text: str | None, found: str | None) 
         (8018, "loyalty_type"),
         (8086, "status_label"),
         (1006, "phone"),
-        (3217, "destination.account_id"),
+        (3217, "destination.source"),
         (8003, "destination.source"),
     ],
 )
@@ -210,7 +211,6 @@ def test_the_access_denied_text_that_is_no_json_is_understood() -> None:
     ("body", "kind"),
     [
         (b"<!DOCTYPE html><html><title>Sign in</title></html>", "text/html"),
-        (b"", "application/json"),
         (b'{"createdId": 60000', "application/json"),
         (b"<response><status/></response>", "application/xml"),
         (b"\x00\xff\xfe", "application/octet-stream"),
@@ -220,6 +220,24 @@ def test_an_unreadable_success_is_tried_again_later(status: int, body: bytes, ki
     error = refused(answer(body, status, kind=kind))
     assert isinstance(error, UpstreamUnavailable)
     assert error.reached is True
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b""), (200, b"{}"), (200, b"null"), (202, b""), (204, b"")])
+def test_a_registration_with_an_empty_response_is_read_back(status: int, body: bytes) -> None:
+    upstream = Told(answer(body, status), answer({"entity": 7}))
+    assert upstream.crm().register(register(ANA), {}, deadline()).loyalty_id == "7"
+    absent = {"errors": [{"status": False, "code": 8015, "message": "Customer not found"}]}
+    with pytest.raises(UpstreamUnavailable) as caught:
+        Told(answer(body, status), answer(absent)).crm().register(register(ANA), {}, deadline())
+    assert caught.value.reached is True
+
+
+def test_a_place_that_the_command_named_is_blamed_as_the_commands() -> None:
+    wrong = answer({"errors": [{"status": False, "code": 3217, "message": "Invalid source account identifier"}]})
+    for options, blamed in (({}, "destination.account_id"), ({"account_id": "a-1"}, "options.account_id")):
+        with pytest.raises(VendorRejected) as caught:
+            Told(wrong).crm().register(replace(register(ANA), options=options), {}, deadline())
+        assert [problem.field for problem in caught.value.problems] == [blamed]
 
 
 def test_an_unreadable_answer_to_a_lookup_had_no_effect() -> None:
@@ -241,9 +259,7 @@ def test_passing_statuses_pass_whatever_the_body_is(status: int, kind: type[Rela
 @pytest.mark.parametrize(
     "body",
     [
-        b"{}",
         b"[]",
-        b"null",
         b"true",
         b"12",
         b'"text"',

@@ -77,7 +77,7 @@ class Hold:
         record = found
         if found.lease is not None and stone is not None and self._revives:
             # The commit removes the tombstone; until then it stays, in case this attempt ends early.
-            record = replace(found, register=found.register.raised(stone.floor), tombstone=None)
+            record = replace(found.raised(stone.floor), tombstone=None)
         self.who = customer
         """Whom the command is about, with the loyalty id if the vendor had to name the member."""
         self.tombstone: Tombstone | None = None if found.lease else stone
@@ -87,7 +87,8 @@ class Hold:
         self._absorbed: list[CustomerRecord] = []
         """Records of the same member, under leases, that become pointers to this one with the commit."""
         self._ended = found.lease is None
-        self._judge(record)
+        self._unseen_profile = not record.has_profile(customer.profile)
+        self._judge(record.in_profile(customer.profile))
 
     def _take(self, customer: CustomerRef, credits: bool) -> CustomerRecord:
         """Take the lease and record the intent: one conditional write, and one more per pointer followed."""
@@ -174,6 +175,11 @@ class Hold:
         return self.key in self._record.credited and self.tombstone is None
 
     @property
+    def new_profile(self) -> bool:
+        """Whether the member is known and nothing is recorded of the profile that the command is about."""
+        return self.loyalty_id is not None and self._unseen_profile
+
+    @property
     def by_identifier(self) -> bool:
         """Whether only identifiers name the customer. They can move to another member, so the vendor decides whose."""
         return self.who.source_id is None and self.who.loyalty_id is None
@@ -226,6 +232,7 @@ class Hold:
                 return record
             if found.lease is not None:
                 self._absorbed.append(found)
+                self._unseen_profile = self._unseen_profile and not found.has_profile(record.profile)
                 return record.absorbing(found)
             pk = found.to or pk
         raise LeaseBusy(retry_after=BUSY_SECONDS)
@@ -341,7 +348,10 @@ class Hold:
         if record.loyalty_id is not None and loyalty_id is not None and loyalty_id != record.loyalty_id:
             # What was sent before went to another member.
             record = record.forgetting()
-        register = record.register.forgetting(record.uncertain)
+        # An intent does not name its profile.
+        uncertain = record.uncertain
+        record = record.of_all_profiles(lambda register: register.forgetting(uncertain))
+        register = record.register
         for name in self.unchanged:
             register = register.advanced(name, self._version(name))
         aliases = dict(record.aliases)

@@ -89,8 +89,8 @@ class CustomerLedger:
         taken = records.take(found.pk, connection, intent, create=False)
         if taken is None or taken.lease is None:
             raise LeaseBusy(retry_after=BUSY_SECONDS)
-        register = taken.register.without(fields) if fields else LwwRegister()
-        after = replace(taken, register=register, tombstone=None if tombstone else taken.tombstone)
+        reset = taken.of_all_profiles(lambda register: register.without(fields) if fields else LwwRegister())
+        after = replace(reset, tombstone=None if tombstone else taken.tombstone)
         try:
             records.write({"record": records.update(after)})
         except Exception:

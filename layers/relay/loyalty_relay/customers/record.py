@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from loyalty_relay.customers.lww_register import LwwRegister
+from loyalty_relay.customers.lww_register import MAX_FIELDS, LwwRegister, Versions, newest
 from loyalty_relay.customers.tombstones import Tombstone
-from loyalty_relay.model.commands import CustomerRef
+from loyalty_relay.model.commands import CustomerRef, Version
 from loyalty_relay.model.errors import FieldProblem, InvalidCommand
 from loyalty_relay.storage import keys
 from loyalty_relay.storage.digests import Digests
@@ -25,6 +25,8 @@ from loyalty_relay.storage.table import Item
 KEPT_KEYS = 50
 """Keys of commands with credits that a customer's item keeps."""
 ALIASES_PER_FIELD = 10
+PROFILES = 20
+"""Profiles of a member whose registers a customer's item keeps. An item holds as many fields in all as one register."""
 
 # Fields whose values lead to the customer, and the kind of identifier that they are.
 ALIAS_FIELDS = {"email": "email", "phone": "mobile", "channels.email": "email", "channels.mobile": "mobile"}
@@ -102,6 +104,12 @@ class CustomerRecord:
     """When the lease of any execution ends, as it was read."""
     loyalty_id: str | None = None
     register: LwwRegister = field(default_factory=LwwRegister)
+    profile: str = ""
+    """The member's profile that ``register`` is about. Empty where the vendor keeps one per member, and in items from
+    before profiles were recorded.
+    """
+    profiles: Mapping[str, LwwRegister] = field(default_factory=dict)
+    """Registers of the member's other profiles, the one written last at the end."""
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Field name -> keys of the pointers that its values made."""
     intents: tuple[Intent, ...] = ()
@@ -153,22 +161,64 @@ class CustomerRecord:
         """Return the record without this execution's own intent."""
         return replace(self, intents=tuple(i for i in self.intents if i.token != token))
 
+    @property
+    def fields(self) -> frozenset[str]:
+        """Names of the fields of which something is known, in any profile."""
+        return frozenset(name for register in (self.register, *self.profiles.values()) for name in register.marks)
+
+    def has_profile(self, name: str) -> bool:
+        """Return whether something is recorded of this profile of the member."""
+        return name == self.profile or name in self.profiles
+
+    def in_profile(self, name: str) -> CustomerRecord:
+        """Return the record with the register of this profile; nothing is known of one that is not recorded.
+
+        Values from before profiles were recorded may have been sent to any of them: they are unknown in each,
+        and their versions hold, so that nothing older is sent.
+        """
+        if name == self.profile:
+            return self
+        others = dict(self.profiles)
+        register = others.pop(name, None)
+        if self.profile:
+            others[self.profile] = self.register
+        elif register is None:
+            register = self.register.forgetting(self.register.marks)
+        return replace(self, profile=name, profiles=others, register=register or LwwRegister(floor=self.register.floor))
+
+    def of_all_profiles(self, change: Callable[[LwwRegister], LwwRegister]) -> CustomerRecord:
+        """Return the record with every profile's register changed."""
+        changed = {name: change(register) for name, register in self.profiles.items()}
+        return replace(self, register=change(self.register), profiles=changed)
+
+    def raised(self, floor: Versions) -> CustomerRecord:
+        """Return the record of which everything below these versions is stale."""
+        return self.of_all_profiles(lambda register: register.raised(floor))
+
+    def has_passed(self, version: Version) -> bool:
+        """Return whether a retirement of this version is history."""
+        return any(register.has_passed(version) for register in (self.register, *self.profiles.values()))
+
     def forgetting(self, *names: str) -> CustomerRecord:
-        """Return the record with the values of these fields unknown; without names, of all fields."""
-        return replace(self, register=self.register.forgetting(names or self.register.marks))
+        """Return the record with the values of these fields of the profile unknown; without names, of all fields."""
+        if names:
+            return replace(self, register=self.register.forgetting(names))
+        return self.of_all_profiles(lambda register: register.forgetting(register.marks))
 
     def absorbing(self, other: CustomerRecord) -> CustomerRecord:
         """Return the record of this customer and of another who turned out to be the same member."""
+        other = other.in_profile(self.profile)
         aliases = dict(self.aliases)
         for name, pks in other.aliases.items():
             aliases[name] = tuple(dict.fromkeys((*aliases.get(name, ()), *pks)))
-        register = self.register.merged(other.register)
-        if other.tombstone is not None:
-            register = register.raised(other.tombstone.floor)
+        profiles = dict(self.profiles)
+        for name, register in other.profiles.items():
+            profiles[name] = profiles.get(name, LwwRegister()).merged(register)
+        joined = replace(self, register=self.register.merged(other.register), profiles=profiles)
+        floor = other.register.floor if other.tombstone is None else newest(other.register.floor, other.tombstone.floor)
         return replace(
-            self,
+            joined.raised(newest(self.register.floor, floor)),
             loyalty_id=self.loyalty_id or other.loyalty_id,
-            register=register,
             aliases=aliases,
             intents=(*self.intents, *other.intents),
             credited=_kept((*other.credited, *self.credited)),
@@ -196,9 +246,12 @@ class CustomerRecord:
 
     def attributes(self) -> Item:
         """Return what a commit writes; empty members are left out."""
+        register = self.register.trimmed()
         values: Item = {
             "loyalty_id": self.loyalty_id,
-            "register": self.register.trimmed().to_json(),
+            "register": register.to_json(),
+            "profile": self.profile,
+            "profiles": _json(_fitting(self.profiles, MAX_FIELDS - len(register.marks))),
             "aliases": _json({k: list(v) for k, v in self.aliases.items() if v}),
             "credits": _credits(self.credited, self.unsure),
             "others": list(self.others),
@@ -219,6 +272,8 @@ class CustomerRecord:
             lease_until=float(item.get("lease_until", 0.0)),
             loyalty_id=item.get("loyalty_id"),
             register=LwwRegister.from_json(item.get("register")),
+            profile=item.get("profile", ""),
+            profiles={n: LwwRegister.from_json(t) for n, t in json.loads(item.get("profiles") or "{}").items()},
             aliases={k: tuple(v) for k, v in json.loads(item.get("aliases") or "{}").items()},
             intents=tuple(Intent.from_json(t) for t in item.get("intents", ())),
             credited=tuple(ledger.get("done", ())),
@@ -231,8 +286,30 @@ class CustomerRecord:
         )
 
 
-MEMBERS = ("loyalty_id", "register", "aliases", "credits", "others", "was", "intents", "tombstone")
+MEMBERS = (
+    "loyalty_id",
+    "register",
+    "profile",
+    "profiles",
+    "aliases",
+    "credits",
+    "others",
+    "was",
+    "intents",
+    "tombstone",
+)
 """The attributes that ``CustomerRecord.attributes`` may leave out and a commit then removes."""
+
+
+def _fitting(profiles: Mapping[str, LwwRegister], room: int) -> dict[str, str]:
+    """Return the registers written last, as long as there is room for their fields. A forgotten one is sent whole."""
+    kept: dict[str, str] = {}
+    for name, register in list(profiles.items())[: -PROFILES - 1 : -1]:
+        room -= len(register.marks)
+        if room < 0:
+            break
+        kept[name] = register.to_json()
+    return dict(reversed(kept.items()))
 
 
 def _credits(credited: tuple[str, ...], unsure: tuple[str, ...]) -> str:

@@ -58,12 +58,12 @@ def retire(
 ) -> Result:
     """Leave a tombstone in the place of the customer of a key; see ``CustomerLedger.retire``."""
     record, via = _take(records, connection, own)
-    overtaken = version is not None and record.register.has_passed(version)
+    overtaken = version is not None and record.has_passed(version)
     result = Result.STALE if overtaken else Result.APPLIED
     try:
         if overtaken:
             # Whatever is older than the retirement stays out all the same.
-            actions = _keep(records, replace(record, register=record.register.raised(stone.floor)), stone)
+            actions = _keep(records, record.raised(stone.floor), stone)
         elif via is not None:
             actions = _leave_member(records, connection, via, record, stone)
         elif record.siblings:

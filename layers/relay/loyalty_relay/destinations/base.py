@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from loyalty_relay.connections.model import Connection, Destination
 from loyalty_relay.model.commands import Command, CustomerCommand, CustomerRef, LinkStore
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import FieldProblem
+from loyalty_relay.model.errors import FieldProblem, PartNotDone
 from loyalty_relay.model.json_validation import Reader
 from loyalty_relay.model.outcomes import Notice
 
@@ -57,6 +57,10 @@ class Vendor:
     """Plain fields that a mapping may name."""
     field_patterns: tuple[tuple[str, str], ...]
     """Fields with a name inside: expression, and how it is written for the operator."""
+    profile: Callable[[Destination, CustomerCommand], str] = lambda destination, command: ""
+    """Name of the profile that a command is about, for a vendor that keeps several of one member: what was sent is
+    remembered for each. Empty for a vendor that keeps one.
+    """
 
     def takes(self, field: str) -> bool:
         """Return whether a mapping may name this field."""
@@ -87,6 +91,8 @@ class Receipt:
     shows another one or reports that this part was not done. The ledger then has nothing of them, so the next event
     that carries them sends them again.
     """
+    unfinished: PartNotDone | None = None
+    """Why a part that may succeed later was not done: raised once the rest is committed."""
     notices: tuple[Notice, ...] = ()
     request_id: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)

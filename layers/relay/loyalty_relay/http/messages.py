@@ -124,6 +124,11 @@ def json_of(response: httpx.Response) -> Any | NotJson:
         return NotJson(f"content type {kind[:60]}" if labelled else "not JSON, or cut off")
 
 
+def is_bare_success(response: httpx.Response) -> bool:
+    """Return whether the response is a success that shows nothing: 204, 202 or 200 with no body, ``{}`` or ``null``."""
+    return response.is_success and response.content.strip() in (b"", b"{}", b"null")
+
+
 def retry_after(response: httpx.Response) -> float | None:
     """Return the seconds to wait that the vendor requires, None when nothing readable is given.
 

@@ -131,6 +131,8 @@ class CustomerRef:
     source_id: str | None = None
     loyalty_id: str | None = None
     identifiers: tuple[Identifier, ...] = ()
+    profile: str = ""
+    """Which of the member's profiles at the destination, where it keeps several; the operation fills it in."""
     unverified: tuple[str, ...] = ()
     """Types of identifiers that the source reports as not verified."""
     unproven: tuple[str, ...] = ()
@@ -140,7 +142,7 @@ class CustomerRef:
     def doubtful(self) -> CustomerRef:
         """The identifiers that anybody could have typed in at the source; they must not lead to a member."""
         types = {*self.unverified, *self.unproven}
-        return CustomerRef(identifiers=tuple(i for i in self.identifiers if i.type in types))
+        return CustomerRef(identifiers=tuple(i for i in self.identifiers if i.type in types), profile=self.profile)
 
     @property
     def proven(self) -> CustomerRef:

@@ -8,6 +8,7 @@
     │   ├── RateLimited                429 from the vendor, or no slot under our own limit
     │   ├── LeaseBusy                  another execution works on the same customer or store
     │   ├── KeyInProgress              another execution works on the same event
+    │   ├── PartNotDone                the vendor did a part of the command; the rest may succeed later
     │   ├── CustomerUnknown            the event only makes sense after another one that has not come yet
     │   ├── CircuitOpen                the destination is known to be down
     │   │   └── CredentialsBlocked     the credentials are known to be refused
@@ -147,6 +148,12 @@ class CustomerUnknown(TransientError):
 
     reason = "customer_unknown"
     status = 409
+
+
+class PartNotDone(TransientError):
+    """The destination carried out a part of the command; what is left is sent again."""
+
+    reason = "part_not_done"
 
 
 class CircuitOpen(TransientError):

@@ -22,6 +22,7 @@ from loyalty_relay.customers.hold import Hold
 from loyalty_relay.customers.ledger import CustomerLedger
 from loyalty_relay.customers.record import ALIAS_FIELDS
 from loyalty_relay.destinations.base import Crm, Receipt
+from loyalty_relay.destinations.registry import vendor
 from loyalty_relay.model.commands import (
     Credits,
     CustomerCommand,
@@ -101,9 +102,11 @@ def carry_out(
             return skip(Result.STALE, f"customer_{hold.tombstone.reason}")
         command = _without_sent_credits(command, hold)
         must_be_new = isinstance(command, RegisterCustomer) and command.if_exists == "error"
-        if must_be_new and hold.loyalty_id is not None and not hold.interrupted and not hold.by_identifier:
+        sure = not (hold.interrupted or hold.by_identifier or hold.new_profile)
+        if must_be_new and hold.loyalty_id is not None and sure:
             raise CustomerExists("the customer is registered already", loyalty_id=hold.loyalty_id)
-        if not (_has_work(command, hold) or must_be_new) and (hold.loyalty_id or hold.stale):
+        registers_profile = isinstance(command, RegisterCustomer) and hold.new_profile
+        if not (_has_work(command, hold) or must_be_new or registers_profile) and (hold.loyalty_id or hold.stale):
             stale = bool(hold.stale) and not hold.unchanged
             return skip(Result.STALE, "older") if stale else skip(Result.UNCHANGED)
         try:
@@ -143,6 +146,8 @@ def carry_out(
             entry=entry,
             credits=sent.credits,
         )
+        if receipt.unfinished is not None:
+            raise receipt.unfinished
         return outcome
 
 
@@ -231,6 +236,11 @@ def _may_be_named_later(command: CustomerCommand, context: Context) -> bool:
 def _send(command: CustomerCommand, hold: Hold, context: Context, crm: Crm) -> Sent:
     deadline = context.deadline
     loyalty_id = None if hold.by_identifier else hold.loyalty_id or command.customer.loyalty_id
+    who = command.customer
+    if hold.new_profile and isinstance(command, RegisterCustomer) and who.identifiers and not who.doubtful.identifiers:
+        # The member is known; a registration adds the profile, or the vendor reports that it exists. With an identifier
+        # of somebody else it would add the profile to that member.
+        loyalty_id = None
     must_exist = isinstance(command, UpdateCustomer) and command.if_missing == "error"
     if must_exist and hold.by_identifier and not command.credits:
         # With credits the member has to be known first, because what was credited is recorded with the member.
@@ -244,7 +254,8 @@ def _send(command: CustomerCommand, hold: Hold, context: Context, crm: Crm) -> S
         if must_exist:
             raise CustomerNotFound("no member has this e-mail or phone")
         try:
-            return Sent(receipt=crm.register(command, hold.fields, deadline), credits=bool(command.credits))
+            # The whole command: what is known to have been sent went to a member or profile that is not there.
+            return Sent(receipt=crm.register(command, command.fields, deadline), credits=bool(command.credits))
         except CustomerExists as exists:
             loyalty_id = _existing(command, exists, hold, context, crm)
     return _update_existing(command, hold, loyalty_id, context, crm)
@@ -313,7 +324,9 @@ def _update_existing(command: CustomerCommand, hold: Hold, loyalty_id: str, cont
         receipt = crm.update(loyalty_id, command, hold.fields, deadline, changed=hold.changed)
     except CustomerNotFound:
         # The member was removed at the vendor, which may have the customer under another id now.
-        if context.from_api or hold.loyalty_id is None or not command.customer.identifiers:
+        adds_profile = hold.new_profile and getattr(command, "if_missing", "register") == "register"
+        waits = context.from_api and not adds_profile
+        if waits or hold.loyalty_id is None or not command.customer.identifiers:
             raise
         found = find_member(replace(command.customer, loyalty_id=None), hold, context, crm)
         if found is not None and found != loyalty_id:
@@ -363,7 +376,10 @@ def _normalised(command: C, context: Context, crm: Crm) -> tuple[C, tuple[Notice
         phone = to_e164(identifier.value, country) if identifier.type == "mobile" else identifier.value
         if phone is not None or context.from_api:
             identifiers.append(replace(identifier, value=phone or identifier.value))
-    return replace(command, fields=fields, customer=replace(command.customer, identifiers=tuple(identifiers))), notices
+    destination = context.connection.destination
+    profile = vendor(destination.vendor).profile(destination, command)
+    customer = replace(command.customer, identifiers=tuple(identifiers), profile=profile)
+    return replace(command, fields=fields, customer=customer), notices
 
 
 def _without_problems(command: C, problems: list[FieldProblem]) -> tuple[C, tuple[Notice, ...]]:

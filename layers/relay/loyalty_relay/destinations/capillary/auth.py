@@ -16,9 +16,9 @@ import httpx
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.auth import TokenAuth
 from loyalty_relay.destinations.capillary.errors import (
-    REFUSED,
     CapillaryReply,
     decided,
+    is_bad_token,
     reported_errors,
     unknown,
     unreadable,
@@ -92,7 +92,7 @@ class OAuth(TokenAuth):
         try:
             response.request.extensions["read"](CapillaryReply(response))
         except RelayError as error:
-            return isinstance(error, CredentialsRefused) and error.code in REFUSED
+            return isinstance(error, CredentialsRefused) and is_bad_token(error.code)
         return False
 
     def _generate(self, deadline: Deadline) -> tuple[str, float]:

@@ -17,30 +17,40 @@ from loyalty_relay.destinations.base import Finding, Receipt
 from loyalty_relay.destinations.capillary import check as checks
 from loyalty_relay.destinations.capillary import identifiers, preflight, v1
 from loyalty_relay.destinations.capillary.auth import auth_of
+from loyalty_relay.destinations.capillary.codes import COMBINED, passing, undone
 from loyalty_relay.destinations.capillary.config import VENDOR
-from loyalty_relay.destinations.capillary.errors import CapillaryReply, MergedAway, read_v2
+from loyalty_relay.destinations.capillary.errors import CapillaryReply, MergedAway, blaming_options, read_v2
 from loyalty_relay.destinations.capillary.fields import CONTACT_CHANNELS, truth
 from loyalty_relay.destinations.capillary.members import Members
 from loyalty_relay.destinations.capillary.options import Options
 from loyalty_relay.destinations.capillary.requests import Writer, length_notices
-from loyalty_relay.destinations.capillary.responses import COMBINED, member_id, read_side_effects, read_warnings
+from loyalty_relay.destinations.capillary.responses import member_id, read_side_effects, read_warnings
 from loyalty_relay.destinations.capillary.routes import Route, route, supports
 from loyalty_relay.destinations.capillary.session import CapillarySession
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import build_request, path_segment
 from loyalty_relay.model.commands import CustomerCommand, CustomerRef, Identifier
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import CustomerNotFound, FieldProblem, InvalidCommand, RelayError
+from loyalty_relay.model.errors import (
+    CustomerNotFound,
+    FieldProblem,
+    InvalidCommand,
+    PartNotDone,
+    RelayError,
+    UpstreamUnavailable,
+)
 from loyalty_relay.model.outcomes import Notice
 
 
 @dataclass(slots=True)
 class _Progress:
-    """What the requests of one command have brought so far."""
+    """What is known of one command from the responses so far."""
 
     loyalty_id: str | None = None
     created: bool = False
     sent: list[str] = field(default_factory=list)
+    unconfirmed: list[str] = field(default_factory=list)
+    unfinished: PartNotDone | None = None
     notices: list[Notice] = field(default_factory=list)
     side_effects: list[dict[str, Any]] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
@@ -49,12 +59,27 @@ class _Progress:
     def add_request(self, api: str, reply: CapillaryReply) -> None:
         self.requests.append({"api": api, "request_id": reply.request_id})
 
+    def add_fields(self, carried: Collection[str], warnings: Collection[Notice], reply: CapillaryReply) -> None:
+        """Add the fields that a request carried; those that a warning reports as not done are not sent."""
+        for warning in warnings:
+            left = undone(warning.code, carried)
+            self.unconfirmed += left
+            self.notices.append(replace(warning, field=left[0]) if len(left) == 1 else warning)
+        self.sent += [name for name in carried if name not in self.unconfirmed]
+        code = passing((warning.code for warning in warnings), carried)
+        if code is not None and self.unfinished is None:
+            names = ", ".join(undone(code, carried))
+            summary = f"{code}: the destination did not change {names}"
+            self.unfinished = PartNotDone(summary, reached=True, code=code, request_id=reply.request_id)
+
     def receipt(self) -> Receipt:
         details = {**self.details, "side_effects": self.side_effects, "requests": self.requests}
         return Receipt(
             loyalty_id=self.loyalty_id or "",
             created=self.created,
             sent=tuple(self.sent),
+            unconfirmed=tuple(dict.fromkeys(self.unconfirmed)),
+            unfinished=self.unfinished,
             notices=tuple(dict.fromkeys(self.notices)),
             request_id=self.requests[-1]["request_id"] if self.requests else None,
             details=details,
@@ -107,7 +132,7 @@ class CapillaryCrm:
         return supports(field)
 
     def probe(self, deadline: Deadline, extended_fields: Collection[str] = ()) -> list[Finding]:
-        """Check the prerequisites of register and update, without changing anything.
+        """Return whether the prerequisites of register and update are met; only reads are sent.
 
         ``extended_fields``: names that the connection's mapping uses.
         """
@@ -121,10 +146,16 @@ class CapillaryCrm:
     def register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
         """Register by POST /v2/customers, and V1.1 for what that cannot carry. Raises CustomerExists with its id.
 
-        ``created`` is False when the member was there under another source and the profile was added to them.
+        ``created`` is False when the member existed in another source and the profile was added to them. Where the
+        response has no usable id, the member is looked up.
         """
+        with blaming_options(command.options):
+            return self._register(command, fields, deadline)
+
+    def _register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
         options = Options.of(self._destination, command.options)
-        customer = replace(command.customer, identifiers=(*command.customer.identifiers, *self._external_id(command)))
+        identifiers = (*command.customer.identifiers, *self._external_id(command))
+        customer = replace(command.customer, identifiers=identifiers, profile=options.profile)
         body, carried = self._writer.create(customer, fields, command.credits, options)
         if not body["profiles"][0].get("identifiers"):
             raise InvalidCommand(
@@ -143,15 +174,25 @@ class CapillaryCrm:
 
         request = build_request(api="v2-create", method="POST", url=self._v2, headers=headers, params=params, json=body)
         answer, reply = self._session.exchange(
-            request, lambda reply: (read_v2(reply, "createdId"), reply), deadline, values=values
+            request, lambda reply: (read_v2(reply, "createdId", write=True), reply), deadline, values=values
         )
-        self._v2_answer("v2-create", answer, reply, progress)
+        self._v2_answer("v2-create", answer, reply, progress, carried)
         progress.created = not any(notice.code in COMBINED for notice in progress.notices)
-        progress.sent = list(carried)
+        if progress.loyalty_id is None:
+            with progress.going_on():
+                progress.loyalty_id = self._read_back(customer, reply, deadline)
         rest = {name: value for name, value in fields.items() if value is not None and name not in carried}
         with progress.going_on():
             self._rest_of_registration(command, rest, options, progress, deadline)
         return progress.receipt()
+
+    def _read_back(self, customer: CustomerRef, reply: CapillaryReply, deadline: Deadline) -> str:
+        """Return the id of the member just registered."""
+        found = self.find(customer, deadline)
+        if found is None:
+            summary = "the registration was accepted, and no member has these identifiers yet"
+            raise UpstreamUnavailable(summary, reached=True, request_id=reply.request_id)
+        return found
 
     def _rest_of_registration(
         self,
@@ -180,6 +221,17 @@ class CapillaryCrm:
         Raises CustomerNotFound. A member who was merged away is followed to the survivor once, with a notice
         ``merged``. Where the second of two requests fails, the error's ``reached`` is True whatever it is.
         """
+        with blaming_options(command.options):
+            return self._update_survivor(loyalty_id, command, fields, deadline, changed)
+
+    def _update_survivor(
+        self,
+        loyalty_id: str | None,
+        command: CustomerCommand,
+        fields: Mapping[str, Any],
+        deadline: Deadline,
+        changed: frozenset[str],
+    ) -> Receipt:
         try:
             return self._update(loyalty_id, command, fields, deadline, changed)
         except MergedAway as merged:
@@ -199,12 +251,14 @@ class CapillaryCrm:
         changed: frozenset[str],
     ) -> Receipt:
         options = Options.of(self._destination, command.options)
-        plan = self._route(loyalty_id, command, fields)
+        command = replace(command, customer=replace(command.customer, profile=options.profile))
+        plan = self._route(loyalty_id, command, fields, options)
         progress = _Progress(loyalty_id=loyalty_id, notices=[*plan.notices, *length_notices(fields)])
         if command.credits.referral_code:
             progress.notices.append(Notice("not_updatable", "can be given on registration only", "referral_code"))
+        progress.notices += _unsent_options(command.options, plan)
         addressed = loyalty_id or v1.address(command.customer, None, allow_merge=False, country=self._country)
-        if loyalty_id is None and (plan.by_v2 or not plan.v1 or not addressed):
+        if loyalty_id is None and (plan.by_v2 or not plan.v1 or not addressed or not options.in_v1):
             progress.loyalty_id = self.find(command.customer, deadline)
             if progress.loyalty_id is None:
                 raise CustomerNotFound("no member has these identifiers")
@@ -215,12 +269,17 @@ class CapillaryCrm:
                 self._update_v2(command, plan.v2, options, progress, deadline, changed)
         return progress.receipt()
 
-    def _route(self, loyalty_id: str | None, command: CustomerCommand, fields: Mapping[str, Any]) -> Route:
+    def _route(
+        self, loyalty_id: str | None, command: CustomerCommand, fields: Mapping[str, Any], options: Options
+    ) -> Route:
         if loyalty_id is None:
             # An address by which the member is found is theirs already.
             known = {"email": command.customer.identifier("email"), "phone": command.customer.identifier("mobile")}
             fields = {n: v for n, v in fields.items() if n not in known or v is None or v != known[n]}
-        return route(fields, credits=bool(command.credits.enrollments), by_id=loyalty_id is not None)
+        prefer_v2 = not options.in_v1 or any(command.options.get(name) is not None for name in V2_OPTIONS)
+        return route(
+            fields, credits=bool(command.credits.enrollments), by_id=loyalty_id is not None, prefer_v2=prefer_v2
+        )
 
     def _update_v2(
         self,
@@ -252,12 +311,11 @@ class CapillaryCrm:
 
         answer, reply = self._session.exchange(
             request,
-            lambda reply: (read_v2(reply, "createdId", "success"), reply),
+            lambda reply: (read_v2(reply, "createdId", "success", write=True), reply),
             deadline,
             values=self._values(command.customer, fields),
         )
-        self._v2_answer("v2-update", answer, reply, progress)
-        progress.sent += fields
+        self._v2_answer("v2-update", answer, reply, progress, fields)
 
     def _change_identifier(
         self, name: str, value: str, command: CustomerCommand, progress: _Progress, deadline: Deadline
@@ -272,10 +330,12 @@ class CapillaryCrm:
         wanted = identifiers.Change(
             kind, self._writer.identifier_value(kind, value), progress.loyalty_id or "", options
         )
-        notice, reply = identifiers.change(self._session, self._v2, wanted, name, deadline)
-        progress.notices.append(notice)
-        if reply is not None:
-            progress.add_request("v2-identifier", reply)
+        changed = identifiers.change(self._session, self._v2, wanted, name, deadline)
+        progress.notices.append(changed.notice)
+        if changed.refused:
+            progress.unconfirmed.append(name)
+        if changed.reply is not None:
+            progress.add_request("v2-identifier", changed.reply)
 
     def _update_v1(
         self,
@@ -311,15 +371,16 @@ class CapillaryCrm:
             raise
         progress.add_request("v1-update", reply)
         progress.loyalty_id = item.loyalty_id or progress.loyalty_id
-        progress.notices += item.notices
-        progress.sent += fields
+        progress.add_fields(fields, item.notices, reply)
         typed = dict(item.details)
         progress.side_effects += typed.pop("side_effects")
         progress.details |= typed
 
-    def _v2_answer(self, api: str, answer: Mapping[str, Any], reply: CapillaryReply, progress: _Progress) -> None:
+    def _v2_answer(
+        self, api: str, answer: Mapping[str, Any], reply: CapillaryReply, progress: _Progress, carried: Collection[str]
+    ) -> None:
         progress.add_request(api, reply)
-        progress.notices += read_warnings(answer, reply.values)
+        progress.add_fields(carried, read_warnings(answer, reply.values), reply)
         progress.side_effects += read_side_effects(answer)
         # ``createdId`` is also the id of who was updated (Capillary docs: Update customer details).
         progress.loyalty_id = member_id(answer.get("createdId")) or progress.loyalty_id
@@ -339,3 +400,14 @@ class CapillaryCrm:
             if name.startswith("channels."):
                 texts += [str(entry.get("value", "")) for entry in value or () if isinstance(entry, Mapping)]
         return tuple(texts)
+
+
+V2_OPTIONS = ("use_async", "single_enroll")
+"""Options for which an update takes V2 wherever it can: V1.1 has no place for them."""
+
+
+def _unsent_options(given: Mapping[str, Any], plan: Route) -> list[Notice]:
+    """Return a notice for each option of a command that no request of its update carries."""
+    unsent = ("raw_side_effects",) if plan.by_v2 else ("raw_side_effects", *V2_OPTIONS)
+    text = "no request that carries this update has such an option"
+    return [Notice("option_not_sent", text, f"options.{name}") for name in unsent if given.get(name) is not None]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from loyalty_relay.connections.model import Connection, Destination
 from loyalty_relay.destinations.base import SUBSCRIPTION, ClientParts, Vendor, limits
 from loyalty_relay.destinations.capillary.fields import IDENTIFIERS
-from loyalty_relay.model.commands import RegisterCustomer, UpdateCustomer
+from loyalty_relay.model.commands import CustomerCommand, RegisterCustomer, UpdateCustomer
 from loyalty_relay.model.json_validation import Reader
 
 if TYPE_CHECKING:
@@ -96,6 +96,13 @@ def parse(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
     )
 
 
+def profile(destination: Destination, command: CustomerCommand) -> str:
+    """Return the source and account of a command: Capillary keeps one profile of a member for each."""
+    from loyalty_relay.destinations.capillary.options import Options
+
+    return Options.of(destination, command.options).profile
+
+
 def crm(connection: Connection, client: Client, parts: ClientParts) -> CapillaryCrm:
     """Return the client of a connection's organisation."""
     from loyalty_relay.destinations.capillary.client import CapillaryCrm
@@ -107,6 +114,7 @@ VENDOR = Vendor(
     name="capillary",
     parse=parse,
     crm=crm,
+    profile=profile,
     operations=frozenset({"register", "update"}),
     commands={"customer_created": RegisterCustomer, "customer_changed": UpdateCustomer},
     fields=frozenset(

@@ -1,20 +1,22 @@
 """Every error of Capillary's, as one typed error each; the body is read before the HTTP status.
 
-Numbers are not unique over Capillary's APIs, so the vendor's text always travels along, without personal data.
+``codes`` has the meaning of each code; the vendor's text is kept, without personal data.
 Sources: Capillary docs, Status codes - customer; Authentication; Customer update V1.1.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from loyalty_relay.destinations.capillary.codes import AsError, meaning
 from loyalty_relay.destinations.capillary.redaction import excerpt, redact
-from loyalty_relay.http.messages import NotJson, json_of, raise_for_transient, reached, retry_after
+from loyalty_relay.http.messages import NotJson, is_bare_success, json_of, raise_for_transient, reached, retry_after
 from loyalty_relay.model.errors import (
     CredentialsRefused,
     CustomerErased,
@@ -22,6 +24,7 @@ from loyalty_relay.model.errors import (
     CustomerNotFound,
     FieldProblem,
     InvalidCommand,
+    PermanentError,
     RateLimited,
     RelayError,
     UpstreamTimeout,
@@ -34,58 +37,6 @@ class MergedAway(VendorRejected):
     """This member was merged into another one, whose id the vendor may report."""
 
     survivor: str | None = None
-
-
-REFUSED = frozenset({"401", "498"})
-"""Bad or expired token."""
-DENIED = frozenset({"403", "4000", "320001"})
-PASSING = frozenset({"521", "461", "4001", "503", "500", "502", "504"})
-"""521: several actions for one customer at once; 461: search engine busy; 4001: authorisation service down."""
-MISSING = frozenset({"8015", "8009", "8065", "1011", "1012", "816"})
-EXISTS = frozenset({"8006", "8028", "1014"})
-MERGED = frozenset({"8067", "8069"})
-ERASED = frozenset({"8026"})
-WRONG_FIELD: Mapping[str, str] = {
-    "1001": "phone",
-    "1002": "email",
-    "1003": "identifiers.external_id",
-    "1006": "phone",
-    "1007": "identifiers",
-    "1015": "identifiers",
-    "1034": "registered_on",
-    "1039": "email",
-    "1043": "identifiers.external_id",
-    "1046": "loyalty_type",
-    "3017": "status_label",
-    "618": "fraud_status",
-    "8002": "identifiers",
-    "8005": "identifiers",
-    "8010": "channels",
-    "8013": "identifiers",
-    "8014": "identifiers",
-    "8017": "registered_on",
-    "8018": "loyalty_type",
-    "8020": "identifiers.external_id",
-    "8055": "email",
-    "8056": "phone",
-    "8057": "channels.email",
-    "8058": "channels.mobile",
-    "8064": "identifiers.external_id",
-    "8086": "status_label",
-    "8106": "channels",
-}
-WRONG_PLACE: Mapping[str, str] = {
-    "3217": "destination.account_id",
-    "8001": "destination.source",
-    "8003": "destination.source",
-    "8004": "destination.source",
-    "8011": "destination.account_id",
-    "8012": "destination.source",
-    "8016": "destination.source",
-    "8045": "destination.account_id",
-    "8127": "destination.account_id",
-}
-"""The connection names a source or account that the organisation does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,41 +59,77 @@ def error_for(code: str, message: object, reply: CapillaryReply) -> RelayError:
     text = reply.text(message)
     summary = f"{code} {text}".strip()
     request_id = reply.request_id
+    known = meaning(code)
+    kind = known.error
     if code == "429":
         return RateLimited(summary, retry_after=retry_after(reply.answer), code=code, request_id=request_id)
-    if code in PASSING:
-        # A 521 means that nothing was done, because another request was under way.
-        kind = UpstreamTimeout if code == "504" else UpstreamUnavailable
-        return kind(
+    if kind is AsError.PASSING:
+        # A 521 means that nothing was done, because another action was under way.
+        passing = UpstreamTimeout if code == "504" else UpstreamUnavailable
+        return passing(
             summary,
             reached=reached(reply.answer) and code not in ("521", "4001"),
             retry_after=retry_after(reply.answer),
             code=code,
             request_id=request_id,
         )
-    # 403 has two further meanings in V2: a missing mandatory field, which is the command's fault.
-    if code in REFUSED or (code in DENIED and "mandatory" not in text.lower()):
+    # 403 has a further meaning in V2: a missing mandatory field, which is the command's fault.
+    if kind is AsError.TOKEN or (kind is AsError.DENIED and "mandatory" not in text.lower()):
         return CredentialsRefused(summary, code=code, request_id=request_id)
-    if code in MISSING:
+    if kind is AsError.MISSING:
         return CustomerNotFound(summary, code=code, request_id=request_id)
-    if code in EXISTS:
-        exists = CustomerExists(summary, loyalty_id=told_id(message), code=code)
+    if kind is AsError.EXISTS:
+        exists = CustomerExists(summary, loyalty_id=named_id(message), code=code)
         exists.request_id = request_id
         return exists
-    if code in MERGED:
+    if kind is AsError.MERGED:
         merged = MergedAway(summary, code=code, request_id=request_id)
-        merged.survivor = told_id(message)
+        merged.survivor = named_id(message)
         return merged
-    if code in ERASED:
+    if kind is AsError.ERASED:
         return CustomerErased(summary, code=code, request_id=request_id)
-    if code in WRONG_FIELD:
-        problem = FieldProblem(WRONG_FIELD[code], text or f"was refused with code {code}")
-        return InvalidCommand(summary, code=code, request_id=request_id, problems=[problem])
-    problems = [FieldProblem(WRONG_PLACE[code], text)] if code in WRONG_PLACE else []
-    return VendorRejected(summary, code=code, request_id=request_id, problems=problems)
+    blamed = known.blames
+    if code == "3217" and "account" in text.lower():
+        blamed = WRONG_ACCOUNT
+    problems = [FieldProblem(blamed, text or f"was refused with code {code}")] if blamed else []
+    refusal = InvalidCommand if blamed and not names_place(code) else VendorRejected
+    return refusal(summary, code=code, request_id=request_id, problems=problems)
 
 
-def told_id(message: object) -> str | None:
+WRONG_ACCOUNT = "destination.account_id"
+
+
+def names_place(code: str | None) -> bool:
+    """Return whether a code reports a source or account that the organisation does not have."""
+    return meaning(code or "").blames.startswith("destination.")
+
+
+def is_denial(code: str | None) -> bool:
+    """Return whether a code reports credentials that are known and not allowed to do this."""
+    return meaning(code or "").error is AsError.DENIED
+
+
+def is_bad_token(code: str | None) -> bool:
+    """Return whether a code reports a token that is not, or not any more, valid."""
+    return meaning(code or "").error is AsError.TOKEN
+
+
+def _refuses_credentials(status: int) -> bool:
+    return is_denial(str(status)) or is_bad_token(str(status))
+
+
+@contextmanager
+def blaming_options(options: Mapping[str, Any]) -> Iterator[None]:
+    """Name the command's own option, where it has one, in place of the connection's source or account."""
+    try:
+        yield
+    except PermanentError as error:
+        named = {f"destination.{name}": f"options.{name}" for name in ("source", "account_id") if options.get(name)}
+        error.problems = tuple(FieldProblem(named.get(p.field, p.field), p.message) for p in error.problems)
+        raise
+
+
+def named_id(message: object) -> str | None:
     """Return the member id in a text such as "Customer already exists with id 600000001 for same source"."""
     found = re.search(r"\b(?:id|with|customer)[\s:=]+\{?(\d{3,19})\b", str(message or ""), re.IGNORECASE)
     return found.group(1) if found and int(found.group(1)) > 0 else None
@@ -203,7 +190,7 @@ def unreadable(reply: CapillaryReply, why: NotJson) -> RelayError:
     summary = re.search(rb"errorCode\s*=\s*(\d+)", answer.content[:2000])
     if summary:
         return error_for(summary.group(1).decode(), excerpt(None, answer.content, reply.values), reply)
-    if str(answer.status_code) in REFUSED | DENIED:
+    if _refuses_credentials(answer.status_code):
         return error_for(str(answer.status_code), why.why, reply)
     try:
         raise_for_transient(answer, request_id=reply.request_id)
@@ -222,7 +209,7 @@ def unreadable(reply: CapillaryReply, why: NotJson) -> RelayError:
 def unknown(reply: CapillaryReply, body: Any) -> RelayError:
     """Return the error for a response of unknown shape: by its status where that is one, else permanent."""
     status = str(reply.answer.status_code)
-    if status in REFUSED | DENIED:
+    if _refuses_credentials(reply.answer.status_code):
         return error_for(status, excerpt(body, reply.answer.content, reply.values), reply)
     try:
         raise_for_transient(reply.answer, request_id=reply.request_id)
@@ -235,11 +222,14 @@ def unknown(reply: CapillaryReply, body: Any) -> RelayError:
     )
 
 
-def read_v2(reply: CapillaryReply, *needs: str) -> dict[str, Any]:
+def read_v2(reply: CapillaryReply, *needs: str, write: bool = False) -> dict[str, Any]:
     """Return the body of a V2 success, which has one of the members ``needs``. Raises the typed error else.
 
+    ``write``: a success without a body (204, 202, ``{}``) is one, too.
     Success and failure both occur under any HTTP status, so the status only decides where the body shows neither.
     """
+    if write and is_bare_success(reply.answer):
+        return {}
     body = json_of(reply.answer)
     if isinstance(body, NotJson):
         raise unreadable(reply, body)
@@ -263,7 +253,7 @@ def decided(found: Iterable[tuple[str, object]], reply: CapillaryReply) -> Relay
 def _by_status(reply: CapillaryReply, error: RelayError) -> RelayError:
     """Return the error of the HTTP status for one without a code, where the status has one."""
     status = reply.answer.status_code
-    if str(status) in REFUSED | DENIED:
+    if _refuses_credentials(status):
         return error_for(str(status), str(error), reply)
     try:
         raise_for_transient(reply.answer, request_id=reply.request_id)

@@ -9,14 +9,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from loyalty_relay.destinations.capillary.codes import undone
 from loyalty_relay.destinations.capillary.errors import CapillaryReply, MergedAway, read_v2
 from loyalty_relay.destinations.capillary.options import Options
-from loyalty_relay.destinations.capillary.responses import member_id
+from loyalty_relay.destinations.capillary.responses import member_id, read_warnings
 from loyalty_relay.destinations.capillary.session import CapillarySession
 from loyalty_relay.http.messages import build_request, path_segment
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CustomerNotFound, InvalidCommand, VendorRejected
 from loyalty_relay.model.outcomes import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The result of a change.
+
+    ``reply``: the response where the vendor accepted the request. ``refused``: the vendor did not carry it out.
+    """
+
+    notice: Notice
+    reply: CapillaryReply | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +60,10 @@ def owner(
         return None
 
 
-def change(
-    session: CapillarySession, customers: str, wanted: Change, field: str, deadline: Deadline
-) -> tuple[Notice, CapillaryReply | None]:
-    """Replace the identifier and return the outcome, with the response where something was changed.
+def change(session: CapillarySession, customers: str, wanted: Change, field: str, deadline: Deadline) -> Changed:
+    """Replace the identifier.
 
-    A refusal by the vendor is a notice too, because the channel can still be updated.
+    A refusal by the vendor, as an error or as a warning, is not raised: the channel can still be updated.
     """
     place, url = wanted.options.place(), f"{customers}/{path_segment(wanted.loyalty_id)}"
     try:
@@ -60,10 +71,10 @@ def change(
     except MergedAway as merged:
         other = merged.survivor or "merged"
     if other is not None and other != wanted.loyalty_id:
-        return Notice("identifier_not_updated", "another member has it; the two are not merged", field), None
+        return Changed(Notice("identifier_not_updated", "another member has it; the two are not merged", field))
     current = _current(session, url, wanted, deadline)
     if wanted.value in current:
-        return Notice("identifier_unchanged", "the member is found by it already", field), None
+        return Changed(Notice("identifier_unchanged", "the member is found by it already", field))
     body = {
         "add": [{"type": wanted.kind, "value": wanted.value}],
         **({"remove": [{"type": wanted.kind, "value": value} for value in current]} if current else {}),
@@ -77,16 +88,22 @@ def change(
         json=body,
     )
 
-    def read(reply: CapillaryReply) -> CapillaryReply:
-        read_v2(reply, "createdId", "success")
-        return reply
+    def read(reply: CapillaryReply) -> tuple[CapillaryReply, tuple[Notice, ...]]:
+        return reply, read_warnings(read_v2(reply, "createdId", "success", write=True), reply.values)
 
     try:
-        reply = session.exchange(request, read, deadline, values=(wanted.value, *current))
+        reply, warnings = session.exchange(request, read, deadline, values=(wanted.value, *current))
     except (VendorRejected, InvalidCommand) as refused:
-        summary = f"the programme refused the change with code {refused.code}"
-        return Notice("identifier_not_updated", summary, field), None
-    return Notice("identifier_changed", "the member is found by the new one now", field), reply
+        return _refused(refused.code, field)
+    names = (field, f"identifiers.{wanted.kind}")
+    if code := next((warning.code for warning in warnings if undone(warning.code, names)), None):
+        return _refused(code, field, reply)
+    return Changed(Notice("identifier_changed", "the member is found by the new one now", field), reply)
+
+
+def _refused(code: str | None, field: str, reply: CapillaryReply | None = None) -> Changed:
+    summary = f"the programme refused the change with code {code}"
+    return Changed(Notice("identifier_not_updated", summary, field), reply, refused=True)
 
 
 def _current(session: CapillarySession, url: str, wanted: Change, deadline: Deadline) -> list[str]:

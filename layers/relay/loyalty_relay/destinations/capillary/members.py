@@ -5,12 +5,15 @@ Sources: Capillary docs, Get customer id; Get customer details; Get customer det
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.capillary import v1
 from loyalty_relay.destinations.capillary.errors import MergedAway, read_v2
 from loyalty_relay.destinations.capillary.fields import LOOKUPS
 from loyalty_relay.destinations.capillary.identifiers import owner
-from loyalty_relay.destinations.capillary.options import Options
+from loyalty_relay.destinations.capillary.options import Options, place_of
 from loyalty_relay.destinations.capillary.requests import Writer
 from loyalty_relay.destinations.capillary.responses import member_id
 from loyalty_relay.destinations.capillary.session import CapillarySession
@@ -26,21 +29,23 @@ class Members:
     def __init__(self, session: CapillarySession, destination: Destination, writer: Writer) -> None:
         self._session = session
         self._writer = writer
-        self._place = Options.of(destination, {}).place()
+        self._profile = Options.of(destination, {}).profile
         self._v2 = f"{destination.host}/v2/customers"
         self._v1 = f"{destination.host}/v1.1/customer"
         self._source_id_is_external_id = bool(destination.options.get("source_id_as_external_id"))
 
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
-        """Return the loyalty id in the connection's source, of the survivor after a merge; None when unknown.
+        """Return the loyalty id in the customer's profile, of the survivor after a merge; None when unknown.
 
+        The profile is by default that of the connection.
         Raises AmbiguousOutcome when the identifiers belong to different members: nothing is merged to find out.
         """
         if customer.loyalty_id is not None:
-            found = self._by_id(customer.loyalty_id, deadline)
+            found = self._by_id(customer.loyalty_id, customer, deadline)
             if found is not None:
                 return found
-        owners = {self._lookup(identifier, deadline) for identifier in self._identifiers(customer)} - {None}
+        place = self._place(customer)
+        owners = {self._lookup(identifier, place, deadline) for identifier in self._identifiers(customer)} - {None}
         if len(owners) > 1:
             raise AmbiguousOutcome("the identifiers belong to different members; nothing was changed")
         return owners.pop() if owners else None
@@ -57,24 +62,30 @@ class Members:
                 found = None
             if found is not None and found != loyalty_id:
                 return found
-        return self.find(CustomerRef(source_id=customer.source_id, identifiers=customer.identifiers), deadline)
+        return self.find(replace(customer, loyalty_id=None), deadline)
 
-    def _by_id(self, loyalty_id: str, deadline: Deadline) -> str | None:
+    def _place(self, customer: CustomerRef) -> dict[str, str]:
+        return place_of(customer.profile or self._profile)
+
+    def _by_id(self, loyalty_id: str, customer: CustomerRef, deadline: Deadline) -> str | None:
         request = build_request(
-            api="v2-read", method="GET", url=f"{self._v2}/{path_segment(loyalty_id)}", params=dict(self._place)
+            api="v2-read",
+            method="GET",
+            url=f"{self._v2}/{path_segment(loyalty_id)}",
+            params=dict(self._place(customer)),
         )
         try:
             return self._session.exchange(request, lambda reply: member_id(read_v2(reply, "id")["id"]), deadline)
         except CustomerNotFound:
             return None
         except MergedAway as merged:
-            return merged.survivor or self.survivor(loyalty_id, CustomerRef(), deadline)
+            return merged.survivor or self.survivor(loyalty_id, CustomerRef(profile=customer.profile), deadline)
 
-    def _lookup(self, identifier: Identifier, deadline: Deadline) -> str | None:
+    def _lookup(self, identifier: Identifier, place: Mapping[str, str], deadline: Deadline) -> str | None:
         kind = LOOKUPS[identifier.type]
         value = self._writer.identifier_value(kind, identifier.value)
         try:
-            return owner(self._session, self._v2, kind, value, self._place, deadline)
+            return owner(self._session, self._v2, kind, value, place, deadline)
         except MergedAway as merged:
             if merged.survivor is None:
                 raise

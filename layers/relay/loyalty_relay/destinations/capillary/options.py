@@ -12,6 +12,13 @@ from loyalty_relay.model.errors import FieldProblem
 
 NAMES = ("source", "account_id", "use_async", "raw_side_effects", "single_enroll", "user_context")
 
+SEPARATOR = "#"
+V1_PROFILE = "INSTORE"
+"""The profile that V1.1 reads and changes: its responses have the source "instore" (Capillary docs: Customer update
+V1.1).
+"""
+MAX_ACCOUNT = 100
+
 USER_CONTEXT: Mapping[str, str] = {
     "type": "USER-CONTEXT-ENTITY-TYPE",
     "id": "USER-CONTEXT-ENTITY-ID",
@@ -37,6 +44,16 @@ class Options:
     single_enroll: bool | None = None
     user_context: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def profile(self) -> str:
+        """The name of the member's profile in this source and account."""
+        return f"{self.source}{SEPARATOR}{self.account_id}" if self.account_id else self.source
+
+    @property
+    def in_v1(self) -> bool:
+        """Whether V1.1, which takes no source, changes this profile."""
+        return self.profile == V1_PROFILE
+
     @classmethod
     def of(cls, destination: Destination, given: Mapping[str, Any]) -> Options:
         """Return the options of a command; ``check`` has verified that they can be read."""
@@ -52,12 +69,18 @@ class Options:
         )
 
     def place(self) -> dict[str, str]:
-        """Return the query parameters that select the profile."""
-        return {"source": self.source, **({"accountId": self.account_id} if self.account_id else {})}
+        """Return the query parameters that name the profile."""
+        return place_of(self.profile)
 
     def headers(self) -> dict[str, str]:
         """Return the USER-CONTEXT headers."""
         return {header: self.user_context[name] for name, header in USER_CONTEXT.items() if self.user_context.get(name)}
+
+
+def place_of(profile: str) -> dict[str, str]:
+    """Return the query parameters that name a profile."""
+    source, _, account = profile.partition(SEPARATOR)
+    return {"source": source, **({"accountId": account} if account else {})}
 
 
 def check_options(destination: Destination, given: Mapping[str, Any]) -> list[FieldProblem]:
@@ -74,8 +97,8 @@ def check_options(destination: Destination, given: Mapping[str, Any]) -> list[Fi
     if source is not None and source not in SOURCES:
         problems.append(FieldProblem("options.source", f"must be one of {', '.join(SOURCES)}"))
     account = given.get("account_id")
-    if not isinstance(account, str | None):
-        problems.append(FieldProblem("options.account_id", "must be a string"))
+    if account is not None and not (isinstance(account, str) and len(account) <= MAX_ACCOUNT):
+        problems.append(FieldProblem("options.account_id", f"must be a string of at most {MAX_ACCOUNT} characters"))
     elif source in ACCOUNT_SOURCES and not (account or Options.of(destination, given).account_id):
         problems.append(FieldProblem("options.account_id", f"is required: {source} has several accounts"))
     context = given.get("user_context")

@@ -1,7 +1,8 @@
-"""Checks of the prerequisites of register and update, without changing anything at the vendor.
+"""Check the prerequisites of register and update by reading requests only, so that nothing can change.
 
-What cannot be checked is reported as unknown, with the place where it will show.
-Sources: Capillary docs, Add customer (Prerequisites); Update customer details (Prerequisites); Extended fields.
+What no read shows is unknown, and the finding names where it will show.
+Sources: Capillary docs, Add customer (Prerequisites); Update customer details (Prerequisites); Get customer id; Get
+customer details V1.1; Extended fields.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.base import Finding
 from loyalty_relay.destinations.capillary import v1
-from loyalty_relay.destinations.capillary.errors import DENIED, WRONG_PLACE, read_v2
+from loyalty_relay.destinations.capillary.errors import is_denial, names_place, read_v2
 from loyalty_relay.destinations.capillary.options import Options
 from loyalty_relay.destinations.capillary.session import CapillarySession
 from loyalty_relay.http.messages import build_request
@@ -21,16 +22,12 @@ from loyalty_relay.model.errors import (
     ConnectionFailed,
     CredentialsRefused,
     CustomerNotFound,
-    PermanentError,
     RelayError,
     TransientError,
 )
 
 UNUSED_ID = "loyalty-relay-probe-unused"
 """An external id that no customer has."""
-
-UNUSED_IDS_ID = "1"
-"""A loyalty id far below those that organisations get."""
 
 OPERATOR = "operator"
 ADMINISTRATOR = "business"
@@ -44,7 +41,7 @@ def run(
     deadline: Deadline,
     extended_fields: Collection[str],
 ) -> list[Finding]:
-    """Return one finding per prerequisite. Stops early where nothing further can be checked."""
+    """Return one finding per prerequisite; end early where nothing further can be read."""
     base = destination.host
     lookup = build_request(
         api="v2-read",
@@ -60,20 +57,26 @@ def run(
     if not findings[-1].ok:
         return findings
     findings.append(_source(error, options))
-    findings.append(_write_v2(session, base, options, deadline))
-    findings.append(_write_v1(session, base, options, deadline))
+    findings.append(_v1(session, base, deadline))
     findings.append(_extended_fields(session, base, deadline, extended_fields))
     findings += [
         _finding(
+            "write access",
+            None,
+            "no read shows it: without it the first registration or update is refused with 403 or 4000, which opens"
+            " the circuit and raises the alarm for refused credentials",
+            ADMINISTRATOR,
+        ),
+        _finding(
             "default status label",
             None,
-            "cannot be checked: where none is set, each registration gets the warning 8107",
+            "no read shows it: where none is set, each registration is answered with warning 8107",
             ADMINISTRATOR,
         ),
         _finding(
             "mandatory registration fields",
             None,
-            "cannot be checked: a registration that lacks one is refused with the field's code (1006: mobile)",
+            "no read shows it: a registration that lacks one is refused with the field's code, such as 1006 for mobile",
             ADMINISTRATOR,
         ),
     ]
@@ -104,7 +107,7 @@ def _host(error: RelayError | None, destination: Destination) -> Finding:
 def _credentials(error: RelayError | None, destination: Destination) -> Finding:
     if not isinstance(error, CredentialsRefused):
         return _finding("credentials", True, "are accepted")
-    if error.code in DENIED and error.code != "320001":
+    if is_denial(error.code) and error.code != "320001":
         summary = f"are known, but the access group may not read customers ({error})"
         return _finding("credentials", False, summary, ADMINISTRATOR)
     what = "key and secret" if destination.credentials.get("type") == "oauth" else "till and password"
@@ -115,46 +118,27 @@ def _source(error: RelayError | None, options: Options) -> Finding:
     what = options.source + (f", account {options.account_id}" if options.account_id else "")
     if error is None or isinstance(error, CustomerNotFound):
         return _finding("source and account", True, f"{what} is known")
-    if error.code in WRONG_PLACE:
+    if names_place(error.code):
         return _finding("source and account", False, f"{what} is not one of the organisation ({error})", ADMINISTRATOR)
     return _finding("source and account", None, f"{what}: the lookup failed with {error}", VENDOR)
 
 
-def _write_v2(session: CapillarySession, base: str, options: Options, deadline: Deadline) -> Finding:
+def _v1(session: CapillarySession, base: str, deadline: Deadline) -> Finding:
+    name = "V1.1"
     request = build_request(
-        api="v2-update",
-        method="PUT",
-        url=f"{base}/v2/customers/{UNUSED_IDS_ID}",
-        params=dict(options.place()),
-        json={"profiles": [{}]},
-        idempotent=True,
+        api="v1-read",
+        method="GET",
+        url=f"{base}/v1.1/customer/get",
+        params={"format": "json", "external_id": UNUSED_ID},
     )
-    error = _answer(lambda: session.exchange(request, lambda reply: read_v2(reply, "createdId"), deadline))
-    return _write("write access, V2", error)
-
-
-def _write_v1(session: CapillarySession, base: str, options: Options, deadline: Deadline) -> Finding:
-    request = build_request(
-        api="v1-update",
-        method="POST",
-        url=f"{base}/v1.1/customer/update",
-        params={"format": "json"},
-        json={"root": {"customer": [{"external_id": UNUSED_ID}]}},
-        idempotent=True,
-    )
-    return _write("write access, V1.1", _answer(lambda: session.exchange(request, v1.read, deadline)))
-
-
-def _write(name: str, error: RelayError | None) -> Finding:
-    """Return a finding from an update of an unknown customer: refused for the customer means allowed to write."""
+    error = _answer(lambda: session.exchange(request, v1.read, deadline))
     if isinstance(error, CredentialsRefused):
-        return _finding(name, False, f"the access group may not write customers ({error})", ADMINISTRATOR)
+        return _finding(name, False, f"consents and tills need it, and it may not be used ({error})", ADMINISTRATOR)
     if isinstance(error, TransientError):
-        return _finding(name, None, f"could not be checked: {error}", VENDOR)
+        return _finding(name, None, f"could not be read: {error}", VENDOR)
     if error is None or isinstance(error, CustomerNotFound | v1.AllFailed):
-        return _finding(name, True, "is there: an update of an unknown customer was refused for the customer only")
-    who = ADMINISTRATOR if isinstance(error, PermanentError) else VENDOR
-    return _finding(name, None, f"an update of an unknown customer failed with {error}", who)
+        return _finding(name, True, "may be used")
+    return _finding(name, None, f"a look-up of an unknown customer was answered with {error}", ADMINISTRATOR)
 
 
 def _extended_fields(session: CapillarySession, base: str, deadline: Deadline, wanted: Collection[str]) -> Finding:
@@ -167,7 +151,7 @@ def _extended_fields(session: CapillarySession, base: str, deadline: Deadline, w
     enabled = enabled_fields(body)
     missing = sorted(set(wanted) - enabled)
     if missing:
-        summary = f"not enabled for customers: {', '.join(missing)}; what is sent for them is dropped in silence"
+        summary = f"not enabled for customers: {', '.join(missing)}; what is sent for them is dropped without an error"
         return _finding(name, False, summary, VENDOR)
     return _finding(name, True, f"enabled: {', '.join(sorted(enabled)) or 'none'}")
 

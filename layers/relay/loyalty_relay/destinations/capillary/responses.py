@@ -8,14 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from loyalty_relay.destinations.capillary.fields import (
-    utc_text,
-)
+from loyalty_relay.destinations.capillary.fields import utc_text
 from loyalty_relay.destinations.capillary.redaction import redact
 from loyalty_relay.model.outcomes import Notice
-
-COMBINED = frozenset({"8050", "8051", "8052", "8066", "8069"})
-"""Warnings of a registration after which ``createdId`` is the id of a member who was there before."""
 
 
 def member_id(value: Any) -> str | None:

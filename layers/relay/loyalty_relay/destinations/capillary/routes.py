@@ -8,6 +8,9 @@
     subscriptions.* associated_with             no              yes
     registered_on registered_till fraud_status  no              yes
 
+V1.1 takes no source: names and custom fields of a profile in another source than INSTORE, which belong to the profile,
+go by V2. What only V1.1 carries belongs to the member whatever the source, who is then addressed by id.
+
 One request wherever one can carry everything: V2 when the member is known by loyalty id, V1.1 when by identifier or
 when a field needs it. Consent (and what else only V1.1 has) that arrives together with a new contact address takes two:
 V1.1 first, V2 second. In this order, because V2 may carry credits, which must not be repeated when the other request
@@ -73,8 +76,11 @@ class Route:
     notices: tuple[Notice, ...] = ()
 
 
-def route(fields: Mapping[str, Any], *, credits: bool, by_id: bool) -> Route:
-    """Divide an update's fields. Fields that no update can carry are left out, each with a notice."""
+def route(fields: Mapping[str, Any], *, credits: bool, by_id: bool, prefer_v2: bool = False) -> Route:
+    """Divide an update's fields. Fields that no update can carry are left out, each with a notice.
+
+    ``prefer_v2``: V1.1 gets only what V2 cannot carry.
+    """
     v1: dict[str, Any] = {}
     v2: dict[str, Any] = {}
     either: dict[str, Any] = {}
@@ -90,7 +96,7 @@ def route(fields: Mapping[str, Any], *, credits: bool, by_id: bool) -> Route:
             v2[name] = value
         else:
             either[name] = value
-    if v2 or credits or (by_id and not v1):
+    if v2 or credits or (prefer_v2 and either) or (by_id and not v1):
         v2 = {**either, **v2}
     else:
         v1 = {**either, **v1}

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loyalty_relay.destinations.capillary.envelopes import xml_envelope
 from loyalty_relay.destinations.capillary.errors import (
     CapillaryReply,
     decided,
@@ -126,12 +127,16 @@ class Item:
 def read(reply: CapillaryReply) -> Item:
     """Return the customer of a V1.1 response. Raises the typed error for anything but a success of the item.
 
-    Taken as they come: one item as object or in a list; numbers, booleans and codes as such or as texts; empty
-    collections as ``[]``, ``{}``, ``{"field": []}`` or missing.
+    Taken in every form: JSON or XML; one item as object or in a list; numbers, booleans and codes as such or as texts;
+    empty collections as ``[]``, ``{}``, ``{"field": []}`` or missing. Without ``item_status`` the status of the request
+    decides, as in the table of the vendor's page: 200, and as many successes as customers.
     """
-    body = json_of(reply.answer)
-    if isinstance(body, NotJson):
-        raise unreadable(reply, body)
+    unread = json_of(reply.answer)
+    body: Any = unread
+    if isinstance(unread, NotJson):
+        body = xml_envelope(reply.answer.content)
+        if body is None:
+            raise unreadable(reply, unread)
     item = _item(body)
     status = item.get("item_status") if item else None
     if isinstance(status, Mapping) and status:
@@ -147,9 +152,18 @@ def read(reply: CapillaryReply) -> Item:
         raise decided(found, reply)
     summary = refusal_status(body)
     if summary is None:
-        raise unknown(reply, body)
+        raise unreadable(reply, unread) if isinstance(unread, NotJson) else unknown(reply, body)
     code, message = summary
+    if code == "200" and item and _all_succeeded(body["response"]["status"]):
+        return Item(member_id(item.get("user_id")), (), details(item))
     raise _all_failed(code, message, reply) if code in REQUEST_CODES else error_for(code, message, reply)
+
+
+def _all_succeeded(status: Mapping[str, Any]) -> bool:
+    """Return whether the counts of a request's status, where it has them, count every customer as a success."""
+    total, succeeded = number(status.get("total")), number(status.get("success_count"))
+    counted = succeeded is None or succeeded >= (total or 1)
+    return counted and (status.get("success") is None or _true(status["success"]))
 
 
 def _all_failed(code: str, message: Any, reply: CapillaryReply) -> RelayError:
