@@ -77,3 +77,30 @@ def test_cloudwatch_takes_the_metric(name: str) -> None:
     for keys in metrics.METRICS[name]:
         assert set(keys) <= ALLOWED
         assert len(keys) < 30
+
+
+@pytest.mark.attack(
+    "senders",
+    "one event that raises at every attempt, to roll deployments back",
+    "an event counts once, and the alarm needs exceptions in two of five minutes",
+)
+def test_an_exception_of_the_same_event_is_counted_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for again in (False, True, True):
+        logs.unexpected("failed", RuntimeError(), again=again, operation="register")
+    assert capsys.readouterr().out.count('"Unforeseen":1') == 1
+
+
+@pytest.mark.attack("senders", "one event that raises at every attempt, to roll deployments back")
+@pytest.mark.parametrize(("receives", "counted"), [(1, True), (2, False), (400, False)])
+def test_a_record_is_counted_at_its_first_receive(
+    monkeypatch: pytest.MonkeyPatch, receives: int, counted: bool
+) -> None:
+    from loyalty_relay.triggers import queue
+
+    seen: list[bool] = []
+    monkeypatch.setattr(logs, "unexpected", lambda event, problem, *, again, **keys: seen.append(not again))
+    batch: Any = object.__new__(queue._Batch)
+    batch.operation = "register"
+    monkeypatch.setattr(queue._Batch, "_handle", lambda self, record: 1 / 0)
+    assert batch.handle({"messageId": "m", "attributes": {"ApproximateReceiveCount": str(receives)}})
+    assert seen == [counted]

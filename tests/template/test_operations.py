@@ -372,3 +372,9 @@ def test_every_parameter_is_described_and_shown_in_a_group(template: Json) -> No
 
     assert sorted(name for group in groups for name in group["Parameters"]) == sorted(template["Parameters"])
     assert all(parameter["Description"] for parameter in template["Parameters"].values())
+
+
+@pytest.mark.attack("senders", "one event that raises at every attempt, to roll deployments back")
+def test_the_alarm_about_exceptions_needs_more_than_one_event(template: Json) -> None:
+    alarm = alarms(template)["UnforeseenAlarm"]
+    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (60, 5, 2)

@@ -35,10 +35,11 @@ def error(event: str, **keys: Any) -> None:
     logger().error(event, extra=allowed(keys))
 
 
-def unexpected(event: str, problem: BaseException, **keys: Any) -> None:
+def unexpected(event: str, problem: BaseException, *, again: bool = False, **keys: Any) -> None:
     """Log and count an exception that no code expects.
 
-    The line has its class and where it was raised, never its text, which may hold data.
+    The line has its class and where it was raised, never its text, which may hold data. ``again``: the event
+    has raised before; an event is counted once, so that a single one does not look like many.
     """
     trace = problem.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -46,4 +47,5 @@ def unexpected(event: str, problem: BaseException, **keys: Any) -> None:
     where = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else None
     keys |= {"error": type(problem).__name__, "where": where}
     error(event, **keys)
-    metrics.count("Unforeseen", **keys)
+    if not again:
+        metrics.count("Unforeseen", **keys)

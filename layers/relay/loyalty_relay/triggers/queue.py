@@ -87,7 +87,13 @@ class _Batch:
         try:
             return self._handle(record)
         except Exception as error:  # noqa: BLE001 - the record is tried again, and the others go on
-            logs.unexpected("record failed", error, operation=self.operation, message_id=record["messageId"])
+            logs.unexpected(
+                "record failed",
+                error,
+                again=_receives(record) > 1,
+                operation=self.operation,
+                message_id=record["messageId"],
+            )
             return True
 
     def _handle(self, record: dict[str, Any]) -> bool:
@@ -105,7 +111,7 @@ class _Batch:
                 self._park(envelope, error, record)
                 return False
             if not isinstance(error, RelayError):
-                logs.unexpected("unforeseen", error, **_names(envelope))
+                logs.unexpected("unforeseen", error, again=_receives(record) > 1, **_names(envelope))
             return self._later(envelope, error, record)
         self._report(envelope, outcome, self.services.monotonic() - started)
         return False
