@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 from devkit.cli.output import CommandError
 from devkit.cli.services import services_of, unlogged
 from devkit.cli.stack import Stack
 from loyalty_relay.connections.model import Connection
+from loyalty_relay.destinations.base import Crm
+from loyalty_relay.destinations.registry import vendor
+from loyalty_relay.destinations.tokens import Obtain, Tokens, TokenSet
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import RelayError
+from loyalty_relay.model.errors import RelayError, TransientError
+from loyalty_relay.runtime.wiring import Services
 
 EXCHANGE_SECONDS = 30.0
 
@@ -21,7 +26,7 @@ def probe(stack: Stack, connection: Connection, *, seconds: float) -> list[dict[
 
     Each has ``what``, ``ok`` (None: cannot be checked), ``message``, and ``who`` can fix it.
     """
-    crm = services_of(stack).crm(connection)
+    crm = crm_of_its_own(services_of(stack), connection)
     deadline = Deadline(time.monotonic() + seconds, time.monotonic)
     try:
         with unlogged():
@@ -32,12 +37,52 @@ def probe(stack: Stack, connection: Connection, *, seconds: float) -> list[dict[
         return [
             {
                 "what": "reach the destination",
-                "ok": False,
+                "ok": None if isinstance(error, TransientError) else False,
                 "message": f"{error} {meaning(error.reason)}".strip(),
                 "who": "operator" if error.reason == "credentials" else "vendor or network",
             }
         ]
     return [{"what": f.name, "ok": f.ok, "message": f.message, "who": f.who} for f in findings]
+
+
+@dataclass
+class FreshTokens:
+    """Tokens that are obtained by this process with the connection's credentials, and kept nowhere."""
+
+    known: dict[str, TokenSet] = field(default_factory=dict)
+
+    def get(self, key: str, obtain: Obtain, deadline: Deadline, *, rejected: str | None = None) -> tuple[str, bool]:
+        """See ``Tokens.get``; what the functions have stored is not looked at."""
+        known = self.known.get(key)
+        if known is not None and known.access_token != rejected:
+            return known.access_token, False
+        self.known[key] = obtain(None, deadline)
+        return self.known[key].access_token, True
+
+    def put(self, key: str, tokens: TokenSet) -> None:
+        """See ``Tokens.put``."""
+        self.known[key] = tokens
+
+
+class _Parts:
+    """What a client of this process alone has instead of the functions' ``ClientParts``."""
+
+    def __init__(self, services: Services) -> None:
+        self.clock = services.clock
+        self.tokens: Tokens = FreshTokens()
+        self.definitions = services.definitions
+
+
+def crm_of_its_own(services: Services, connection: Connection) -> Crm:
+    """Return a client that proves the connection's own credentials: a token of before would hide a wrong password.
+
+    Tokens of an authorization code stay the stored ones, because obtaining others spends them.
+    """
+    destination = connection.destination
+    if destination.credentials.get("type") == "authorization_code":
+        return services.crm(connection)
+    parts = _Parts(services)
+    return vendor(destination.vendor).crm(connection, services.destination_client(destination), parts)
 
 
 def authorization_url(stack: Stack, connection: Connection) -> str:

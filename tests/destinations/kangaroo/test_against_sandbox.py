@@ -387,6 +387,15 @@ def test_refused_credentials_are_a_finding_not_a_crash(world: World) -> None:
     assert found["credentials"].who == "operator"
 
 
+def test_a_limit_that_is_used_up_shows_nothing_about_the_credentials(world: World) -> None:
+    world.sandbox.faults.append(parse_fault({"method": "GET", "error": "rate_limit", "status": 429}))
+
+    found = {f.name: f for f in world.crm().probe(deadline())}
+
+    assert found["credentials"].ok is None
+    assert "check again later" in found["credentials"].message
+
+
 def test_client_credentials_that_only_link_stores_are_no_failure(world: World) -> None:
     found = {f.name: f for f in world.crm(MACHINE).probe(deadline())}
 

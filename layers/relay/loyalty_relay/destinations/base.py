@@ -16,7 +16,7 @@ from loyalty_relay.model.outcomes import Notice
 
 if TYPE_CHECKING:
     from loyalty_relay.destinations.definitions import DefinitionCache
-    from loyalty_relay.destinations.tokens import TokenStore
+    from loyalty_relay.destinations.tokens import Tokens
     from loyalty_relay.http.client import Client
 
 ChangeKind = Literal["customer_created", "customer_changed", "store_changed"]
@@ -32,7 +32,7 @@ class ClientParts(Protocol):
     """Epoch seconds."""
 
     @property
-    def tokens(self) -> TokenStore: ...
+    def tokens(self) -> Tokens: ...
 
     @property
     def definitions(self) -> DefinitionCache: ...

@@ -10,7 +10,7 @@ from loyalty_relay.destinations.kangaroo.session import KangarooSession
 from loyalty_relay.destinations.kangaroo.stores import StoreLinks
 from loyalty_relay.http.messages import path_segment
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import CredentialsRefused, RelayError, VendorRejected
+from loyalty_relay.model.errors import CredentialsRefused, RelayError, TransientError, VendorRejected
 
 OPERATOR = "operator"
 BUSINESS = "business"
@@ -31,7 +31,14 @@ def _looked(name: str, who: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
     except RelayError as error:
-        return Finding(name=name, ok=False, message=str(error), who=who)
+        return _failed(name, error, str(error), who)
+
+
+def _failed(name: str, error: RelayError, message: str, who: str) -> Finding:
+    """Return a failed look's finding: a passing fault, such as a used-up limit, shows nothing of the prerequisite."""
+    if isinstance(error, TransientError):
+        return Finding(name=name, ok=None, message=f"could not be looked at now, check again later ({error})")
+    return Finding(name=name, ok=False, message=message, who=who)
 
 
 def _credentials(session: KangarooSession, deadline: Deadline) -> Finding:
@@ -72,7 +79,7 @@ def _crm_fields(session: KangarooSession, deadline: Deadline) -> Finding:
     except RelayError as error:
         denied = isinstance(error, CredentialsRefused) or error.code == "403"
         refused = f"CRM fields may not be read ({error}); the vendor's CSR has to grant the CRM module"
-        return Finding(name="crm_fields", ok=False, message=refused if denied else str(error), who=VENDOR)
+        return _failed("crm_fields", error, refused if denied else str(error), VENDOR)
 
 
 def _tags(session: KangarooSession, deadline: Deadline) -> Finding:
@@ -87,7 +94,7 @@ def _stores(stores: StoreLinks, deadline: Deadline) -> list[Finding]:
     try:
         branches = stores.branches(deadline)
     except RelayError as error:
-        return [Finding(name="integrations_host", ok=False, message=str(error), who=OPERATOR)]
+        return [_failed("integrations_host", error, str(error), OPERATOR)]
     host = Finding(name="integrations_host", ok=True, message="the integrations host responds", who=OPERATOR)
     virtual = sum(branch.virtual for branch in branches)
     if virtual:
