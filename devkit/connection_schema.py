@@ -29,6 +29,7 @@ DESCRIPTIONS = {
     "source.secrets.0.not_before": "The secret is valid from this ISO 8601 moment with offset",
     "source.secrets.0.not_after": "The secret is valid until this ISO 8601 moment with offset",
     "source.verified_identifiers": "Types of identifiers (email, mobile) that the shop itself verifies",
+    "source.secrets.0.topics": "The topics that this secret may sign; default: all",
     "source.unsigned": "true where the source cannot sign; the URL is then the only secret",
     "source.public_url": "The URL as registered with the platform, where it is signed (Square)",
     "source.api_host": "The platform's API, where deliveries only name what has changed",
