@@ -195,6 +195,7 @@ def _request_rows(ours: dict[str, Counted], plain: dict[str, Counted]) -> list[R
     rows.append(
         Row(
             what="DynamoDB requests of an attempt that finds no slot under a limit",
+            budget=1,
             measured=waits.dynamodb,
             note=f"{waits.units.write} write units",
         )

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import DeadlineTooShort, RateLimited, StoreUnavailable
+from loyalty_relay.model.errors import DeadlineTooShort, NoSlot, RateLimited, StoreUnavailable
 from loyalty_relay.reliability.rate_limiter import Limiters
 from tests.support.tables import STATE, Clock, Counted
 from tests.support.windows import most_in_any_window
@@ -204,3 +206,60 @@ def test_the_table_does_not_name_the_account(pacing: Limiters, dynamodb: Counted
     (item,) = dynamodb.client.scan(TableName=STATE)["Items"]
     assert "fake.till" not in str(item)
     assert "expires_at" in item
+
+
+def test_a_held_slot_is_the_blocks_first_request(pacing: Limiters, dynamodb: Counted, deadline: Deadline) -> None:
+    limiter = pacing.limiter(DESTINATION, {"v2-create": 1})
+    with limiter.hold("v2-create", deadline):
+        limiter.acquire("v2-create", deadline)
+        with pytest.raises(NoSlot):
+            limiter.acquire("v2-create", deadline)
+    with pytest.raises(NoSlot), limiter.hold("v2-create", deadline):
+        pytest.fail("without a slot nothing is begun")
+
+
+def test_a_held_slot_that_was_not_used_is_the_next_ones(
+    pacing: Limiters, dynamodb: Counted, deadline: Deadline
+) -> None:
+    limiter = pacing.limiter(DESTINATION, {"v2-create": 1})
+    for _ in range(2):
+        with limiter.hold("v2-create", deadline):
+            pass
+    assert dynamodb.calls == ["update_item"]
+    limiter.acquire("v2-create", deadline)
+    pacing.give_back()
+    with pytest.raises(NoSlot):
+        limiter.acquire("v2-create", deadline)
+
+
+def test_a_held_slot_of_another_api_or_thread_is_not_used(pacing: Limiters, deadline: Deadline) -> None:
+    limiter = pacing.limiter(DESTINATION, {"v2-create": 1, "v2-update": 1})
+    with limiter.hold("v2-create", deadline):
+        limiter.acquire("v2-update", deadline)
+        with ThreadPoolExecutor(1) as other, pytest.raises(NoSlot):
+            other.submit(limiter.acquire, "v2-create", deadline).result()
+        limiter.acquire("v2-create", deadline)
+
+
+def test_a_held_slot_whose_time_has_passed_is_replaced(
+    pacing: Limiters, clock: Clock, dynamodb: Counted, deadline: Deadline
+) -> None:
+    """Used late, it would count in a window in which others have been granted."""
+    sent: list[float] = []
+    limiter = pacing.limiter(DESTINATION, {"v2-create": 60})
+    for _ in range(200):
+        try:
+            with limiter.hold("v2-create", deadline):
+                clock.now += 0.4
+                limiter.acquire("v2-create", deadline)
+                sent.append(clock.now)
+        except NoSlot as wait:
+            clock.now += wait.retry_after or 0.0
+    assert most_in_any_window(sent, 60) <= 60
+
+
+def test_an_api_without_a_limit_holds_nothing(pacing: Limiters, dynamodb: Counted, deadline: Deadline) -> None:
+    limiter = pacing.limiter(DESTINATION, {"v2-create": 1})
+    with limiter.hold("v2-read", deadline):
+        limiter.acquire("v2-read", deadline)
+    assert dynamodb.calls == []

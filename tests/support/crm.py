@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loyalty_relay.destinations.base import Branch, Receipt, StoreLink
 from loyalty_relay.model import effects
-from loyalty_relay.model.commands import Credits, CustomerCommand, CustomerRef, LinkStore
+from loyalty_relay.model.commands import Command, Credits, CustomerCommand, CustomerRef, LinkStore
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
     AmbiguousOutcome,
@@ -77,6 +78,9 @@ class FakeCrm:
 
     def supports(self, field: str) -> bool:
         return field not in self.unsupported
+
+    def slot(self, command: Command, deadline: Deadline) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
         self.calls.append(("find",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 from loyalty_relay.model.deadline import Deadline
 
 
@@ -10,6 +12,10 @@ class NullLimiter:
 
     def acquire(self, api: str, deadline: Deadline) -> None:
         """Return at once."""
+
+    def hold(self, api: str, deadline: Deadline) -> AbstractContextManager[None]:
+        """Hold nothing."""
+        return nullcontext()
 
     def penalise(self, api: str, retry_after: float | None) -> None:
         """Do nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from loyalty_relay.model.commands import CustomerRef, Envelope, Event, Identifier, RetireCustomer, UpdateCustomer
+from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
     ConnectionFailed,
     CredentialsRefused,
@@ -20,8 +22,9 @@ from loyalty_relay.model.errors import (
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability import retry_policy
 from loyalty_relay.triggers.queue import consume
-from tests.pipeline.conftest import version
-from tests.support.stack import Context
+from tests.pipeline.conftest import CONNECTION, version
+from tests.support.stack import Context, Stack
+from tests.support.tables import Counted
 from tests.triggers.conftest import Functions
 
 
@@ -255,3 +258,25 @@ def test_a_wait_that_cannot_be_set_costs_the_wait_and_not_the_batch(functions: F
     reply = consume(event, Context(30), "update", services)
     assert len(reply["batchItemFailures"]) == 1
     assert sorted(journal(functions, 1) + journal(functions, 2)) == [("applied", ""), ("retrying", "unavailable")]
+
+
+def test_an_attempt_without_a_slot_costs_one_request_and_leaves_nothing(stack: Stack) -> None:
+    document: dict[str, Any] = copy.deepcopy(CONNECTION)
+    document["destination"]["requests_per_minute"] = {"v2-update": 1}
+    stack.put_connection("shop-1", document)
+    services = stack.services("update")
+    services.dynamodb = dynamodb = Counted(services.dynamodb)
+    live = services.connections.get("shop-1").destination
+    limiter = services.pacing.limiter(live.key, live.requests_per_minute)
+    limiter.acquire("v2-update", Deadline(stack.clock.now + 30, stack.clock))
+
+    for number in (1, 2):
+        dynamodb.reset()
+        services.sqs.send_message(QueueUrl=services.settings.queue("update"), MessageBody=envelope(number).to_json())
+        event = stack.receive("update")
+        assert len(consume(event, Context(30), "update", services)["batchItemFailures"]) == 1
+
+    # The first one has read the circuits, which are cached.
+    assert dynamodb.calls == ["update_item"]
+    assert stack.items("journal") == stack.items("idempotency") == []
+    assert {item["pk"]["S"][:2] for item in stack.items("state")} == {"R#"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -126,6 +127,13 @@ class Crm(Protocol):
 
     def probe(self, deadline: Deadline) -> list[Finding]:
         """Return one finding per prerequisite of the vendor, without changing anything."""
+        ...
+
+    def slot(self, command: Command, deadline: Deadline) -> AbstractContextManager[None]:
+        """Hold a slot of the API that most likely carries the command, for its first request within the block.
+
+        Raises NoSlot, before anything was done for the command, when there is none soon.
+        """
         ...
 
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:

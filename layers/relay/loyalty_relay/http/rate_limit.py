@@ -6,6 +6,7 @@ depends on this protocol only, so that tests need no table.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from loyalty_relay.model.deadline import Deadline
@@ -17,8 +18,12 @@ class Limiter(Protocol):
     def acquire(self, api: str, deadline: Deadline) -> None:
         """Take one request of ``api`` (a name of ``Destination.requests_per_minute``; others have no limit).
 
-        May sleep a moment. Raises RateLimited with ``retry_after`` in seconds when the wait would be longer.
+        May sleep a moment. Raises NoSlot with ``retry_after`` in seconds when the wait would be longer.
         """
+        ...
+
+    def hold(self, api: str, deadline: Deadline) -> AbstractContextManager[None]:
+        """Hold one request of ``api`` for the first ``acquire`` of it within the block. Raises what that raises."""
         ...
 
     def penalise(self, api: str, retry_after: float | None) -> None:

@@ -129,6 +129,10 @@ class RateLimited(TransientError):
     status = 429
 
 
+class NoSlot(RateLimited):
+    """Our own rate limiter has no slot so soon; nothing was sent."""
+
+
 class LeaseBusy(TransientError):
     """Another execution is working on the same customer or store."""
 

@@ -1,6 +1,6 @@
 """The stages of a command and of a read. Every entry point comes through here: queues, the API, hydration.
 
-execute   circuit → idempotency → handler (ledger → rate limit → request → commit) → journal
+execute   circuit → rate limit → idempotency → handler (ledger → request → commit) → journal
 read      circuit → rate limit → request
 """
 
@@ -85,6 +85,7 @@ class Pipeline:
                 self._use(live.destination.key, self._credentials(live))
                 if sends
                 else nullcontext(CircuitCall()) as call,
+                self.crm(live).slot(command, deadline) if sends else nullcontext(),
                 self.idempotency.hold(envelope.key, command.operation, payload_digest=envelope.payload_digest) as key,
             ):
                 if key.original is not None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import RateLimited, StoreUnavailable
+from loyalty_relay.model.errors import NoSlot, StoreUnavailable
 from loyalty_relay.reliability.sliding_window import LONGEST_WAIT, SLACK, Granted, Ledger, Rate
 from loyalty_relay.storage import keys
 from loyalty_relay.storage.table import Contended, Item, Refused, Table
@@ -58,6 +59,7 @@ class Limiters:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._queues: dict[tuple[str, str], _Queue] = {}
+        self._threads = threading.local()
 
     def limiter(
         self, destination: str, limits: Mapping[str, float | Rate], *, batch: Callable[[], int] = lambda: 1
@@ -69,25 +71,19 @@ class Limiters:
         return PacedLimiter(self, destination, limits, batch)
 
     def acquire(self, destination: str, api: str, rate: Rate | None, batch: int, deadline: Deadline) -> None:
-        """Wait for a slot of ``api``, for two seconds at most.
+        """Wait for a slot of ``api``, for two seconds at most; a slot that this thread holds is used first.
 
-        Raises RateLimited with the seconds to wait when there is none so soon, without using one up;
-        DeadlineTooShort when the invocation ends before the slot; StoreUnavailable.
+        Raises NoSlot with the seconds to wait when there is none so soon, without using one up; DeadlineTooShort when
+        the invocation ends before the slot; StoreUnavailable.
         """
         queue = self._queue(destination, api)
-        now = self._clock()
-        if now < queue.blocked:
-            raise RateLimited(retry_after=queue.blocked - now)
-        if rate is None:
-            return
-        with queue.counting:
-            queue.waiting += 1
-        try:
+        slot = self._held_slots().pop((destination, api), None)
+        if slot is not None and (slot < self._clock() - LATE_SECONDS or self._clock() < queue.blocked):
             with queue.lock:
-                slot = self._slot(queue, keys.rate_limit(destination, api), rate, batch)
-        finally:
-            with queue.counting:
-                queue.waiting -= 1
+                queue.unused.append(slot)
+            slot = None
+        if slot is None:
+            slot = self._take(queue, destination, api, rate, batch)
         wait = slot - self._clock()
         if wait <= 0:
             return
@@ -98,6 +94,49 @@ class Limiters:
                 queue.unused.append(slot)
             raise
         self._sleep(wait)
+
+    @contextmanager
+    def hold(self, destination: str, api: str, rate: Rate | None, batch: int, deadline: Deadline) -> Iterator[None]:
+        """Hold a slot of ``api`` for this thread's first request within the block; without one, it is free again.
+
+        Raises what ``acquire`` raises, before the block.
+        """
+        queue, key = self._queue(destination, api), (destination, api)
+        slot = self._take(queue, destination, api, rate, batch)
+        if rate is None:
+            yield
+            return
+        held = self._held_slots()
+        held[key] = slot
+        try:
+            if (wait := slot - self._clock()) > 0:
+                deadline.require(wait)
+            yield
+        finally:
+            if held.pop(key, None) is not None:
+                with queue.lock:
+                    queue.slots.appendleft(slot)
+
+    def _held_slots(self) -> dict[tuple[str, str], float]:
+        """Return the slots that this thread holds."""
+        held: dict[tuple[str, str], float] = self._threads.__dict__.setdefault("held", {})
+        return held
+
+    def _take(self, queue: _Queue, destination: str, api: str, rate: Rate | None, batch: int) -> float:
+        """Return the moment of a slot that is taken, in two seconds at most; 0 where there is no limit."""
+        now = self._clock()
+        if now < queue.blocked:
+            raise NoSlot(retry_after=queue.blocked - now)
+        if rate is None:
+            return 0.0
+        with queue.counting:
+            queue.waiting += 1
+        try:
+            with queue.lock:
+                return self._slot(queue, keys.rate_limit(destination, api), rate, batch)
+        finally:
+            with queue.counting:
+                queue.waiting -= 1
 
     def penalise(self, destination: str, api: str, retry_after: float | None) -> None:
         """Use no slot of ``api`` for so many seconds, in any execution, after a 429. Never raises."""
@@ -135,14 +174,14 @@ class Limiters:
     def _return(self, queue: _Queue, pk: str, unused: tuple[float, ...]) -> None:
         try:
             self._change(queue, pk, lambda ledger: ledger.returned(unused))
-        except (StoreUnavailable, RateLimited):
+        except (StoreUnavailable, NoSlot):
             # They stay counted as used: less than the limit for a minute, never more.
             return
 
     def reserve(self, destination: str, api: str, per_minute: float, count: int) -> Granted:
         """Reserve up to ``count`` slots with one conditional write, and a second where others wrote in between.
 
-        Raises RateLimited when too many others write at once, StoreUnavailable.
+        Raises NoSlot when too many others write at once, StoreUnavailable.
         """
         queue = self._queue(destination, api)
         with queue.lock:
@@ -157,7 +196,7 @@ class Limiters:
         while queue.waits:
             until = queue.waits.popleft()
             if until > now:
-                raise RateLimited(retry_after=until - now)
+                raise NoSlot(retry_after=until - now)
         # Threads that wait for this lock are served by the same write.
         count = max(queue.waiting, batch if queue.fresh else 1)
         granted = self._reserve(queue, pk, rate, count)
@@ -166,7 +205,7 @@ class Limiters:
         queue.waits.extend(now + wait for wait in granted.waits)
         if queue.slots:
             return queue.slots.popleft()
-        raise RateLimited(retry_after=queue.waits.popleft() - now)
+        raise NoSlot(retry_after=queue.waits.popleft() - now)
 
     def _reserve(self, queue: _Queue, pk: str, rate: Rate, count: int) -> Granted:
         granted: list[Granted] = []
@@ -204,7 +243,7 @@ class Limiters:
                 queue.revision = (revision or 0) + 1
                 queue.ledger = after
                 return
-        raise RateLimited(retry_after=CONTENDED_SECONDS)
+        raise NoSlot(retry_after=CONTENDED_SECONDS)
 
     def _see(self, queue: _Queue, item: Item | None) -> None:
         if item is None:
@@ -232,6 +271,10 @@ class PacedLimiter:
     def acquire(self, api: str, deadline: Deadline) -> None:
         """See ``Limiters.acquire``. An API without a published limit waits only while the vendor refuses it."""
         self._pacing.acquire(self._destination, api, self._limits.get(api), self._batch(), deadline)
+
+    def hold(self, api: str, deadline: Deadline) -> AbstractContextManager[None]:
+        """See ``Limiters.hold``."""
+        return self._pacing.hold(self._destination, api, self._limits.get(api), self._batch(), deadline)
 
     def penalise(self, api: str, retry_after: float | None) -> None:
         """See ``Limiters.penalise``."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from loyalty_relay.model.commands import Envelope
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import RelayError, TransientError
+from loyalty_relay.model.errors import NoSlot, RelayError, TransientError
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.reliability import retry_policy
 from loyalty_relay.telemetry import logs, metrics
@@ -123,7 +123,9 @@ class _Batch:
         failure = error if isinstance(error, RelayError) else TransientError()
         outcome, entry = services.pipeline.recorder.failed(envelope, failure, Result.RETRYING)
         waiting = wait if retry_policy.counts(error) else 0.0
-        tried = services.journal.retrying(entry, waiting=waiting)
+        # Without a slot nothing was tried, as for a message that was not received yet: under backlog a journal entry of
+        # each would cost more than the attempts that do something.
+        tried = 0.0 if isinstance(error, NoSlot) else services.journal.retrying(entry, waiting=waiting)
         # The wait that is still to come has not been tried yet.
         age = _age(record, services.clock())
         if retry_policy.give_up(error, tried=tried - waiting, age=age, receives=received):

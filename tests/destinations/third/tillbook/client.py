@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from loyalty_relay.destinations.base import Finding, Receipt
-from loyalty_relay.model.commands import CustomerCommand, CustomerRef
+from loyalty_relay.model.commands import Command, CustomerCommand, CustomerRef
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CustomerNotFound, FieldProblem
 
@@ -27,6 +28,9 @@ class TillbookCrm:
 
     def probe(self, deadline: Deadline) -> list[Finding]:
         return [Finding(name="key", ok=True, message="is accepted", who="operator")]
+
+    def slot(self, command: Command, deadline: Deadline) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
         email = customer.identifier("email")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,11 +25,18 @@ from loyalty_relay.destinations.capillary.members import Members
 from loyalty_relay.destinations.capillary.options import Options
 from loyalty_relay.destinations.capillary.requests import Writer, length_notices
 from loyalty_relay.destinations.capillary.responses import member_id, read_side_effects, read_warnings
-from loyalty_relay.destinations.capillary.routes import Route, route, supports
+from loyalty_relay.destinations.capillary.routes import Route, only_v1, route, supports
 from loyalty_relay.destinations.capillary.session import CapillarySession
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import build_request, path_segment
-from loyalty_relay.model.commands import CustomerCommand, CustomerRef, Identifier
+from loyalty_relay.model.commands import (
+    Command,
+    CustomerCommand,
+    CustomerRef,
+    Identifier,
+    RegisterCustomer,
+    UpdateCustomer,
+)
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
     CustomerNotFound,
@@ -138,6 +145,13 @@ class CapillaryCrm:
         """
         options = Options.of(self._destination, {})
         return preflight.run(self._session, self._destination, options, deadline, extended_fields)
+
+    def slot(self, command: Command, deadline: Deadline) -> AbstractContextManager[None]:
+        """See ``Crm.slot``; an update's API follows from its fields, see ``routes``."""
+        fields = command.fields if isinstance(command, RegisterCustomer | UpdateCustomer) else {}
+        update = "v1-update" if any(map(only_v1, fields)) else "v2-update"
+        api = "v2-create" if isinstance(command, RegisterCustomer) else update
+        return self._session.limiter.hold(api, deadline)
 
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
         """See ``members.Members.find``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
 import httpx
@@ -24,6 +25,7 @@ from loyalty_relay.destinations.tokens import Tokens
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import json_of, path_segment
 from loyalty_relay.model.commands import (
+    Command,
     CustomerCommand,
     CustomerRef,
     Identifier,
@@ -85,6 +87,10 @@ class KangarooCrm:
     def supports(self, field: str) -> bool:
         """See ``check.supports``."""
         return supports(field)
+
+    def slot(self, command: Command, deadline: Deadline) -> AbstractContextManager[None]:
+        """See ``Crm.slot``; stores have an API of their own."""
+        return self._session.limiter.hold("integrations" if isinstance(command, LinkStore) else "api", deadline)
 
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
         """See ``Crm.find``: by id, then e-mail, then phone. Raises AmbiguousOutcome when several have the phone."""
