@@ -75,8 +75,8 @@ class Assumptions:
     reasons: int = 2
     """Of one connection, in a month."""
     alarms: int = 37
-    connection_metrics_up_to: int = 300
-    """Connections from which on the stack's ConnectionMetrics is set to false."""
+    connection_metrics: bool = False
+    """The stack's ConnectionMetrics."""
 
     def records_per_invocation(self, per_second: float) -> float:
         """Estimate how full batches are. Lambda begins with five pollers, so few events make small batches."""
@@ -100,6 +100,7 @@ class Scale:
 
 
 SCALES = (
+    Scale(100, 1),
     Scale(10_000, 10),
     Scale(1_000_000, 100),
     Scale(10_000_000, 1_000),
@@ -228,7 +229,6 @@ def metrics(connections: int, assumed: Assumptions = DEFAULT) -> float:
 
     It charges by the hour, and a combination that does not occur in an hour costs nothing in it.
     """
-    by_connection = connections <= assumed.connection_metrics_up_to
     values = {
         "outcome": assumed.outcomes,
         "reason": assumed.reasons,
@@ -244,7 +244,7 @@ def metrics(connections: int, assumed: Assumptions = DEFAULT) -> float:
         for dimensions in sets:
             if "connection" not in dimensions:
                 found += prod(values[name] for name in dimensions)
-            elif by_connection:
+            elif assumed.connection_metrics:
                 # A connection has one source.
                 found += connections * prod(values[name] for name in dimensions if name not in ("connection", "source"))
     return found
@@ -276,4 +276,5 @@ def show(measured: Measured, console: Console, assumed: Assumptions = DEFAULT) -
 
 
 def _short(events: float) -> str:
-    return f"{events / 1e6:g} M" if events >= 1e6 else f"{events / 1e3:g} k"
+    units = ((1e6, " M"), (1e3, " k"), (1, ""))
+    return next(f"{events / size:g}{unit}" for size, unit in units if events >= size)

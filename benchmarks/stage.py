@@ -136,7 +136,7 @@ class Stage:
             "RELAY_SECRETS_PREFIX": PREFIX,
             "RELAY_DIGEST_SECRET": f"{PREFIX}/digest",
             "RELAY_SANDBOX_HOSTS": self.sandbox_url.removeprefix("http://"),
-            "RELAY_METRICS_BY_CONNECTION": "true",
+            "RELAY_METRICS_BY_CONNECTION": "false",
             "POWERTOOLS_SERVICE_NAME": "bench",
             "POWERTOOLS_LOG_LEVEL": "INFO",
         }

@@ -63,9 +63,11 @@ def test_more_connections_than_the_cache_holds_are_read_more_often() -> None:
     assert miss_ratio(50.0, 10_000) > miss_ratio(50.0, 512)
 
 
-def test_metrics_of_each_connection_end_where_the_stack_would_switch_them_off() -> None:
-    most = Assumptions().connection_metrics_up_to
-    assert metrics(most) > metrics(1) > metrics(most + 1)
+def test_connections_cost_metrics_only_where_the_stack_enables_them() -> None:
+    assert Assumptions().connection_metrics is False
+    assert metrics(10) == metrics(1000)
+    enabled = Assumptions(connection_metrics=True)
+    assert metrics(1000, enabled) - metrics(999, enabled) == pytest.approx(23)
 
 
 def test_a_million_events_cost_less_where_there_are_more_of_them() -> None:
