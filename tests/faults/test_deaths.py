@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import inf
 
 import pytest
 
@@ -19,6 +20,7 @@ from loyalty_relay.model.commands import (
     UpdateCustomer,
     Version,
 )
+from loyalty_relay.model.deadline import Deadline
 from tests.faults.world import Misfortune, World, customer, email
 from tests.support.crm import Member
 
@@ -220,7 +222,9 @@ def test_a_store_is_linked_once(lives: Lives) -> None:
         crm = lives.world.crm
         assert [link.shop_id for link in crm.store_links].count(lives.name) == 1
         assert len(crm.integrations) == 1
-        assert [link.shop_id for link in lives.world.services.links.list("shop-1")].count(lives.name) == 1
+        assert [link.shop_id for link in lives.world.services.links.list("shop-1", Deadline(inf, lambda: 0.0))].count(
+            lives.name
+        ) == 1
 
     assert lives.everywhere(story) > 6
 

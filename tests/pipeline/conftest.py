@@ -53,10 +53,13 @@ class Relay:
         given = {"delivery_id": f"delivery-{number}", "connection": "shop-1", "event": event, "command": command}
         return Envelope(**{**given, "received_at": self.stack.clock.now, **more})
 
+    @property
+    def deadline(self) -> Deadline:
+        return Deadline(self.stack.clock.now + 28, self.stack.clock)
+
     def run(self, command: Command | Envelope, **more: Any) -> Outcome:
         envelope = command if isinstance(command, Envelope) else self.envelope(command, **more)
-        deadline = Deadline(self.stack.clock.now + 28, self.stack.clock)
-        return self.services.pipeline.execute(envelope, deadline).outcome
+        return self.services.pipeline.execute(envelope, self.deadline).outcome
 
     def restarted(self) -> None:
         """The process died: what was in memory is gone, tables and the CRM are not.

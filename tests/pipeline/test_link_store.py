@@ -232,7 +232,7 @@ def test_a_response_that_shows_another_link_is_a_notice_and_the_shop_is_found_ag
     relay.crm.create_link = lambda *a: replace(made(*a), shop_id="s9", branch_id="b9")  # type: ignore[method-assign]
     outcome = relay.run(shop())
     assert [n.code for n in outcome.notices] == ["link_differs"]
-    assert [link.shop_id for link in relay.services.links.list("shop-1")] == ["s1"]
+    assert [link.shop_id for link in relay.services.links.list("shop-1", relay.deadline)] == ["s1"]
 
 
 def test_no_virtual_branch_is_an_error_that_names_what_to_check(relay: Relay) -> None:

@@ -42,7 +42,7 @@ def test_erasing_a_shop_forgets_its_customers_and_links_and_no_others(relay: Rel
         relay.run(LinkStore(shop_id=shop, account_id="acme", store_domain=f"https://{shop}"))
     outcome = relay.run(EraseStore(shop_id="one.example", version=version("5")))
     assert outcome.reason == "store_erased"
-    assert [link.shop_id for link in relay.services.links.list("shop-1")] == ["two.example"]
+    assert [link.shop_id for link in relay.services.links.list("shop-1", relay.deadline)] == ["two.example"]
     late = customer({"first_name": "Late"}, "2", store="one.example", source_id="1", email="a@example.com")
     assert relay.run(late).result is Result.STALE
     other = customer({"first_name": "Bea"}, "2", store="two.example", source_id="2", email="b@example.com")

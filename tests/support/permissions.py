@@ -184,6 +184,10 @@ def _table_uses(operation: str, arguments: Mapping[str, Any], names: Names) -> I
         for item in arguments["TransactItems"]:
             ((kind, body),) = item.items()
             yield _table_use(_OF_TRANSACTION[kind], body, names)
+    elif operation == "batch_get_item":
+        for name, request in arguments["RequestItems"].items():
+            for key in request["Keys"]:
+                yield _table_use("BatchGetItem", {"TableName": name, "Key": key}, names)
     elif operation == "query":
         table = names.of(arguments["TableName"])
         index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""

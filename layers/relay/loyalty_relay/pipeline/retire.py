@@ -36,7 +36,7 @@ def erase_store(command: EraseStore, context: Context, customers: CustomerLedger
     store = command.store or command.shop_id
     if not customers.erase_store(connection, store, context.deadline, version=command.version):
         raise DeadlineTooShort("more of the shop is left to erase")
-    for link in links.list(connection):
+    for link in links.list(connection, context.deadline):
         if store in (link.shop_id.casefold(), link.account_id.casefold()):
             links.remove(connection, link.shop_id)
     outcome = Outcome(result=Result.APPLIED, reason="store_erased")

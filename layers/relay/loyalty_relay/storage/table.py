@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from loyalty_relay.model.errors import StoreUnavailable
@@ -14,7 +14,7 @@ Actions = Mapping[str, Mapping[str, Any]]
 """Actions of one transaction, as ``Table.action`` makes them, by a label of the caller's."""
 
 TRIES = 6
-"""Of one transaction, while other writes to the same items are under way."""
+"""Of one transaction, while other writes to the same items are under way; of one batch that is returned in parts."""
 
 
 class Refused(Exception):
@@ -138,6 +138,23 @@ class Table:
     ) -> None:
         """Delete an item. Raises Refused with the item found, or Contended."""
         self._call("delete_item", Key=pack_item(key), **_condition(condition, names, values))
+
+    def get_many(self, keys: Sequence[Mapping[str, Any]]) -> list[Item]:
+        """Return the items of up to 100 different keys that exist, in no order (consistent reads)."""
+        found: list[Item] = []
+        wanted: Any = [pack_item(key) for key in keys]
+        for _ in range(TRIES):
+            try:
+                answer = self.dynamodb.batch_get_item(
+                    RequestItems={self.name: {"Keys": wanted, "ConsistentRead": True}}
+                )
+            except aws.failures() as error:
+                raise _unavailable(error) from error
+            found += [unpack_item(item) or {} for item in answer["Responses"].get(self.name, [])]
+            wanted = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys")
+            if not wanted:
+                return found
+        raise StoreUnavailable("a table does not return all items")
 
     def query(self, index: str | None, name: str, value: str, *, limit: int, newest_first: bool = False) -> list[Item]:
         """Return up to ``limit`` items of one partition, over as many pages as that takes."""

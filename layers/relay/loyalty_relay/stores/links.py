@@ -14,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from loyalty_relay.destinations.base import StoreLink
+from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import LeaseBusy
 from loyalty_relay.storage import keys
 from loyalty_relay.storage.lease import BUSY_SECONDS, Lease, Leases
@@ -21,6 +22,10 @@ from loyalty_relay.storage.table import Item, Refused, Table
 
 MOST_LINKS = 10_000
 """Links of one connection that are listed."""
+PAGE = 100
+"""Links read with one request: what BatchGetItem takes."""
+PAGE_SECONDS = 0.5
+"""What has to be left for a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,16 @@ class Links:
         """Return the link of a shop; None when it has none."""
         return _link(self._table.get({"pk": keys.store_link(connection, shop_id)}))
 
-    def list(self, connection: str) -> list[StoreLink]:
-        """Return all links of a connection, by shop id; the index may miss one that was made a moment ago."""
+    def list(self, connection: str, deadline: Deadline) -> list[StoreLink]:
+        """Return all links of a connection, by shop id; the index may miss one that was made a moment ago.
+
+        Raises DeadlineTooShort when not all can be read in time.
+        """
         found = self._table.query(keys.BY_STORE, "store", keys.links_of(connection), limit=MOST_LINKS)
-        links = (_link(self._table.get({"pk": item["pk"]})) for item in found)
+        links: list[StoreLink | None] = []
+        for start in range(0, len(found), PAGE):
+            deadline.require(PAGE_SECONDS)
+            links += map(_link, self._table.get_many([{"pk": item["pk"]} for item in found[start : start + PAGE]]))
         return sorted((link for link in links if link is not None), key=lambda link: link.shop_id)
 
     def take_shop(self, connection: str, shop_id: str) -> Checkpoint:

@@ -201,7 +201,7 @@ def _tags(api: Api, request: ApiRequest) -> Answer:
 
 
 def _store_links(api: Api, request: ApiRequest) -> Answer:
-    links = api.pipeline.links.list(api.connection(request).id)
+    links = api.pipeline.links.list(api.connection(request).id, request.deadline)
     return reply_json(200, {"store_links": [link_to_dict(link) for link in links]})
 
 
