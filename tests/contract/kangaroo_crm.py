@@ -350,7 +350,8 @@ def _error_rows() -> list[Row]:
         rows.append(Row("ref A3", "Kangaroo errors", name, "handled", do(403, body, ["kind"]), {"kind": "permanent"}))
 
     def reset(world: World) -> Any:
-        limits = {"X-RateLimit-Limit": "239", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1790000042"}
+        ends = str(round(world.stack.clock.now) + 42)
+        limits = {"X-RateLimit-Limit": "239", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": ends}
         return patch(world, NAME, Reply({"message": "Too Many Attempts."}, 429, headers=limits))["retry_after"]
 
     def not_allowed(world: World) -> Any:

@@ -75,7 +75,7 @@ def test_what_is_wrong_with_a_connection_to_it_is_reported(store: ConnectionStor
     assert unmapped.value.details == [
         {
             "field": "mapping.*.birthday",
-            "message": "is not a field of tillbook; there are email, first_name, notes.NAME",
+            "message": "unknown field birthday; tillbook has email, first_name, notes.NAME",
         }
     ]
 

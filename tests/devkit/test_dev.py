@@ -83,7 +83,7 @@ def test_an_event_is_applied_once_and_is_a_duplicate_when_it_is_sent_again(dev: 
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
     outcomes = [json.loads(run.stdout)["outcomes"][0]["outcome"] for run in (first, again)]
     assert outcomes == ["applied", "duplicate"]
-    assert dev.upstream() == [("POST", "/v2/customers")]
+    assert [call for call in dev.upstream() if call[0] != "GET"] == [("POST", "/v2/customers")]
     delivery = json.loads(first.stdout)["delivery_id"]
     shown = json.loads(dev.run("events", "show", delivery).stdout)
     assert [entry["outcome"] for entry in shown["outcomes"]] == ["applied"]

@@ -124,6 +124,7 @@ class CapillaryCrm:
     ) -> None:
         self._destination = destination
         self._country = default_country
+        self._client = client
         self._writer = Writer(region=destination.region, country=default_country)
         self._session = CapillarySession(client, auth_of(destination, client, clock))
         self._members = Members(self._session, destination, self._writer)
@@ -151,7 +152,7 @@ class CapillaryCrm:
         fields = command.fields if isinstance(command, RegisterCustomer | UpdateCustomer) else {}
         update = "v1-update" if any(map(only_v1, fields)) else "v2-update"
         api = "v2-create" if isinstance(command, RegisterCustomer) else update
-        return self._session.limiter.hold(api, deadline)
+        return self._client.limiter.hold(api, deadline)
 
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
         """See ``members.Members.find``."""

@@ -20,7 +20,6 @@ class CapillarySession:
 
     def __init__(self, client: Client, auth: httpx.Auth) -> None:
         self._client = client
-        self.limiter = client.limiter
         self._auth = auth
 
     def exchange(
@@ -45,5 +44,5 @@ class CapillarySession:
         except RateLimited as limited:
             if response.status_code != 429:
                 # The transport recognises a limit by its status only.
-                self.limiter.penalise(request.extensions["api"], limited.retry_after)
+                self._client.limiter.penalise(request.extensions["api"], limited.retry_after)
             raise

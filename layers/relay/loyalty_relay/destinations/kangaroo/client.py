@@ -70,6 +70,7 @@ class KangarooCrm:
     ) -> None:
         self._destination = destination
         self._country = default_country
+        self._client = client
         self._cache = cache
         self._tokens = tokens
         self._session = KangarooSession(destination, client, tokens, clock)
@@ -90,7 +91,7 @@ class KangarooCrm:
 
     def slot(self, command: Command, deadline: Deadline) -> AbstractContextManager[None]:
         """See ``Crm.slot``; stores have an API of their own."""
-        return self._session.limiter.hold("integrations" if isinstance(command, LinkStore) else "api", deadline)
+        return self._client.limiter.hold("integrations" if isinstance(command, LinkStore) else "api", deadline)
 
     def find(self, customer: CustomerRef, deadline: Deadline) -> str | None:
         """See ``Crm.find``: by id, then e-mail, then phone. Raises AmbiguousOutcome when several have the phone."""

@@ -38,7 +38,6 @@ class KangarooSession:
     def __init__(self, destination: Destination, client: Client, tokens: Tokens, clock: Callable[[], float]) -> None:
         self._destination = destination
         self._client = client
-        self.limiter = client.limiter
         self.auth = KangarooAuth(destination, client, tokens, clock)
 
     def request(
