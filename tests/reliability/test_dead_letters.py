@@ -74,7 +74,9 @@ def test_the_marker_ends_before_the_queue_forgets_the_message(stack: Stack) -> N
     (marker,) = [i for i in stack.items("state") if i["pk"]["S"].startswith("P#")]
     assert float(marker["expires_at"]["N"]) <= stack.clock.now + KEPT < stack.clock.now + 14 * 86_400
     stack.clock.now += KEPT + 1
-    assert stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), receives=1), "though it still stands"
+    assert stack.services("update").parking.park(ENVELOPE, VendorRejected("no"), receives=1), (
+        "although its message is still in the queue"
+    )
 
 
 def test_a_copy_of_an_untranslatable_delivery_is_parked_once(stack: Stack) -> None:

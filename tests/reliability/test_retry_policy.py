@@ -154,7 +154,7 @@ def test_a_turn_is_taken_when_it_comes() -> None:
 
 @pytest.mark.attack(
     "senders",
-    "thousands of consents of customers whom nobody knows, each of which is tried again and again",
+    "thousands of consents of unknown customers, each of which is tried again and again",
     "each wait is four times as long as the one before: at most eighteen receives until it is ignored",
     "G8",
 )

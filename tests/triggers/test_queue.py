@@ -15,6 +15,7 @@ from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
     ConnectionFailed,
     CredentialsRefused,
+    NoSlot,
     RateLimited,
     UpstreamUnavailable,
     VendorRejected,
@@ -280,3 +281,10 @@ def test_an_attempt_without_a_slot_costs_one_request_and_leaves_nothing(stack: S
     assert dynamodb.calls == ["update_item"]
     assert stack.items("journal") == stack.items("idempotency") == []
     assert {item["pk"]["S"][:2] for item in stack.items("state")} == {"R#"}
+
+
+def test_a_slot_that_is_missing_after_something_was_done_is_journalled(functions: Functions) -> None:
+    send(functions, envelope())
+    functions.crm.before = [NoSlot(retry_after=3, reached=True)]
+    functions.consume("update")
+    assert journal(functions) == [("retrying", "rate_limited")]

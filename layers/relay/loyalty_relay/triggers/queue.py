@@ -123,9 +123,10 @@ class _Batch:
         failure = error if isinstance(error, RelayError) else TransientError()
         outcome, entry = services.pipeline.recorder.failed(envelope, failure, Result.RETRYING)
         waiting = wait if retry_policy.counts(error) else 0.0
-        # Without a slot nothing was tried, as for a message that was not received yet: under backlog a journal entry of
-        # each would cost more than the attempts that do something.
-        tried = 0.0 if isinstance(error, NoSlot) else services.journal.retrying(entry, waiting=waiting)
+        # Without a slot for its first request nothing was tried, as for a message that was not received yet: a journal
+        # entry of each would cost more under backlog than the attempts that do something.
+        untried = isinstance(error, NoSlot) and not error.reached
+        tried = 0.0 if untried else services.journal.retrying(entry, waiting=waiting)
         # The wait that is still to come has not been tried yet.
         age = _age(record, services.clock())
         if retry_policy.give_up(error, tried=tried - waiting, age=age, receives=received):
