@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,8 @@ from loyalty_relay.model.commands import (
     Identifier,
     LinkStore,
     PatchCrmFields,
+    RecordRefund,
+    RecordSale,
     RegisterCustomer,
     RetireCustomer,
     UpdateCustomer,
@@ -30,9 +33,28 @@ from loyalty_relay.model.commands import (
     instant,
     revision,
 )
+from loyalty_relay.model.orders import Amounts, Capture, Line, Order, Payment, Refund, Sale, times
 
 WHO = CustomerRef(source_id="7", identifiers=(Identifier("card_number", "99", {"series_id": 3}),))
 VERSION = Version("shopify", "2026-01-01T00:00:00.000000Z", "2026-01-01T00:00:01.000000Z", "e1")
+AMOUNTS = Amounts(currency="KWD", goods=Decimal("10.125"), goods_tax=Decimal("0.500"), by_gift_card=Decimal(3))
+ORDER = Order(
+    id="shop:1001",
+    aliases=("payment:p1",),
+    sale=Sale(
+        amounts=AMOUNTS,
+        shop_amounts=times(AMOUNTS, Decimal("3.25"), "USD"),
+        sold_at="2026-11-28T10:00:00.000000Z",
+        captured=Decimal("5.000"),
+        paid=True,
+        lines=(Line(id="l1", item_code="SKU", quantity=Decimal("0.375"), amount=Decimal("10.125")),),
+        payments=(Payment(mode="cash", amount=Decimal("10.625")),),
+    ),
+    captures=(Capture(id="p1", amount=Decimal("5.000"), refunded=Decimal("1.250"), version=("clover", "1", "", "e")),),
+    refunds=(Refund(id="r1", amount=Decimal("1.250"), amounts=Amounts(currency="KWD", goods=Decimal("1.25"))),),
+    refunded=Decimal("1.250"),
+    custom_fields={"channel": "web"},
+)
 COMMANDS: list[Command] = [
     RegisterCustomer(
         customer=WHO,
@@ -50,6 +72,9 @@ COMMANDS: list[Command] = [
     RetireCustomer(customer=WHO, reason="merged", survivor="8", version=VERSION),
     EraseStore(shop_id="s"),
     LinkStore(shop_id="s", account_id="a", integration_id=4),
+    RecordSale(order=ORDER, customer=CustomerRef(source_id="7"), fields={"first_name": "Ana"}, version=VERSION),
+    RecordSale(order=ORDER, customer=WHO, guest=True, store="shop"),
+    RecordRefund(order=Order(id="payment:p1", currency="KWD", refunds=ORDER.refunds)),
     Hydrate(resource="customer", data={"id": 2**63}, version=VERSION),
 ]
 

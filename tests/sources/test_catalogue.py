@@ -16,6 +16,7 @@ from loyalty_relay.sources.base import (
     CustomerChanged,
     CustomerRetired,
     NothingToDo,
+    OrderChanged,
     SourceModule,
     StoreChanged,
     StoreErased,
@@ -55,6 +56,8 @@ def becomes(change: Change) -> set[str]:
             return {"retire"}
         case StoreChanged():
             return {"link-store"}
+        case OrderChanged():
+            return {"transaction"}
         case ThinChange():
             return {"hydrate"}
         case Unreadable():

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 CONNECTION_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -88,6 +89,56 @@ class Destination:
         return f"{self.vendor}:{urlsplit(self.host).netloc}:{account or self.credentials.get('client_id', '')}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarningBase:
+    """Which parts of an order earn. What is not listed here, goods and their discounts, always counts."""
+
+    tax: bool = True
+    shipping: bool = True
+    tips: bool = True
+    duties: bool = True
+    fees: bool = True
+    gift_card_products: bool = False
+    """Gift cards that are bought: they earn when they are spent."""
+    gift_card_tender: bool = True
+    """What is paid with gift cards."""
+    store_credit: bool = True
+    """What is paid with store credit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sales:
+    """How a connection records sales. The rules are frozen for an order at its first booking."""
+
+    enabled: bool = False
+    earn_when: Literal["paid", "fulfilled"] = "paid"
+    earning_base: EarningBase = field(default_factory=EarningBase)
+    returns: Literal["amount", "line"] = "amount"
+    """How a return is booked: by amount, or by line where the lines' sums are exact."""
+    unlinked_returns: Literal["skip", "park", "return"] = "skip"
+    """What becomes of a return that names no sale."""
+    guests: Literal["skip", "hold", "not_interested"] = "skip"
+    """What becomes of a guest's sale; ``hold``: booked once the guest registers with that verified identifier."""
+    hold_days: int = 30
+    start_date: date | None = None
+    """Orders sold before it never earn (UTC)."""
+    return_window_days: int = 365
+    """How long after its sale a refund is booked."""
+    bill_days: int = 0
+    """For how many days the vendor keeps bill numbers unique; 0: for ever."""
+    bill_number: Literal["order", "receipt"] = "order"
+    """From the shop and the order's id, or from the number on a till's receipt with store, till and date."""
+    currency: str = ""
+    """The destination's currency, ISO 4217; empty: every order's own shop currency is booked as it is."""
+    stores: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The platform's location or till -> where the vendor books the sale (``branch``, or ``till`` or ``store``)."""
+    payment_modes: Mapping[str, str] = field(default_factory=dict)
+    """The platform's name of a tender -> the vendor's payment mode; one that is not listed is not sent."""
+    minimum: Decimal = Decimal(0)
+    """Orders whose earning base is below it book zero."""
+    test_orders: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """A caller of the HTTP API: the name that is logged and the SHA-256 of the key, in hex."""
@@ -109,4 +160,5 @@ class Connection:
     """ISO 3166-1 alpha-2, for phone numbers written without a country code."""
     register_missing: bool = True
     """Whether an event registers a customer who is not in the loyalty programme."""
+    sales: Sales = field(default_factory=Sales)
     api_keys: tuple[ApiKey, ...] = ()

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from loyalty_relay.connections.model import Connection, Destination
-from loyalty_relay.model.commands import Command, CustomerCommand, CustomerRef, LinkStore
+from loyalty_relay.model.commands import Command, CustomerCommand, CustomerRef, LinkStore, OrderCommand
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import FieldProblem, PartNotDone
 from loyalty_relay.model.json_validation import Reader
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     from loyalty_relay.http.client import Client
 
 ChangeKind = Literal["customer_created", "customer_changed", "store_changed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SalesSupport:
+    """What a vendor can do with sales; a connection's ``sales`` is checked against it."""
+
+    bill_number_length: int
+    """Most characters of a bill or receipt number."""
+    attributions: frozenset[str]
+    """Members that an entry of ``sales.stores`` may have."""
+    returns: frozenset[str] = frozenset({"amount"})
+    unlinked_returns: frozenset[str] = frozenset({"skip", "park"})
+    guests: frozenset[str] = frozenset({"skip", "hold"})
+
 
 SUBSCRIPTION = r"subscriptions\.(?:sms|email|whatsapp)\.(?:bulk|trans)"
 """Pattern of every consent that commands can carry (``model.commands``)."""
@@ -58,6 +73,8 @@ class Vendor:
     """Plain fields that a mapping may name."""
     field_patterns: tuple[tuple[str, str], ...]
     """Fields with a name inside: expression, and how it is written for the operator."""
+    sales: SalesSupport | None = None
+    """None: the vendor has no operation ``transaction``."""
     profile: Callable[[Destination, CustomerCommand], str] = lambda destination, command: ""
     """Name of the profile that a command is about, for a vendor that keeps several of one member: what was sent is
     remembered for each. Empty for a vendor that keeps one.
@@ -235,3 +252,75 @@ class StoreLinkCrm(Protocol):
     def links(self, integration_id: int, deadline: Deadline) -> list[StoreLink]: ...
 
     def create_link(self, command: LinkStore, branch_id: str, integration_id: int, deadline: Deadline) -> StoreLink: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booking:
+    """One entry of an order in the vendor's books: a sale, a return of a part of one, or the conversion of a guest's.
+
+    The ledger writes it as an intent before the request and keeps it after. It has everything that a look-up compares.
+    """
+
+    number: int
+    """1, 2 ... within the order."""
+    kind: Literal["sale", "return", "conversion"]
+    amount: Decimal
+    """Positive, in whole minor units of ``currency``."""
+    currency: str
+    bill: str
+    """The bill number of this sale; of a return or conversion: that of the sale that it changes."""
+    marker: str
+    """A text of at most 50 ASCII letters, digits and hyphens that no other booking of the connection has."""
+    order_id: str
+    """What the vendor may show people as the order's id: the platform's own number or id."""
+    at: str
+    """When it happened, as ``instant`` text; of a return: when the money was given back."""
+    sold_at: str
+    """When the order was sold, as ``instant`` text."""
+    loyalty_id: str | None = None
+    """The member; None for a guest's sale (Capillary: NOT_INTERESTED)."""
+    refund_id: str = ""
+    """The refund that a return books, where it books exactly one."""
+    transaction_id: str = ""
+    """The vendor's id of this booking, once it is known."""
+    of: str = ""
+    """Of a return or conversion: the vendor's transaction id of the sale."""
+    whole: bool = False
+    """Whether a return takes back everything that is left of its sale."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingReceipt:
+    """What the vendor reports of a booking."""
+
+    transaction_id: str
+    points: Decimal | None = None
+    """Points given, or taken where negative; None where the vendor does not report them."""
+    notices: tuple[Notice, ...] = ()
+    """Such as a bill that was booked without points."""
+    request_id: str | None = None
+
+
+class SalesCrm(Crm, Protocol):
+    """A CRM that records sales and returns."""
+
+    def check_sale(self, command: OrderCommand) -> list[FieldProblem]:
+        """Return what is wrong with the parts of an order that are sent as they are: custom fields, note."""
+        ...
+
+    def book(self, booking: Booking, command: OrderCommand, deadline: Deadline) -> BookingReceipt:
+        """Make one booking with one request that changes something.
+
+        ``command``: the event that led to it; lines and payments are sent only if they are exactly this booking's.
+        Raises CustomerNotFound for a member who does not exist (any more), AmbiguousOutcome where the vendor reports a
+        copy that is not this booking, VendorRejected with the vendor's code, and the errors of every request.
+        """
+        ...
+
+    def find_booking(self, booking: Booking, deadline: Deadline) -> BookingReceipt | None:
+        """Return the vendor's record of a booking whose answer was lost; None when the vendor has none.
+
+        A record is the booking's if marker, kind, amount and member are the same. Raises AmbiguousOutcome when the
+        vendor cannot show it, or shows one that differs.
+        """
+        ...

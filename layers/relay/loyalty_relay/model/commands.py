@@ -27,7 +27,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Literal
+
+from loyalty_relay.model.money import text_of
+from loyalty_relay.model.orders import Order
 
 SCHEMA = 1
 """Version of the envelope's JSON. A reader refuses a newer one, so that a roll-back parks rather than misreads."""
@@ -283,6 +287,35 @@ class LinkStore(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCommand(Command):
+    """A report about one order, which the order ledger turns into bookings. ``store``: of the source, as elsewhere."""
+
+    order: Order
+    customer: CustomerRef | None = None
+    """Who bought; None for a guest of whom nothing is reported, and where the event does not name the customer."""
+    guest: bool = False
+    """Whether the source reports no customer: ``customer`` then has contacts only, all unverified."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """What is registered of a customer who is not in the programme yet. A sale never updates a profile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSale(OrderCommand):
+    """Record an order as it is: book, or take back, what differs from what was booked so far."""
+
+    kind: ClassVar[str] = "record_sale"
+    operation: ClassVar[str] = "transaction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRefund(OrderCommand):
+    """Record captures or refunds of an order whose sale another event reports."""
+
+    kind: ClassVar[str] = "record_refund"
+    operation: ClassVar[str] = "transaction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hydrate(Command):
     """Fetch the resource that a thin event only names, then go on.
 
@@ -305,6 +338,8 @@ KINDS: dict[str, type[Command]] = {
         RetireCustomer,
         EraseStore,
         LinkStore,
+        RecordSale,
+        RecordRefund,
         Hydrate,
     )
 }
@@ -391,6 +426,8 @@ def plain(value: Any) -> Any:
     """Return dataclasses as JSON-ready dictionaries, without members that hold their default."""
     if isinstance(value, Version):
         return value.to_list()
+    if isinstance(value, Decimal):
+        return text_of(value)
     if hasattr(value, "__dataclass_fields__"):
         out = {}
         for f in fields(value):
@@ -413,7 +450,9 @@ def command_from_dict(kind: str, data: Mapping[str, Any]) -> Command:
         given["version"] = Version.from_list(given["version"])
     if "versions" in given:
         given["versions"] = {k: Version.from_list(v) for k, v in given["versions"].items()}
-    if "customer" in given:
+    if "order" in given:
+        given["order"] = Order.from_dict(given["order"])
+    if given.get("customer") is not None:
         who = dict(given["customer"])
         who["identifiers"] = tuple(Identifier(**i) for i in who.get("identifiers", ()))
         who |= {name: tuple(who[name]) for name in ("unverified", "unproven") if name in who}

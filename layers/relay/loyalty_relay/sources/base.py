@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import MAX_ID, Event, Version, instant_at
 from loyalty_relay.model.errors import Untranslatable
+from loyalty_relay.model.orders import MOST_LINES, Order
 
 MAX_HEADER = 8192
 """Characters of one header; the gateway takes 10,240 for all of them together."""
@@ -153,6 +154,40 @@ class ThinChange:
     data: Mapping[str, Any]
     store: str | None = None
     read_at: str = ""
+    sales: bool = False
+    """Whether the resource is of use only where the connection records sales."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buyer:
+    """Who bought, as an order names them.
+
+    ``fields`` and ``verified`` as in ``CustomerChanged``. An order's own e-mail and phone are unverified: anybody can
+    have typed them in at the till or checkout.
+    """
+
+    source_id: str | None = None
+    """As in ``CustomerChanged``; None for a guest."""
+    email: str | None = None
+    phone: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    verified: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderChanged:
+    """An order is as ``order`` reports it: a snapshot, or captures and refunds by id.
+
+    ``version`` orders snapshots; a delta needs none. ``payload`` is for the connection's mapping expressions.
+    """
+
+    event: Event
+    order: Order
+    buyer: Buyer | None = None
+    """None where the event does not name the customer (a refund); a buyer without ``source_id`` is a guest."""
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    version: Version | None = None
+    store: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +206,16 @@ class Unreadable:
     problem: Untranslatable
 
 
-Change = CustomerChanged | CustomerRetired | StoreChanged | StoreErased | ThinChange | NothingToDo | Unreadable
+Change = (
+    CustomerChanged
+    | CustomerRetired
+    | OrderChanged
+    | StoreChanged
+    | StoreErased
+    | ThinChange
+    | NothingToDo
+    | Unreadable
+)
 
 MAX_AHEAD = 300.0
 """Seconds that a platform's clock may be ahead of ours."""
@@ -210,6 +254,8 @@ def bounded(change: Change) -> Change:
     event = change.event
     texts = {"topic": event.topic, "event id": event.id, "entity id": event.entity_id}
     texts |= {name: getattr(change, name, None) or "" for name in _NAMES}
+    if isinstance(change, OrderChanged):
+        texts |= _order_ids(change.order)
     long = [name for name, text in texts.items() if len(text) > MAX_ID]
     if not long:
         return change
@@ -217,6 +263,18 @@ def bounded(change: Change) -> Change:
     return Unreadable(
         event=short, problem=Untranslatable("too_long", f"the {long[0]} has more than {MAX_ID} characters")
     )
+
+
+def _order_ids(order: Order) -> dict[str, str]:
+    """Return the longest text of each kind of id of an order. Raises Untranslatable for too many of a kind."""
+    listed = {
+        "alias": order.aliases,
+        "capture's id": [capture.id for capture in order.captures],
+        "refund's id": [refund.id for refund in order.refunds],
+    }
+    if max(map(len, (*listed.values(), order.sale.lines if order.sale else ()))) > MOST_LINES:
+        raise Untranslatable("too_many_entities")
+    return {"order's id": order.id} | {name: max(ids, key=len, default="") for name, ids in listed.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +287,17 @@ class Topic:
 
     name: str
     becomes: Literal[
-        "register", "update", "consent", "tags", "retire", "erase", "link-store", "hydrate", "ignored", "handshake"
+        "register",
+        "update",
+        "consent",
+        "tags",
+        "retire",
+        "erase",
+        "link-store",
+        "transaction",
+        "hydrate",
+        "ignored",
+        "handshake",
     ]
     fixture: str
     note: str = ""

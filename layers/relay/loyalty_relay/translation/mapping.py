@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from jmespath.parser import ParsedResult
 
 
+SALE = "sale."
+"""How the names of a sale's fields begin."""
+
+
 @lru_cache(maxsize=512)
 def compiled(expression: str) -> ParsedResult:
     """Return a JMESPath expression, compiled once per process. Raises jmespath.exceptions.JMESPathError."""
@@ -47,12 +51,16 @@ def rules_for(topic: str, mapping: Mapping[str, Mapping[str, str]]) -> dict[str,
     return {field: expression for pattern in matching for field, expression in mapping[pattern].items()}
 
 
-def mapped(topic: str, payload: Mapping[str, Any], connection: Connection) -> tuple[dict[str, Any], frozenset[str]]:
+def mapped(
+    topic: str, payload: Mapping[str, Any], connection: Connection, *, sales: bool = False
+) -> tuple[dict[str, Any], frozenset[str]]:
     """Return the values that the mapping makes of a topic's payload, and the names of all fields it maps.
+
+    ``sales``: those of a sale (``sale.NAME``), and no others; else those of a customer.
 
     Raises Untranslatable('mapping_failed') when an expression cannot be evaluated on this payload.
     """
-    rules = rules_for(topic, connection.mapping)
+    rules = {f: rule for f, rule in rules_for(topic, connection.mapping).items() if f.startswith(SALE) == sales}
     values: dict[str, Any] = {}
     for field, expression in rules.items():
         found = _search(field, expression, payload)

@@ -5,6 +5,7 @@
     consent, tags         part of the same           part of the same
     customer retired      a tombstone of ours; no request to the destination
     store changed         nothing                    link the store
+    order changed         record the sale, or the refund, where the connection records sales
     store erased          erasure of what we hold
     thin                  hydrate, then as above
 
@@ -14,7 +15,7 @@ Defaults a destination has no place for are left out; what a mapping names is al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from loyalty_relay.connections.model import Connection
@@ -28,17 +29,23 @@ from loyalty_relay.model.commands import (
     Identifier,
     LinkStore,
     PatchCrmFields,
+    RecordRefund,
+    RecordSale,
     RegisterCustomer,
     RetireCustomer,
     UpdateCustomer,
 )
+from loyalty_relay.model.orders import Order
 from loyalty_relay.sources.base import (
+    Buyer,
     Change,
     CustomerChanged,
     CustomerRetired,
     NothingToDo,
+    OrderChanged,
     StoreChanged,
     StoreErased,
+    ThinChange,
     Unreadable,
     listed,
 )
@@ -73,7 +80,11 @@ def translate(change: Change, connection: Connection) -> list[Command] | Skip:
             return [EraseStore(shop_id=change.shop_id, version=change.version, store=_store(change.shop_id))]
         case StoreChanged():
             return _store_changed(change, connection)
-        case _:
+        case OrderChanged():
+            return _order_changed(change, connection)
+        case ThinChange():
+            if change.sales and (why := _no_sales(connection)):
+                return Skip(why)
             return [Hydrate(resource=change.resource, store=change.store, data=change.data)]
 
 
@@ -90,6 +101,51 @@ def _store_changed(change: StoreChanged, connection: Connection) -> list[Command
             version=change.version,
         )
     ]
+
+
+def _no_sales(connection: Connection) -> str:
+    """Return why a connection records no sales; "" where it does."""
+    if not connection.sales.enabled:
+        return "sales_not_enabled"
+    vendor = vendor_named(connection.destination.vendor)
+    return "" if "transaction" in vendor.operations else f"no_sales_at_{vendor.name}"
+
+
+def _order_changed(change: OrderChanged, connection: Connection) -> list[Command] | Skip:
+    if why := _no_sales(connection):
+        return Skip(why)
+    members: dict[str, Any] = {
+        "order": _with_mapped(change, connection),
+        "version": change.version,
+        "store": _store(change.store),
+    }
+    if (buyer := change.buyer) is not None:
+        vendor = vendor_named(connection.destination.vendor)
+        fields = _defaults(buyer.fields, vendor)
+        members["customer"] = _customer_ref(buyer, fields, {}, connection)
+        members["guest"] = buyer.source_id is None
+        members["fields"] = fields
+    return [RecordSale(**members) if change.order.sale is not None else RecordRefund(**members)]
+
+
+def _with_mapped(change: OrderChanged, connection: Connection) -> Order:
+    """Return the order with what the mapping makes of ``sale.note``, ``sale.custom_fields.NAME`` and so on."""
+    order = change.order
+    if not connection.mapping:
+        return order
+    from loyalty_relay.translation.mapping import SALE, mapped
+
+    values, _ = mapped(change.event.topic, change.payload, connection, sales=True)
+
+    def named(prefix: str) -> dict[str, Any]:
+        return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+
+    return replace(
+        order,
+        note=str(values.get(f"{SALE}note", order.note)),
+        custom_fields=named(f"{SALE}custom_fields."),
+        extended_fields=named(f"{SALE}extended_fields."),
+    )
 
 
 def _changed(change: CustomerChanged, connection: Connection) -> list[Command] | Skip:
@@ -155,7 +211,7 @@ def _why_nothing(change: CustomerChanged, vendor: str) -> str:
 
 
 def _customer_ref(
-    change: CustomerChanged, fields: Mapping[str, Any], parts: Mapping[str, Any], connection: Connection
+    change: CustomerChanged | Buyer, fields: Mapping[str, Any], parts: Mapping[str, Any], connection: Connection
 ) -> CustomerRef:
     found: dict[str, Any] = {
         "email": fields.get("email") or change.email,
@@ -177,7 +233,7 @@ _CONTACTS = {"email": "email", "mobile": "phone"}
 """Types of identifiers that platforms have fields for."""
 
 
-def _verified(identifier: Identifier, change: CustomerChanged, connection: Connection) -> bool | None:
+def _verified(identifier: Identifier, change: CustomerChanged | Buyer, connection: Connection) -> bool | None:
     """Return whether an identifier is verified; None if unknown.
 
     A platform's report is about its own value; a mapping may have put another one in its place.
