@@ -75,6 +75,7 @@ COMMANDS: list[Command] = [
     RecordSale(order=ORDER, customer=CustomerRef(source_id="7"), fields={"first_name": "Ana"}, version=VERSION),
     RecordSale(order=ORDER, customer=WHO, guest=True, store="shop"),
     RecordRefund(order=Order(id="payment:p1", currency="KWD", refunds=ORDER.refunds)),
+    RecordRefund(order=Order(id="shop:1001", voided=True), version=VERSION),
     Hydrate(resource="customer", data={"id": 2**63}, version=VERSION),
 ]
 

@@ -215,6 +215,8 @@ class Order:
     """Whether ``refunds`` are all that the order has at its version: those that are missing were deleted."""
     refunded: Decimal | None = None
     """Cumulative total given back, where the platform reports one; in the customer's currency."""
+    voided: bool = False
+    """Whether the sale was undone as a whole: all of its money counts as given back. Final."""
     unlinked: bool = False
     """Whether this is a return that names no sale."""
     note: str = ""
