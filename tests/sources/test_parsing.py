@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources.parsing import body_digest, epoch, json_value, moment, text_id
+from loyalty_relay.sources.parsing import amount, body_digest, currency, epoch, json_value, moment, text_id
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,27 @@ def test_any_bytes_are_json_or_untranslatable(body: bytes) -> None:
     with suppress(Untranslatable):
         value = json_value(body)
         assert value is None or isinstance(value, bool | int | float | str | list | dict)
+
+
+@pytest.mark.parametrize("written", ["19.99", '"19.99"', "1999e-2", '" 19.990 "'])
+def test_amounts_are_exact_however_they_are_written(written: str) -> None:
+    assert amount(json_value(f'{{"a": {{"b": {written}}}}}'), "a", "b") == Decimal("19.99")
+
+
+@pytest.mark.parametrize("data", [None, {}, {"a": None}, {"a": ""}, []])
+def test_an_amount_that_is_not_given_is_zero(data: Any) -> None:
+    assert amount(data, "a") == 0
+
+
+@pytest.mark.parametrize("value", ["1,50", " ", "NaN", True, [], {}, "9" * 18 + ".1234567"])
+def test_what_is_no_amount_is_refused(value: Any) -> None:
+    with pytest.raises(Untranslatable) as caught:
+        amount({"a": value}, "a")
+    assert caught.value.reason == "bad_amount"
+
+
+def test_currencies_are_codes_of_iso_4217() -> None:
+    assert currency(" eur ") == "EUR"
+    for value in (None, "", "EURO", "€", 978, ["EUR"]):
+        with pytest.raises(Untranslatable):
+            currency(value)

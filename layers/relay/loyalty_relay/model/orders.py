@@ -55,6 +55,16 @@ class Amounts:
         return sum((getattr(self, name) + getattr(self, f"{name}_tax") for name in PARTS), ZERO)
 
     @classmethod
+    def of_total(cls, currency: str, total: Decimal, tax: Decimal = ZERO, **parts: Decimal) -> Amounts:
+        """Return amounts with this total and with this tax in all.
+
+        ``parts`` are named as here; goods take what they leave of both.
+        """
+        others = sum((parts.get(name, ZERO) for name in PARTS), ZERO)
+        taxes = sum((parts.get(f"{name}_tax", ZERO) for name in PARTS), ZERO)
+        return cls(currency=currency, goods=total - tax - others, goods_tax=tax - taxes, **parts)
+
+    @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Amounts:
         given: dict[str, Any] = {n: value if n == "currency" else decimal_of(value) for n, value in data.items()}
         return cls(**given)

@@ -7,10 +7,12 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from loyalty_relay.model.commands import MAX_ID, instant, instant_at
 from loyalty_relay.model.errors import Untranslatable
+from loyalty_relay.model.money import CURRENCY, ZERO, decimal_of
 from loyalty_relay.model.numbers import exact, no_constant, whole
 
 # -- JSON ---------------------------------------------------------------------------------------------------------
@@ -149,6 +151,37 @@ def verified(**reported: Any) -> dict[str, bool]:
 def address_line(*parts: Any) -> str | None:
     """Return street, further line, town and region as one line, as a person would write it; None when all are empty."""
     return ", ".join(text for part in parts if (text := text_or_none(part))) or None
+
+
+# -- money --------------------------------------------------------------------------------------------------------
+
+MOST_DIGITS = 24
+"""Digits of an amount that is read; sums of such amounts are exact in Python's own arithmetic."""
+
+
+def amount(data: Any, *path: str) -> Decimal:
+    """Return an amount in major units, of a decimal text or a JSON number; zero where it is absent, null or empty.
+
+    Raises Untranslatable('bad_amount').
+    """
+    value = member(data, *path)
+    if value is None or value == "":
+        return ZERO
+    try:
+        given = decimal_of(value)
+    except ValueError:
+        raise Untranslatable("bad_amount", f"{'.'.join(path)} is not an amount") from None
+    if len(given.as_tuple().digits) > MOST_DIGITS:
+        raise Untranslatable("bad_amount", f"{'.'.join(path)} has more than {MOST_DIGITS} digits")
+    return given
+
+
+def currency(value: Any) -> str:
+    """Return the code of a currency. Raises Untranslatable('bad_currency')."""
+    text = value.strip().upper() if isinstance(value, str) else ""
+    if not CURRENCY.fullmatch(text):
+        raise Untranslatable("bad_currency", "the currency is not a code of ISO 4217")
+    return text
 
 
 # -- times --------------------------------------------------------------------------------------------------------
