@@ -10,6 +10,7 @@ import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -134,6 +135,23 @@ def test_a_header_value_that_could_start_another_header_is_refused_unsent(value:
         transport(_unreachable).fetch(get(headers={"X-User": value}), in_seconds(25))
     assert caught.value.problems[0].field == "x-user"
     assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "number", ["5.25", "10.00", "0.10", "0", "12345678901234567.890", "0.100000000000000001", "-3.5", "1500"]
+)
+def test_an_amount_is_a_json_number_with_the_digits_that_it_has(number: str) -> None:
+    request = post(json={"a": Decimal(number), "b": [{"c": Decimal(number)}, True, None, 1, "x"], "d": {}})
+
+    assert request.content == f'{{"a":{number},"b":[{{"c":{number}}},true,null,1,"x"],"d":{{}}}}'.encode()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "sNaN"])
+def test_what_is_no_number_is_not_sent_as_one(number: str) -> None:
+    with pytest.raises(TypeError):
+        post(json={"a": Decimal(number)})
+    with pytest.raises(ValueError, match="Out of range"):
+        post(json={"a": float("nan")})
 
 
 def test_half_a_surrogate_pair_does_not_stop_a_request() -> None:
@@ -340,6 +358,21 @@ def test_json_is_read_under_every_label_that_does_not_contradict_it(kind: str) -
 @pytest.mark.parametrize("kind", ["", "text/html; charset=UTF-8", "application/xml", "text/plain", "application/x-y"])
 def test_json_is_read_whatever_it_is_labelled_as(kind: str) -> None:
     assert json_of(answered(200, {"content-type": kind}, b'{"a": 1}')) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("number", "read"),
+    [
+        ("5.250", 5.25),
+        ("12345678901234567.89", "12345678901234567.89"),
+        ("0.100000000000000001", "0.100000000000000001"),
+        ("1e400", "1e400"),
+        ("1e99999999999999999999", "1e99999999999999999999"),
+        ("9" * 5000, "9" * 5000),
+    ],
+)
+def test_a_number_that_a_float_cannot_hold_keeps_its_digits(number: str, read: object) -> None:
+    assert json_of(answered(200, {}, f'{{"a":{number}}}'.encode())) == {"a": read}
 
 
 def test_a_packed_answer_is_unpacked_and_its_header_names_are_in_lower_case() -> None:

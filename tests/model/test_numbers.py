@@ -64,6 +64,12 @@ def test_a_number_beyond_a_double_keeps_its_digits() -> None:
     assert exact("1e999") == "1e999"
 
 
+@pytest.mark.parametrize("written", ["1e99999999999999999999", "-1.5E+99999999999999999999", "1e-99999999999999999999"])
+def test_an_exponent_beyond_every_limit_is_no_crash(written: str) -> None:
+    assert exact(written) == written
+    assert json_value(f'{{"a":{written}}}'.encode()) == {"a": written}
+
+
 json_numbers = st.from_regex(r"-?(?:0|[1-9][0-9]{0,40})(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?", fullmatch=True)
 
 

@@ -35,6 +35,8 @@ class SalesSupport:
     returns: frozenset[str] = frozenset({"amount"})
     unlinked_returns: frozenset[str] = frozenset({"skip", "park"})
     guests: frozenset[str] = frozenset({"skip", "hold"})
+    linked_branch: Callable[[Destination], bool] = lambda destination: False
+    """Whether a sale is attributed to the branch of its shop's link, where ``sales.stores`` has no entry for it."""
 
 
 SUBSCRIPTION = r"subscriptions\.(?:sms|email|whatsapp)\.(?:bulk|trans)"
@@ -287,6 +289,10 @@ class Booking:
     """Of a return or conversion: the vendor's transaction id of the sale."""
     whole: bool = False
     """Whether a return takes back everything that is left of its sale."""
+    place: Mapping[str, str] = field(default_factory=dict)
+    """Where the order was sold: the entry of ``sales.stores`` for its till or location; of its returns as well."""
+    linked_branch: str = ""
+    """Without ``place``: the branch of the shop's link, where ``SalesSupport.linked_branch`` asks for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

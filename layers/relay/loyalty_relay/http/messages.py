@@ -10,6 +10,7 @@ import json as jsonlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -24,12 +25,14 @@ from loyalty_relay.model.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from loyalty_relay.model.numbers import no_constant
+from loyalty_relay.model.money import text_of
+from loyalty_relay.model.numbers import exact, no_constant, whole
 
 VERSION = "0.1.0"
 USER_AGENT = f"LoyaltyRelay/{VERSION}"
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_ENCODER = jsonlib.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _NOT_A_HEADER = re.compile(r"[^\t\x20-\x7e]")
 
 
@@ -47,8 +50,9 @@ def build_request(
 ) -> httpx.Request:
     """Return a request; not ``httpx.Client.build_request``, which adds headers and cookies of its own.
 
-    ``idempotent``: sending it twice does no more than sending it once. ``effect``: whether it can change anything that
-    a command is meant to change; by default, whether its method is not a reading one. A request for a token has none.
+    ``json``: a Decimal in it becomes a JSON number with all of its digits. ``idempotent``: sending it twice does no
+    more than sending it once. ``effect``: whether it can change anything that a command is meant to change; by default,
+    whether its method is not a reading one. A request for a token has none.
     Raises InvalidCommand for a header that is not printable ASCII.
     """
     content, kind = _content(json, form)
@@ -74,12 +78,22 @@ def build_request(
 
 def _content(json: Any, form: Mapping[str, str] | None) -> tuple[bytes, str]:
     if json is not None:
-        text = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         # Half a surrogate pair has no UTF-8 form; one unreadable letter is no reason to fail.
-        return text.encode("utf-8", "replace"), "application/json"
+        return _json_text(json).encode("utf-8", "replace"), "application/json"
     if form is not None:
         return urlencode(form).encode(), "application/x-www-form-urlencoded"
     return b"", ""
+
+
+def _json_text(value: Any) -> str:
+    # The standard library writes a number either through a float or as a text.
+    if isinstance(value, Decimal) and value.is_finite():
+        return text_of(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_ENCODER.encode(str(name))}:{_json_text(value[name])}" for name in value) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_json_text, value)) + "]"
+    return _ENCODER.encode(value)
 
 
 def printable(headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -113,11 +127,14 @@ class NotJson:
 
 
 def json_of(response: httpx.Response) -> Any | NotJson:
-    """Return the body as JSON, whatever it is labelled as: intermediaries label JSON as HTML, and HTML as JSON."""
+    """Return the body as JSON, whatever it is labelled as: intermediaries label JSON as HTML, and HTML as JSON.
+
+    Numbers are those of ``model.numbers``, so that no digit of an amount is lost.
+    """
     if not response.content.strip():
         return NotJson("empty body")
     try:
-        return jsonlib.loads(response.content, parse_constant=no_constant)
+        return jsonlib.loads(response.content, parse_float=exact, parse_int=whole, parse_constant=no_constant)
     except (ValueError, RecursionError):
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
         labelled = kind and "json" not in kind and kind not in ("text/plain", "application/octet-stream")

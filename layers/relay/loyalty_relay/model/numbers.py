@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import NoReturn
 
@@ -16,7 +16,10 @@ def exact(digits: str) -> float | str:
 
     For ``json.loads(parse_float=...)``. A number of more than ``MOST_DIGITS`` stays as it was written.
     """
-    value, number = float(digits), Decimal(digits)
+    try:
+        value, number = float(digits), Decimal(digits)
+    except InvalidOperation:
+        return digits  # An exponent beyond Decimal's own limits.
     if isfinite(value) and number == Decimal(repr(value)):
         return value
     return format(number, "f") if -MOST_DIGITS < number.adjusted() < MOST_DIGITS else digits
