@@ -118,9 +118,9 @@ def test_an_answer_of_a_platform_is_read_or_refused(platform: str, data: st.Data
     assert isinstance(module, HydratingSource)
     status = data.draw(st.sampled_from((200, 200, 200, 204, 400, 403, 404, 410, 500)))
     with suppress(Untranslatable, VendorRejected, UpstreamUnavailable):
-        read = module.hydrated(change, status, data.draw(changed([answer])))
-        for envelope in envelopes(read, platform, "kangaroo"):
-            json.loads(envelope.to_json(), parse_constant=pytest.fail)
+        for read in module.hydrated(change, status, data.draw(changed([answer]))):
+            for envelope in envelopes(read, platform, "kangaroo"):
+                json.loads(envelope.to_json(), parse_constant=pytest.fail)
 
 
 CONNECTIONS = [

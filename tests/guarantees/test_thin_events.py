@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from loyalty_relay.http.client import Client
 from loyalty_relay.model.commands import Envelope
+from loyalty_relay.sources.base import Change, NothingToDo, ThinChange
+from loyalty_relay.sources.bigcommerce import BigCommerce
+from loyalty_relay.triggers.hydrate import MOST_READINGS
 from tests.faults.dying import Death, Fate, Mortal
 from tests.guarantees.world import World
 from tests.sources.samples import load
@@ -122,6 +126,37 @@ def test_a_redriven_reading_leads_to_the_same_commands_as_the_first(reading: Wor
     bodies = [message["Body"] for name in ("register", "update") for message in reading.stack.messages(name)]
     assert len(bodies) == 2
     assert len({Envelope.from_json(body).key for body in bodies}) == 1
+
+
+# -- a resource that takes several readings ---------------------------------------------------------------------------
+
+
+def test_what_a_reading_leads_to_is_read_at_once_and_only_its_changes_go_on(
+    reading: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = BigCommerce.hydrated
+
+    def twice(module: BigCommerce, thin: ThinChange, status: int, body: Any) -> list[Change]:
+        if "seen" not in thin.data:
+            return [replace(thin, data={**thin.data, "seen": body["data"][0]["first_name"]})]
+        assert thin.data["seen"] == "Bea"
+        assert thin.read_at, "the time of the first reading"
+        return [NothingToDo(event=thin.event, reason="not_this"), *really(module, thin, status, body)]
+
+    monkeypatch.setattr(BigCommerce, "hydrated", twice)
+    told(reading)
+    reading.settle()
+    assert len(reading.upstream(vendor="bigcommerce")) == 2
+    assert first_names(reading) == ["Bea"]
+
+
+def test_a_resource_that_takes_too_many_readings_is_parked(reading: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BigCommerce, "hydrated", lambda module, thin, status, body: [thin])
+    told(reading)
+    reading.settle()
+    (message,) = reading.parked("hydrate")
+    assert message["MessageAttributes"]["code"]["StringValue"] == "too_many_readings"
+    assert len(reading.upstream(vendor="bigcommerce")) == MOST_READINGS
 
 
 # -- the newest state wins --------------------------------------------------------------------------------------------

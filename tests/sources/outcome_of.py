@@ -26,7 +26,7 @@ def outcome_of(sample: Sample, connection: Connection) -> list[Told]:
 def hydrated(sample: Sample, connection: Connection, status: int, body: Any) -> list[Told]:
     """The same for a thin event, once the platform has answered."""
     module, thin = thin_of(sample, connection)
-    return _told(module.hydrated(thin, status, body), connection)
+    return [told for change in module.hydrated(thin, status, body) for told in _told(change, connection)]
 
 
 def thin_of(sample: Sample, connection: Connection) -> tuple[HydratingSource, ThinChange]:

@@ -50,7 +50,8 @@ def data(name: str, **members: Any) -> Sample:
 def shown(name: str, body: Any, status: int = 200) -> Any:
     """The change once the platform has answered with this."""
     module, thin = thin_of(fixture(name), connection("bigcommerce"))
-    return module.hydrated(thin, status, body)
+    (change,) = module.hydrated(thin, status, body)
+    return change
 
 
 def untranslatable(sample: Sample) -> str:

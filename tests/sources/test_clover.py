@@ -60,7 +60,8 @@ def one(*updates: Any) -> Any:
 def shown(body: Any, status: int = 200, name: str = "customer-update") -> Any:
     """The change once Clover has answered with this."""
     module, thin = thin_of(fixture(name), connection("clover"))
-    return module.hydrated(thin, status, body)
+    (change,) = module.hydrated(thin, status, body)
+    return change
 
 
 def customer(**members: Any) -> Any:

@@ -456,7 +456,7 @@ def test_without_a_token_locations_are_not_read() -> None:
 
 def test_a_locations_version_is_the_events() -> None:
     module, thin = thin_of(fixture("location-updated"), connection("square", "kangaroo"))
-    change = module.hydrated(thin, 200, SHOWN)
+    (change,) = module.hydrated(thin, 200, SHOWN)
     assert isinstance(change, StoreChanged)
     assert change.version == Version("square", thin.event.time, thin.event.time, thin.event.id)
 

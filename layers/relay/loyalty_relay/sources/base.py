@@ -410,8 +410,16 @@ class HydratingSource(SourceModule):
         """Return the request that reads the resource."""
 
     @abstractmethod
-    def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
-        """Return the change, from the platform's response.
+    def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
+        """Return the changes in the platform's response, in an order that a second reading repeats.
 
-        What was deleted meanwhile is ``NothingToDo('deleted_meanwhile')``, not an error.
+        A ``ThinChange`` alone asks for a further reading at once, as part of the same one; what was read so far goes
+        along in its ``data``. What was deleted meanwhile is ``NothingToDo('deleted_meanwhile')``, not an error.
         """
+
+    def order_of(self, order_id: str, store: str | None) -> ThinChange | None:
+        """Return how to read an order by its ``Order.id``; None where that cannot be read.
+
+        The event has no id and no time: each reading gives it its own.
+        """
+        return None

@@ -157,25 +157,9 @@ class Square(HydratingSource):
             default_host=HOST,
         )
 
-    def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
-        """Return a location. No event undoes a link, so an inactive one is left as it is."""
-        answer = entity_of(status, body)
-        if answer is None:
-            return NothingToDo(event=thin.event, reason="deleted_meanwhile")
-        location = answer.get("location")
-        if not isinstance(location, dict) or text_or_none(location.get("id")) is None:
-            raise unreadable()
-        if location.get("status") == "INACTIVE":
-            return NothingToDo(event=thin.event, reason="location_closed")
-        return StoreChanged(
-            event=thin.event,
-            shop_id=text_id(location["id"]),
-            account_id=thin.store or "",
-            name=text_or_none(location.get("name")),
-            domain=web_address(location.get("website_url")),
-            payload=location,
-            version=version_read(PLATFORM, thin.event.time, thin),
-        )
+    def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
+        """Return the location."""
+        return [_shown_location(thin, status, body)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +298,27 @@ def _location(delivery: _SquareDelivery) -> Change:
         resource="location",
         data={"location_id": location_id},
         store=delivery.merchant,
+    )
+
+
+def _shown_location(thin: ThinChange, status: int, body: Any) -> Change:
+    """Return a location. No event undoes a link, so an inactive one is left as it is."""
+    answer = entity_of(status, body)
+    if answer is None:
+        return NothingToDo(event=thin.event, reason="deleted_meanwhile")
+    location = answer.get("location")
+    if not isinstance(location, dict) or text_or_none(location.get("id")) is None:
+        raise unreadable()
+    if location.get("status") == "INACTIVE":
+        return NothingToDo(event=thin.event, reason="location_closed")
+    return StoreChanged(
+        event=thin.event,
+        shop_id=text_id(location["id"]),
+        account_id=thin.store or "",
+        name=text_or_none(location.get("name")),
+        domain=web_address(location.get("website_url")),
+        payload=location,
+        version=version_read(PLATFORM, thin.event.time, thin),
     )
 
 

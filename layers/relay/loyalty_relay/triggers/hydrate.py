@@ -22,7 +22,8 @@ from loyalty_relay.model.errors import (
 )
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.sources import may_read_from, source_module
-from loyalty_relay.sources.base import HydratingSource, ThinChange, bounded, not_later
+from loyalty_relay.sources.base import Change, HydratingSource, ThinChange, bounded, not_later
+from loyalty_relay.sources.parsing import json_value
 from loyalty_relay.translation.translate import Skip, translate
 from loyalty_relay.triggers.enqueue import enqueue
 from loyalty_relay.triggers.queue import consume_with
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from loyalty_relay.runtime.wiring import Services
 
 OPERATION = "hydrate"
+MOST_READINGS = 20
+"""Requests for one event: an order of 2,000 lines in pages of 250, its payments and its refunds."""
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -62,31 +65,50 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
         store=command.store,
         read_at=instant_at(services.clock()),
     )
-    status, body = _fetch(thin, module, connection, services, deadline)
     try:
-        change = not_later(bounded(module.hydrated(thin, status, body)), services.clock(), signed=True)
-        translated = translate(change, connection)
+        changes = [
+            not_later(bounded(change), services.clock(), signed=True)
+            for change in _read(thin, module, connection, services, deadline)
+        ]
+        translated = [(change.event, translate(change, connection)) for change in changes]
     except Untranslatable as error:
         raise InvalidCommand(
             f"the platform's answer cannot be translated: {error.reason}", code=error.reason
         ) from error
-    if isinstance(translated, Skip):
-        outcome = Outcome(result=Result.IGNORED, reason=translated.reason)
+    found = [(event, command) for event, into in translated if not isinstance(into, Skip) for command in into]
+    if not found:
+        skips = [into for _, into in translated if isinstance(into, Skip)]
+        outcome = Outcome(result=Result.IGNORED, reason=skips[0].reason)
         services.journal.write(services.pipeline.recorder.entry(envelope, outcome))
         return outcome
     onward = [
-        replace(envelope, command=found, position=envelope.position + extra, redrives=0)
-        for extra, found in enumerate(translated)
+        replace(envelope, event=event, command=command, position=envelope.position + extra, redrives=0)
+        for extra, (event, command) in enumerate(found)
     ]
     enqueue(onward, services.sqs, services.settings)
     return Outcome(result=Result.APPLIED, reason="hydrated")
+
+
+def _read(
+    thin: ThinChange, module: HydratingSource, connection: Connection, services: Services, deadline: Deadline
+) -> list[Change]:
+    """Return the changes that a resource shows, after as many readings as it takes."""
+    for _ in range(MOST_READINGS):
+        status, body = _fetch(thin, module, connection, services, deadline)
+        changes = module.hydrated(thin, status, body)
+        match changes:
+            case [ThinChange() as further]:
+                thin = further
+            case _:
+                return changes
+    raise Untranslatable("too_many_readings", f"the resource takes more than {MOST_READINGS} readings")
 
 
 def _fetch(
     thin: ThinChange, module: HydratingSource, connection: Connection, services: Services, deadline: Deadline
 ) -> tuple[int, Any]:
     """Return the status and the JSON of what the platform's API has of a resource."""
-    from loyalty_relay.http.messages import NotJson, build_request, json_of, raise_for_transient
+    from loyalty_relay.http.messages import build_request, raise_for_transient
 
     host = connection.source.api_host or module.fetch(thin, connection.source).default_host
     if not may_read_from(host, module, services.settings.sandbox_hosts):
@@ -108,9 +130,11 @@ def _fetch(
         return hashlib.sha256(json.dumps(sorted(module.fetch(thin, live.source).headers.items())).encode()).hexdigest()
 
     answer = services.pipeline.read(connection, account, ask, credentials)
-    body = json_of(answer)
-    if isinstance(body, NotJson):
-        if answer.status_code < 400:
-            raise UpstreamUnavailable(f"the platform's answer cannot be read: {body.why}")
+    if answer.status_code == 204:
         return answer.status_code, None
-    return answer.status_code, body
+    try:
+        return answer.status_code, json_value(answer.content)
+    except Untranslatable as error:
+        if answer.status_code < 400:
+            raise UpstreamUnavailable(f"the platform's answer cannot be read: {error.reason}") from None
+        return answer.status_code, None

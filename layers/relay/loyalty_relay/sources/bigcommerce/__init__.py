@@ -124,9 +124,9 @@ class BigCommerce(HydratingSource):
             limit=LIMIT,
         )
 
-    def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
+    def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
         """Return the change in the response of the store's API."""
-        return RESOURCES[thin.resource].change(thin, status, body)
+        return [RESOURCES[thin.resource].change(thin, status, body)]
 
 
 def _producer(body: Mapping[str, Any]) -> str:

@@ -136,9 +136,9 @@ class Clover(HydratingSource):
             limit=LIMIT,
         )
 
-    def hydrated(self, thin: ThinChange, status: int, body: Any) -> Change:
+    def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
         """Return the change in Clover's response."""
-        return RESOURCES[thin.resource].change(thin, status, body)
+        return [RESOURCES[thin.resource].change(thin, status, body)]
 
 
 @dataclass(frozen=True, slots=True)
