@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from loyalty_relay.connections.parse import read_connection
+from loyalty_relay.connections.parse import PLACES, currency, day, read_connection
 from loyalty_relay.destinations.registry import vendors
 from loyalty_relay.model.json_validation import Reader
+from loyalty_relay.model.money import CURRENCY
 from loyalty_relay.sources import platforms, source_module
 
 T = TypeVar("T")
@@ -81,6 +83,31 @@ DESCRIPTIONS = {
     "mapping": "Topic or pattern -> destination field -> JMESPath expression over the platform's own body",
     "default_country": "ISO 3166-1 alpha-2 code for phone numbers without a country code",
     "register_missing": "Whether an event registers a customer whom the programme does not know",
+    "sales": "How sales are recorded; docs/connections.md has an example",
+    "sales.enabled": "Whether sales and refunds are recorded",
+    "sales.earn_when": "When an order earns: once money is captured, or once it is fulfilled too",
+    "sales.earning_base": "Which parts of an order earn; goods always do",
+    "sales.earning_base.tax": "Taxes",
+    "sales.earning_base.shipping": "Shipping",
+    "sales.earning_base.tips": "Tips",
+    "sales.earning_base.duties": "Duties",
+    "sales.earning_base.fees": "Surcharges, wrapping, handling",
+    "sales.earning_base.gift_card_products": "Gift cards that are bought",
+    "sales.earning_base.gift_card_tender": "What is paid with gift cards",
+    "sales.earning_base.store_credit": "What is paid with store credit",
+    "sales.returns": "How a return is booked: by amount, or by line where the lines' sums are exact",
+    "sales.unlinked_returns": "What becomes of a return that names no sale",
+    "sales.guests": "What becomes of a guest's sale",
+    "sales.hold_days": "For how many days a guest's sale waits for the guest's registration (guests: hold)",
+    "sales.start_date": "Orders sold before this day (UTC) never earn",
+    "sales.return_window_days": "For how many days after its sale a refund is booked",
+    "sales.bill_days": "For how many days the vendor keeps bill numbers unique; 0: for ever",
+    "sales.bill_number": "What bill numbers are made of: shop and order id, or the receipt's number",
+    "sales.currency": "The programme's currency, ISO 4217; default: every order's own shop currency",
+    "sales.stores": "The platform's location or till -> where the sale is booked",
+    "sales.payment_modes": "The platform's name of a tender -> the vendor's payment mode",
+    "sales.minimum": "Orders whose earning base is below it book zero",
+    "sales.test_orders": "Whether test orders earn",
     "api_keys": "Callers of the HTTP API; relay connections new-key adds one",
     "api_keys.0.id": "The caller's name, which is logged",
     "api_keys.0.sha256": "The SHA-256 of the key, 64 hex digits",
@@ -123,20 +150,30 @@ class Recorder(Reader):
     def choice(self, name: str, choices: Iterable[str], default: str | None = None) -> str:
         allowed = list(choices)
         given = self.chosen.get(self._join(name))
-        self._put(name, {"const": given} if given else {"enum": allowed}, required=default is None)
+        form = {"const": given} if given else {"enum": allowed}
+        self._put(name, form if default is None else {**form, "default": default}, required=default is None)
         return given or default or allowed[0]
 
     def flag(self, name: str, default: bool = False) -> bool:
-        self._put(name, {"type": "boolean"})
+        self._put(name, {"type": "boolean", "default": default})
         return default
 
     def number(self, name: str, default: float, *, minimum: float, maximum: float) -> float:
         self._put(name, {"type": "number", "minimum": minimum, "maximum": maximum})
         return default
 
+    def whole_or(self, name: str, default: int, *, minimum: int = 0, maximum: int = 2**53) -> int:
+        self._put(name, {"type": "integer", "minimum": minimum, "maximum": maximum, "default": default})
+        return default
+
     def whole(self, name: str, *, minimum: int = 0, maximum: int = 2**53) -> int | None:
         self._put(name, {"type": "integer", "minimum": minimum})
         return None
+
+    def amount(self, name: str, default: Decimal) -> Decimal:
+        form = {"type": ["number", "string"], "minimum": 0, "pattern": r"^\d+(\.\d+)?$"}
+        self._put(name, {**form, "default": str(default)})
+        return default
 
     def texts(self, name: str, *, required: bool = False) -> tuple[str, ...]:
         self._put(name, {"type": "array", "items": {"type": "string", "minLength": 1}}, required=required)
@@ -159,7 +196,8 @@ class Recorder(Reader):
         yield inner
 
     def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
-        self._put(name, {"type": "string", "format": "date-time"})
+        forms: dict[Any, dict[str, str]] = {day: {"format": "date"}, currency: {"pattern": f"^{CURRENCY.pattern}$"}}
+        self._put(name, {"type": "string", **forms.get(parse, {"format": "date-time"})})
         return None
 
     def url(self, name: str) -> str | None:
@@ -173,6 +211,16 @@ class Recorder(Reader):
         return default
 
 
+PLACE: dict[str, Any] = {
+    "additionalProperties": {
+        "type": "object",
+        "propertyNames": {"enum": sorted(PLACES)},
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": {"type": "string", "minLength": 1},
+    },
+    "examples": [{"68455432": {"branch": "9d5b7c52"}}],
+}
 GRANTS = "destination.credentials.type"
 
 
@@ -205,6 +253,12 @@ def schema() -> dict[str, Any]:
         ),
     ):
         properties[name] = {"description": DESCRIPTIONS[name], "oneOf": one}
+    forms: list[dict[str, Any]] = []
+    for form in (recorded(platforms()[0], v)["properties"]["sales"] for v in vendors()):
+        form["properties"]["stores"] |= PLACE
+        form["properties"]["payment_modes"]["additionalProperties"] = {"type": "string", "minLength": 1}
+        forms += [form] if form not in forms else []
+    properties["sales"] = forms[0] if len(forms) == 1 else {"description": DESCRIPTIONS["sales"], "anyOf": forms}
     properties["mapping"] |= {
         "additionalProperties": {"type": "object", "additionalProperties": {"type": "string"}},
         "examples": [{"customers/*": {"custom_fields.shop_note": "note"}}],
@@ -224,6 +278,8 @@ PLACEHOLDERS: dict[str, Any] = {
     "source.secrets.0.value": "${WEBHOOK_SECRET}",
     "source.verified_identifiers": ["email"],
     "destination.source": "ECOMMERCE",
+    "sales.start_date": "2026-01-01",
+    "sales.currency": "GBP",
 }
 """What a file to begin with has where the type alone makes no example."""
 
@@ -281,6 +337,8 @@ def _example(member: Mapping[str, Any], path: str) -> Any:
         return PLACEHOLDERS[path]
     if "const" in member:
         return member["const"]
+    if "default" in member:
+        return member["default"]
     if "enum" in member:
         return member["enum"][0]
     if path == "default_country":

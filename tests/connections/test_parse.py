@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import fields, replace
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from loyalty_relay.connections import parse
+from loyalty_relay.connections.model import EarningBase, Sales
 from loyalty_relay.connections.parse import parse_connection
+from loyalty_relay.destinations.base import SalesSupport
 from loyalty_relay.destinations.capillary.config import LIMITS, SOURCES
+from loyalty_relay.destinations.registry import vendor
 from loyalty_relay.model.errors import ConnectionInvalid
 
 CAPILLARY: dict[str, Any] = {
@@ -197,3 +204,167 @@ def test_an_access_token_with_a_line_break_is_refused() -> None:
     token = {"type": "token", "application_key": "fake-key", "access_token": "fake\ntoken", "account": "acme"}
     data = changed(KANGAROO, "destination.credentials", token)
     assert "header" in problems(data)["destination.credentials.access_token"]
+
+
+SUPPORT = SalesSupport(
+    bill_number_length=50,
+    attributions=frozenset({"till", "store"}),
+    returns=frozenset({"amount", "line"}),
+    guests=frozenset({"skip", "hold", "not_interested"}),
+)
+RULES: dict[str, Any] = {
+    "enabled": True,
+    "earn_when": "fulfilled",
+    "earning_base": {f.name: not f.default for f in fields(EarningBase)},
+    "returns": "line",
+    "unlinked_returns": "park",
+    "guests": "hold",
+    "hold_days": 14,
+    "start_date": "2026-01-31",
+    "return_window_days": 100,
+    "bill_days": 90,
+    "bill_number": "receipt",
+    "currency": "JPY",
+    "stores": {"68455432": {"till": "till.01"}, "web": {"store": "online"}},
+    "payment_modes": {"shopify_payments": "CARD"},
+    "minimum": "12.50",
+    "test_orders": True,
+}
+
+
+@pytest.fixture
+def sells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every vendor has an operation for sales, with ``SUPPORT``."""
+    monkeypatch.setattr(parse, "vendor", lambda name: replace(vendor(name), sales=SUPPORT))
+
+
+@pytest.mark.usefixtures("sells")
+def test_the_rules_of_sales_are_read() -> None:
+    assert parse_connection("shop-1", {**CAPILLARY, "sales": RULES}).sales == Sales(
+        enabled=True,
+        earn_when="fulfilled",
+        earning_base=EarningBase(
+            tax=False,
+            shipping=False,
+            tips=False,
+            duties=False,
+            fees=False,
+            gift_card_products=True,
+            gift_card_tender=False,
+            store_credit=False,
+        ),
+        returns="line",
+        unlinked_returns="park",
+        guests="hold",
+        hold_days=14,
+        start_date=date(2026, 1, 31),
+        return_window_days=100,
+        bill_days=90,
+        bill_number="receipt",
+        currency="JPY",
+        stores={"68455432": {"till": "till.01"}, "web": {"store": "online"}},
+        payment_modes={"shopify_payments": "CARD"},
+        minimum=Decimal("12.50"),
+        test_orders=True,
+    )
+
+
+@pytest.mark.parametrize("given", [{}, {"sales": {}}, {"sales": {"earning_base": {}, "stores": {}}}])
+def test_no_sale_is_recorded_by_default(given: dict[str, Any]) -> None:
+    sales = parse_connection("shop-1", {**CAPILLARY, **given}).sales
+    assert sales == Sales()
+    assert not sales.enabled
+
+
+@pytest.mark.usefixtures("sells")
+@pytest.mark.parametrize(
+    ("member", "value", "message"),
+    [
+        ("enabled", "yes", "must be true or false"),
+        ("earn_when", "shipped", "must be one of paid, fulfilled"),
+        ("earning_base", ["tax"], "must be an object"),
+        ("earning_base.tax", 1, "must be true or false"),
+        ("earning_base.taxes", True, "unknown field taxes (did you mean tax?)"),
+        ("returns", "lines", "must be one of amount, line (did you mean line?)"),
+        ("unlinked_returns", "return", "must be one of skip, park"),
+        ("guests", True, "must be a string"),
+        ("hold_days", 0, "must be between 1 and 365"),
+        ("hold_days", 101, "must be at most return_window_days, after which an order is too old to be booked"),
+        ("hold_days", 1.5, "must be an integer"),
+        ("start_date", "2026-02-30", "must be a date such as 2026-01-31"),
+        ("start_date", "20260131", "must be a date such as 2026-01-31"),
+        ("start_date", "2026-01-31T00:00:00Z", "must be a date such as 2026-01-31"),
+        ("start_date", "2026-W05-6", "must be a date such as 2026-01-31"),
+        ("return_window_days", 3651, "must be between 1 and 3650"),
+        ("bill_days", -1, "must be between 0 and 3650"),
+        ("bill_number", "till", "must be one of order, receipt"),
+        ("currency", "eur", "must be an ISO 4217 code such as EUR"),
+        ("currency", "EURO", "must be an ISO 4217 code such as EUR"),
+        ("stores", [], "must be an object"),
+        ("payment_modes", {"card": ""}, None),
+        ("payment_modes", {"card": "x" * 101}, None),
+        ("payment_modes", {"": "CARD"}, None),
+        ("minimum", -0.01, "must be an amount that is not negative, such as 10.50"),
+        ("minimum", "1e3", "must be an amount that is not negative, such as 10.50"),
+        ("minimum", True, "must be an amount that is not negative, such as 10.50"),
+        ("minimum", float("nan"), "must be an amount that is not negative, such as 10.50"),
+        ("test_orders", 0, "must be true or false"),
+        ("earns", True, "unknown field earns"),
+    ],
+)
+def test_each_wrong_rule_of_sales_is_named(member: str, value: Any, message: str | None) -> None:
+    found = problems(changed({**CAPILLARY, "sales": RULES}, f"sales.{member}", value))
+    (named,) = found
+    assert named.startswith(f"sales.{member}")
+    assert message is None or found[named].startswith(message)
+
+
+@pytest.mark.usefixtures("sells")
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"branch": "7"},
+        {"till": "1", "store": "2"},
+        {},
+        "till.01",
+        {"till": 5},
+        {"till": " "},
+        {"till": "x" * 101},
+        None,
+    ],
+)
+def test_a_location_is_booked_to_one_place_that_the_vendor_has(place: Any) -> None:
+    found = problems(changed({**CAPILLARY, "sales": RULES}, "sales.stores", {"7": {"till": "t"}, "8": place}))
+    assert found == {"sales.stores.8": "must be an object with one of store, till, a text of at most 100 characters"}
+
+
+@pytest.mark.usefixtures("sells")
+def test_the_vendor_decides_what_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    less = SalesSupport(bill_number_length=50, attributions=frozenset({"branch"}))
+    monkeypatch.setattr(parse, "vendor", lambda name: replace(vendor(name), sales=less))
+    assert problems({**CAPILLARY, "sales": {**RULES, "guests": "not_interested"}}).keys() == {
+        "sales.returns",
+        "sales.guests",
+        "sales.stores.68455432",
+        "sales.stores.web",
+    }
+
+
+def test_sales_of_a_vendor_without_the_operation_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parse, "vendor", lambda name: replace(vendor(name), sales=None))
+    assert problems({**KANGAROO, "sales": {"enabled": True}}) == {
+        "sales.enabled": "cannot be true: kangaroo has no operation for sales"
+    }
+    assert not parse_connection("shop-1", {**KANGAROO, "sales": {**RULES, "enabled": False}}).sales.enabled
+
+
+def test_the_rules_of_an_unknown_vendor_are_checked_as_far_as_possible() -> None:
+    data = {**CAPILLARY, "destination": {"vendor": "capilary"}, "sales": {**RULES, "currency": "yen"}}
+    assert problems(data).keys() == {"destination.vendor", "sales.currency"}
+
+
+@pytest.mark.usefixtures("sells")
+@pytest.mark.parametrize(("given", "kept"), [(10, "10"), (10.1, "10.1"), ("0.10", "0.10"), (None, "0")])
+def test_the_minimum_is_exact(given: Any, kept: str) -> None:
+    minimum = parse_connection("shop-1", changed({**CAPILLARY, "sales": RULES}, "sales.minimum", given)).sales.minimum
+    assert str(minimum) == kept

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loyalty_relay.connections.model import Sales
 from loyalty_relay.destinations.registry import vendor as vendor_named
 from loyalty_relay.model.commands import (
     Command,
@@ -21,8 +22,10 @@ from loyalty_relay.model.commands import (
     RetireCustomer,
     UpdateCustomer,
 )
+from loyalty_relay.model.orders import Amounts, Order, Sale
 from loyalty_relay.sources import catalogue, source_module
-from loyalty_relay.sources.base import CustomerChanged, ThinChange, Topic
+from loyalty_relay.sources.base import CustomerChanged, OrderChanged, ThinChange, Topic
+from loyalty_relay.translation import translate as translation
 from loyalty_relay.translation.translate import Skip, translate
 from tests.sources.samples import connection, load
 
@@ -278,3 +281,35 @@ def _commands(translated: Any) -> list[Command]:
 def _envelope(command: Command) -> Envelope:
     event = Event(source="shop", topic="t", id="e", entity_id="7")
     return Envelope(delivery_id="d", connection="shop", event=event, command=command)
+
+
+def sale_with(mapping: dict[str, str], payload: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The order that comes of a mapping, at a vendor with an operation for sales."""
+    vendor = vendor_named("capillary")
+    sells = replace(vendor, operations=vendor.operations | {"transaction"})
+    monkeypatch.setattr(translation, "vendor_named", lambda name: sells)
+    shop = replace(connection("standard", "capillary", mapping={"*": mapping}), sales=Sales(enabled=True))
+    sale = Sale(amounts=Amounts(currency="EUR"), sold_at="2026-01-01T00:00:00.000000Z")
+    event = Event(source="standard", topic="sale.completed", id="e-1", entity_id="o-1")
+    change = OrderChanged(event=event, order=Order(id="o-1", sale=sale, note="as sold"), payload=payload)
+    found: Any = translate(change, shop)
+    return found[0].order
+
+
+def test_a_mapping_of_a_sale_fills_its_note_and_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    mapping = {
+        "sale.note": "remark",
+        "sale.custom_fields.till.name": "till",
+        "sale.custom_fields.empty": "nothing",
+        "sale.extended_fields.weight": "weight",
+        "custom_fields.of_the_customer": "till",
+    }
+    order = sale_with(mapping, {"remark": 12, "till": 3, "nothing": "", "weight": 1.5}, monkeypatch)
+    assert (order.note, order.custom_fields, order.extended_fields) == ("12", {"till.name": "3"}, {"weight": 1.5})
+
+
+@pytest.mark.parametrize(("payload", "note"), [({"remark": ""}, ""), ({}, "as sold")])
+def test_an_empty_note_clears_and_a_missing_one_does_not(
+    payload: dict[str, Any], note: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sale_with({"sale.note": "remark"}, payload, monkeypatch).note == note

@@ -8,14 +8,38 @@ the configuration of the vendor that the secret names, because ingest parses con
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import date, datetime
+from typing import Any, cast
 
-from loyalty_relay.connections.model import CONNECTION_ID, ApiKey, Connection, Destination, Source, WebhookSecret
+from loyalty_relay.connections.model import (
+    CONNECTION_ID,
+    ApiKey,
+    Connection,
+    Destination,
+    EarningBase,
+    Sales,
+    Source,
+    WebhookSecret,
+)
 from loyalty_relay.destinations.registry import vendor, vendors
+from loyalty_relay.model.commands import MAX_ID
 from loyalty_relay.model.errors import ConnectionInvalid, FieldProblem
 from loyalty_relay.model.json_validation import Reader
+from loyalty_relay.model.money import CURRENCY
 from loyalty_relay.sources.platforms import platforms
+
+MAX_DAYS = 3650
+"""Longest time for which orders are remembered."""
+
+MAX_NAME = 100
+"""Longest name of a branch, till, store or payment mode."""
+
+PLACES = frozenset({"branch", "till", "store"})
+"""Where vendors book a sale; each has some of them."""
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def parse_connection(id: str, data: Any, *, sandbox_hosts: frozenset[str] = frozenset()) -> Connection:
@@ -46,13 +70,16 @@ def read_connection(id: str, read: Reader, sandbox_hosts: frozenset[str]) -> Con
     country = read.optional_text("default_country")
     if country is not None and not re.fullmatch(r"[A-Z]{2}", country):
         read.problem("default_country", "must be an ISO 3166-1 alpha-2 code such as GB")
+    source = _source(read.object("source", required=True), sandbox_hosts)
+    destination = _destination(read.object("destination", required=True), sandbox_hosts)
     connection = Connection(
         id=id,
-        source=_source(read.object("source", required=True), sandbox_hosts),
-        destination=_destination(read.object("destination", required=True), sandbox_hosts),
+        source=source,
+        destination=destination,
         mapping=_mapping(read),
         default_country=country,
         register_missing=read.flag("register_missing", True),
+        sales=_sales(read.object("sales"), destination.vendor),
         api_keys=tuple(_api_key(r) for r in read.objects("api_keys")),
     )
     read.done()
@@ -112,6 +139,71 @@ def _mapping(read: Reader) -> dict[str, Any]:
     return rules
 
 
+def _sales(read: Reader, name: str) -> Sales:
+    """Read the ``sales`` object; what a vendor cannot do is refused, unless the vendor itself is not known."""
+    support = vendor(name).sales if name else None
+    default = Sales()
+
+    def choice(member: str, choices: tuple[str, ...]) -> Any:
+        possible = [c for c in choices if support is None or c in getattr(support, member)]
+        return read.choice(member, possible, getattr(default, member))
+
+    base = read.object("earning_base")
+    sales = Sales(
+        enabled=read.flag("enabled", default.enabled),
+        earn_when=cast("Any", read.choice("earn_when", ("paid", "fulfilled"), default.earn_when)),
+        earning_base=EarningBase(**{f.name: base.flag(f.name, cast("bool", f.default)) for f in fields(EarningBase)}),
+        returns=choice("returns", ("amount", "line")),
+        unlinked_returns=choice("unlinked_returns", ("skip", "park", "return")),
+        guests=choice("guests", ("skip", "hold", "not_interested")),
+        hold_days=read.whole_or("hold_days", default.hold_days, minimum=1, maximum=365),
+        start_date=read.parsed("start_date", day),
+        return_window_days=read.whole_or("return_window_days", default.return_window_days, minimum=1, maximum=MAX_DAYS),
+        bill_days=read.whole_or("bill_days", default.bill_days, maximum=MAX_DAYS),
+        bill_number=cast("Any", read.choice("bill_number", ("order", "receipt"), default.bill_number)),
+        currency=read.parsed("currency", currency) or default.currency,
+        stores=_stores(read, support.attributions if support else frozenset()),
+        payment_modes=_payment_modes(read),
+        minimum=read.amount("minimum", default.minimum),
+        test_orders=read.flag("test_orders", default.test_orders),
+    )
+    base.done()
+    if sales.enabled and name and support is None:
+        read.problem("enabled", f"cannot be true: {name} has no operation for sales")
+    if sales.guests == "hold" and sales.hold_days > sales.return_window_days:
+        read.problem("hold_days", "must be at most return_window_days, after which an order is too old to be booked")
+    read.done()
+    return sales
+
+
+def _stores(read: Reader, attributions: frozenset[str]) -> dict[str, dict[str, str]]:
+    def place(value: Any) -> bool:
+        return (
+            isinstance(value, dict) and len(value) == 1 and value.keys() <= known and all(map(_named, value.values()))
+        )
+
+    known = attributions or PLACES
+    form = f"must be an object with one of {', '.join(sorted(known))}, a text of at most {MAX_NAME} characters"
+    return _entries(read, "stores", place, form)
+
+
+def _payment_modes(read: Reader) -> dict[str, str]:
+    return _entries(read, "payment_modes", _named, f"must be a text of at most {MAX_NAME} characters")
+
+
+def _entries(read: Reader, name: str, valid: Callable[[Any], bool], message: str) -> dict[str, Any]:
+    entries = read.mapping(name)
+    for key in [key for key, value in entries.items() if not (valid(value) and 0 < len(key) <= MAX_ID)]:
+        named = 0 < len(key) <= MAX_ID
+        read.problem(f"{name}.{key[:MAX_ID]}", message if named else f"must have a name of 1 to {MAX_ID} characters")
+        del entries[key]
+    return entries
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value.strip()) <= len(value) <= MAX_NAME
+
+
 def _api_key(read: Reader) -> ApiKey:
     key = ApiKey(read.text("id", max_length=64), read.text("sha256"))
     if not re.fullmatch(r"[0-9a-f]{64}", key.sha256):
@@ -137,3 +229,18 @@ def moment(text: str) -> datetime:
     if value.tzinfo is None:
         raise ValueError("needs an offset, for example Z")
     return value
+
+
+def day(text: str) -> date:
+    """Return a date of the form YYYY-MM-DD. Raises ValueError with a message for the operator."""
+    try:
+        return date.fromisoformat(text if _DAY.fullmatch(text) else "")
+    except ValueError:
+        raise ValueError("must be a date such as 2026-01-31") from None
+
+
+def currency(text: str) -> str:
+    """Return the code of a currency. Raises ValueError with a message for the operator."""
+    if not CURRENCY.fullmatch(text):
+        raise ValueError("must be an ISO 4217 code such as EUR")
+    return text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from loyalty_relay.model.errors import FieldProblem
+from loyalty_relay.model.money import decimal_of
 
 MAX_COMPARED = 100
 """Characters of an unknown name that are shown and compared; comparing takes quadratic time."""
@@ -104,11 +106,32 @@ class Reader:
         return value
 
     def whole(self, name: str, *, minimum: int = 0, maximum: int = 2**53) -> int | None:
-        value = self._typed(name, int, "an integer", None, False)
+        return self._whole(name, None, minimum, maximum)
+
+    def whole_or(self, name: str, default: int, *, minimum: int = 0, maximum: int = 2**53) -> int:
+        value = self._whole(name, default, minimum, maximum)
+        return default if value is None else value
+
+    def _whole(self, name: str, default: int | None, minimum: int, maximum: int) -> int | None:
+        value = self._typed(name, int, "an integer", default, False)
         if value is not None and not minimum <= value <= maximum:
             self.problem(name, f"must be between {minimum} and {maximum}")
-            return None
+            return default
         return value
+
+    def amount(self, name: str, default: Decimal) -> Decimal:
+        """Return an optional amount of money that is not negative, of a decimal text or a number."""
+        value = self.raw(name)
+        if value is None:
+            return default
+        try:
+            amount = decimal_of(value)
+        except ValueError:
+            amount = Decimal(-1)
+        if amount < 0:
+            self.problem(name, "must be an amount that is not negative, such as 10.50")
+            return default
+        return amount
 
     def texts(self, name: str, *, required: bool = False) -> tuple[str, ...]:
         value = self._typed(name, list, "a list of strings", None, required)

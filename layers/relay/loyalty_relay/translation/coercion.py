@@ -25,7 +25,7 @@ def coerce(field: str, value: Any) -> Any:
     """
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    kind = _KINDS.get(field) or _PREFIXES.get(field.partition(".")[0])
+    kind = _KINDS.get(field) or next((k for prefix, k in _PREFIXES.items() if field.startswith(prefix)), None)
     return kind(value) if kind else value
 
 
@@ -138,6 +138,7 @@ _KINDS: dict[str, Callable[[Any], Any]] = {
     "options.source": _text,
     "options.account_id": _text,
     "referral_code": _text,
+    "sale.note": _text,
     "birthday": _date,
     "registered_on": _time,
     "gender": _gender,
@@ -160,4 +161,9 @@ _KINDS: dict[str, Callable[[Any], Any]] = {
     ),
     _text,
 )
-_PREFIXES: dict[str, Callable[[Any], Any]] = {"subscriptions": _flag, "tags": _flag, "identifiers": _text}
+_PREFIXES: dict[str, Callable[[Any], Any]] = {
+    "subscriptions.": _flag,
+    "tags.": _flag,
+    "identifiers.": _text,
+    "sale.custom_fields.": _text,
+}

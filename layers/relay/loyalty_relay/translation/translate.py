@@ -138,11 +138,12 @@ def _with_mapped(change: OrderChanged, connection: Connection) -> Order:
     values, _ = mapped(change.event.topic, change.payload, connection, sales=True)
 
     def named(prefix: str) -> dict[str, Any]:
-        return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+        found = {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+        return {name: value for name, value in found.items() if value is not None}
 
     return replace(
         order,
-        note=str(values.get(f"{SALE}note", order.note)),
+        note=str(values.get(f"{SALE}note", order.note) or ""),
         custom_fields=named(f"{SALE}custom_fields."),
         extended_fields=named(f"{SALE}extended_fields."),
     )
