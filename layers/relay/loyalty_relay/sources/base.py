@@ -11,7 +11,7 @@ reader per shape of body in ``_READERS``, and ``SOURCE``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
@@ -242,8 +242,20 @@ def not_later(change: Change, now: float, *, signed: bool) -> Change:
     reported: dict[str, Any] = {"event": event, "version": change.version and clamped(change.version)}
     if isinstance(change, CustomerChanged):
         reported["versions"] = {name: clamped(version) for name, version in change.versions.items()}
+    if isinstance(change, OrderChanged):
+        reported["order"] = _with_versions(change.order, clamped)
     same = all(getattr(change, name) == value for name, value in reported.items())
     return change if same else replace(change, **reported)
+
+
+def _with_versions(order: Order, clamped: Callable[[Version], Version]) -> Order:
+    """Return the order with the versions of its captures and refunds clamped."""
+
+    def one(entry: Any) -> Any:
+        version = entry.version and tuple(clamped(Version.from_list(list(entry.version))).to_list())
+        return entry if version == entry.version else replace(entry, version=version)
+
+    return replace(order, captures=tuple(map(one, order.captures)), refunds=tuple(map(one, order.refunds)))
 
 
 _NAMES = ("source_id", "survivor", "shop_id", "account_id", "store")

@@ -54,6 +54,9 @@ TOPICS = (
     Topic(name="store.updated", becomes="link-store", fixture="store-updated"),
     Topic(name="store.closed", becomes="ignored", fixture="store-closed", note="links are kept"),
     Topic(name="store.erased", becomes="erase", fixture="store-erased"),
+    Topic(name="sale.completed", becomes="transaction", fixture="sale-completed"),
+    Topic(name="sale.refunded", becomes="transaction", fixture="sale-refunded", note="by line"),
+    Topic(name="sale.voided", becomes="transaction", fixture="sale-voided", note="all of it is given back"),
     Topic(name="ping", becomes="ignored", fixture="ping", note="for trying a connection out"),
     Topic(name="validation", becomes="handshake", fixture="validation", note="may this sender send here?"),
 )

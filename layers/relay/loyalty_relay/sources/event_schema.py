@@ -20,10 +20,12 @@ from loyalty_relay.sources.base import (
     CustomerChanged,
     CustomerRetired,
     NothingToDo,
+    OrderChanged,
     StoreChanged,
     StoreErased,
 )
 from loyalty_relay.sources.parsing import member, moment, take, text_id, text_or_none, verified
+from loyalty_relay.sources.sale_schema import buyer_of, refund_order, sale_order, void_order
 
 CHANNELS = ("email", "sms", "whatsapp")
 FIELDS = {
@@ -224,6 +226,34 @@ def _store(payload: Payload) -> Change:
     )
 
 
+def _sale(payload: Payload) -> Change:
+    """Return a sale as a whole, or that it was voided."""
+    sale, store = _object(payload.data, "sale"), store_of(payload.data)
+    voided = payload.type == "sale.voided"
+    order = void_order(sale) if voided else sale_order(sale, payload.time, store, payload.version)
+    return OrderChanged(
+        event=payload.event(order.id),
+        order=order,
+        buyer=None if voided else buyer_of(sale.get("customer"), FIELDS),
+        payload=sale,
+        version=None if voided else payload.version(sale),
+        store=store,
+    )
+
+
+def _refund(payload: Payload) -> Change:
+    """Return one refund; the sale's customer is known from the sale, so that only a refund of none names one."""
+    refund = _object(payload.data, "refund")
+    order = refund_order(refund, payload.version)
+    return OrderChanged(
+        event=payload.event(order.id),
+        order=order,
+        buyer=buyer_of(refund.get("customer"), FIELDS) if order.unlinked else None,
+        payload=refund,
+        store=store_of(payload.data),
+    )
+
+
 _READERS: dict[str, Callable[[Payload], Change]] = {
     "customer.created": _customer,
     "customer.updated": _customer,
@@ -236,4 +266,7 @@ _READERS: dict[str, Callable[[Payload], Change]] = {
     "store.updated": _store,
     "store.closed": _store,
     "store.erased": _store,
+    "sale.completed": _sale,
+    "sale.refunded": _refund,
+    "sale.voided": _sale,
 }

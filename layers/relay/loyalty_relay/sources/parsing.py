@@ -117,6 +117,11 @@ def text_or_none(value: Any) -> str | None:
     return str(value).strip() or None
 
 
+def short(value: Any) -> str:
+    """Return a text that only people read, at most ``MAX_ID`` characters of it; "" for everything else."""
+    return (text_or_none(value) or "")[:MAX_ID]
+
+
 def member(data: Any, *path: str) -> Any:
     """Return a member of nested objects, or None where one of them is missing or no object."""
     for name in path:
@@ -156,7 +161,10 @@ def address_line(*parts: Any) -> str | None:
 # -- money --------------------------------------------------------------------------------------------------------
 
 MOST_DIGITS = 24
-"""Digits of an amount that is read; sums of such amounts are exact in Python's own arithmetic."""
+"""Digits of an amount that is read, after and before the point together."""
+
+LARGEST = 10**13
+"""What amounts are below, so that sums over an order are exact in Python's own arithmetic and fit ``model.money``."""
 
 
 def amount(data: Any, *path: str) -> Decimal:
@@ -171,8 +179,8 @@ def amount(data: Any, *path: str) -> Decimal:
         given = decimal_of(value)
     except ValueError:
         raise Untranslatable("bad_amount", f"{'.'.join(path)} is not an amount") from None
-    if len(given.as_tuple().digits) > MOST_DIGITS:
-        raise Untranslatable("bad_amount", f"{'.'.join(path)} has more than {MOST_DIGITS} digits")
+    if len(given.as_tuple().digits) > MOST_DIGITS or abs(given) >= LARGEST:
+        raise Untranslatable("bad_amount", f"{'.'.join(path)} has too many digits")
     return given
 
 

@@ -31,6 +31,14 @@ TOPICS = (
     Topic(name="store.updated", becomes="link-store", fixture="store-updated"),
     Topic(name="store.closed", becomes="ignored", fixture="store-closed", note="links are kept"),
     Topic(name="store.erased", becomes="erase", fixture="store-erased"),
+    Topic(name="sale.completed", becomes="transaction", fixture="sale-completed"),
+    Topic(name="sale.completed", becomes="transaction", fixture="sale-guest", note="a guest, with tip and discounts"),
+    Topic(name="sale.completed", becomes="transaction", fixture="sale-gift-cards", note="a gift card bought, and used"),
+    Topic(name="sale.completed", becomes="transaction", fixture="sale-currencies", note="two currencies, refunds"),
+    Topic(name="sale.refunded", becomes="transaction", fixture="sale-refunded", note="by line"),
+    Topic(name="sale.refunded", becomes="transaction", fixture="sale-refunded-amount", note="an amount alone"),
+    Topic(name="sale.refunded", becomes="transaction", fixture="sale-refunded-unlinked", note="of no known sale"),
+    Topic(name="sale.voided", becomes="transaction", fixture="sale-voided", note="all of it is given back"),
     Topic(name="ping", becomes="ignored", fixture="ping", note="for trying a connection out"),
 )
 
