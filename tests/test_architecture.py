@@ -32,7 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reliability": {"model", "telemetry", "storage", "http"},
     "customers": {"model", "storage", "reliability"},
     "stores": {"model", "storage", "destinations"},
-    "pipeline": {"model", "connections", "destinations", "customers", "stores", "reliability"},
+    "orders": {"model", "storage", "reliability", "connections/model", "destinations/base"},
+    "pipeline": {"model", "connections", "destinations", "customers", "orders", "stores", "reliability"},
     "runtime": {
         "model",
         "telemetry",
@@ -43,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "destinations",
         "reliability",
         "customers",
+        "orders",
         "stores",
         "pipeline",
     },

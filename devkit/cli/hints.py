@@ -181,6 +181,7 @@ RESULTS: Mapping[str, Hint] = {
     "stale": Hint("Newer information was applied before; nothing was sent."),
     "duplicate": Hint("The same event came before; nothing was sent again."),
     "ignored": Hint("Understood, and nothing to do for the destination."),
+    "recorded": Hint("Kept in the order's ledger until what it needs arrives."),
     "retrying": Hint("Not done yet; it is tried again by itself."),
     "parked": Hint(
         "It cannot succeed as it is, and waits for you.", "relay parked list shows it; after a fix, relay redrive."

@@ -97,6 +97,7 @@ COLOURS = {
     "unchanged": "cyan",
     "duplicate": "cyan",
     "ignored": "bright_black",
+    "recorded": "cyan",
     "stale": "yellow",
     "retrying": "yellow",
     "parked": "red",

@@ -25,6 +25,7 @@
     │   ├── CustomerErased             a tombstone forbids it
     │   ├── StoreConflict              the shop is linked elsewhere, or its link is disabled
     │   ├── VendorRejected             the vendor refused the command, with its code
+    │   ├── AdjustmentNeeded           an amount that cannot be booked has to be put right by a person
     │   └── AmbiguousOutcome           it may have been done and must not be repeated unseen
     ├── ConnectionInvalid              a connection's configuration is wrong; names the field
     ├── UnknownConnection              there is no such connection
@@ -276,6 +277,13 @@ class VendorRejected(PermanentError):
     """The destination rejected the command."""
 
     reason = "rejected"
+
+
+class AdjustmentNeeded(PermanentError):
+    """An order's bookings cannot be brought to what it earns; the message has the amount."""
+
+    reason = "adjustment_needed"
+    status = 409
 
 
 class AmbiguousOutcome(PermanentError):

@@ -9,13 +9,15 @@ from typing import Any
 
 
 class Result(StrEnum):
-    """The seven words for what came of a command."""
+    """The words for what came of a command."""
 
     APPLIED = "applied"
     UNCHANGED = "unchanged"
     STALE = "stale"
     DUPLICATE = "duplicate"
     IGNORED = "ignored"
+    RECORDED = "recorded"
+    """Kept in the ledger until what it needs arrives."""
     RETRYING = "retrying"
     PARKED = "parked"
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from loyalty_relay.destinations.definitions import DefinitionCache
     from loyalty_relay.destinations.tokens import TokenStore
     from loyalty_relay.http.client import Client
+    from loyalty_relay.orders.ledger import OrderLedger
     from loyalty_relay.pipeline.execute import Pipeline
     from loyalty_relay.reliability.circuit_breaker import Circuit
     from loyalty_relay.reliability.dead_letters import DeadLetterQueue
@@ -130,6 +131,21 @@ class Services:
         from loyalty_relay.customers.ledger import CustomerLedger
 
         return CustomerLedger(
+            self.dynamodb,
+            self.settings.state_table,
+            self.digests,
+            journal=self.journal,
+            clock=self.clock,
+            lease_seconds=LEASE_SECONDS,
+            new_token=lambda: uuid4().hex,
+            sleep=self.sleep,
+        )
+
+    @cached_property
+    def orders(self) -> OrderLedger:
+        from loyalty_relay.orders.ledger import OrderLedger
+
+        return OrderLedger(
             self.dynamodb,
             self.settings.state_table,
             self.digests,

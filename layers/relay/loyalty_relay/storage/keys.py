@@ -34,6 +34,16 @@ def customer_hash(pk: str) -> str:
     return pk.rpartition("#")[2]
 
 
+def order(connection: str, digest: str) -> str:
+    """Return the key of an order's item, or of a pointer to it. ``digest``: of the order's id, or of an alias."""
+    return f"O#{connection}#{digest}"
+
+
+def waiting_orders(connection: str, contact: str) -> str:
+    """Return the key of the orders that wait for a guest. ``contact``: digest of the guest's e-mail or phone."""
+    return f"W#{connection}#{contact}"
+
+
 def store_link(connection: str, shop_id: str) -> str:
     """Return the key of a shop's link."""
     return f"L#{connection}#{shop_id}"

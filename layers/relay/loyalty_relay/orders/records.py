@@ -1,0 +1,185 @@
+"""Reads and writes of orders' records: leases, pointers by alias, and the actions of the writes under a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from loyalty_relay.model.errors import LeaseBusy
+from loyalty_relay.orders.record import OrderRecord
+from loyalty_relay.reliability.journal import Journal, JournalEntry
+from loyalty_relay.storage import keys
+from loyalty_relay.storage.digests import Digests
+from loyalty_relay.storage.lease import BUSY_SECONDS, LeaseLost, Leases
+from loyalty_relay.storage.table import ConditionsFailed, Contended, Item, Refused, Table, transact
+
+HOPS = 4
+"""Pointers followed from one name of an order."""
+EMPTY_SECONDS = 86_400.0
+"""How long an item stays that a process made and died before it wrote anything."""
+CHANGING = ("intent", "intent_at")
+"""Attributes that a record may not have."""
+
+
+class OrderRecords:
+    """The records of all orders in the state table. Safe for threads. Methods may raise StoreUnavailable."""
+
+    def __init__(
+        self,
+        dynamodb: Any,
+        table: str,
+        digests: Digests,
+        *,
+        journal: Journal,
+        clock: Callable[[], float],
+        lease_seconds: float,
+        new_token: Callable[[], str],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self.table = Table(dynamodb, table)
+        self.clock = clock
+        self._digests = digests
+        self._journal = journal
+        self._leases = Leases(self.table, clock=clock, seconds=lease_seconds)
+        self._new_token = new_token
+        self._sleep = sleep
+
+    def key(self, connection: str, name: str) -> str:
+        """Return the key of an order by its id or an alias."""
+        return keys.order(connection, self._digests.identity(connection, "order", name))
+
+    def find(self, connection: str, name: str) -> OrderRecord | None:
+        """Return the record behind a name, as it is now; None when there is none."""
+        pk = self.key(connection, name)
+        for _ in range(HOPS):
+            item = self.table.get({"pk": pk})
+            if item is None or "to" not in item:
+                return OrderRecord.from_item(item, name) if item and "order_state" in item else None
+            pk = item["to"]
+        return None
+
+    def take(self, connection: str, name: str) -> OrderRecord:
+        """Take the lease of an order, making its item if there is none. Raises LeaseBusy."""
+        pk = self.key(connection, name)
+        for _ in range(HOPS):
+            found = self._take(pk, connection, name)
+            if isinstance(found, OrderRecord):
+                return found
+            pk = found
+        raise LeaseBusy(retry_after=BUSY_SECONDS)
+
+    def _take(self, pk: str, connection: str, name: str) -> OrderRecord | str:
+        """Return the record under lease, or the key to which a pointer leads."""
+        try:
+            lease = self._leases.take(
+                pk,
+                self._new_token(),
+                sets="#connection = :connection, expires_at = if_not_exists(expires_at, :empty)",
+                condition="attribute_not_exists(#to)",
+                names={"#to": "to", "#connection": "connection"},
+                values={":connection": connection, ":empty": int(self.clock() + EMPTY_SECONDS)},
+            )
+        except Refused as refused:
+            if refused.item is not None and "to" in refused.item:
+                return str(refused.item["to"])
+            raise self._leases.busy(refused.item) or LeaseBusy(retry_after=BUSY_SECONDS) from None
+        before: Item = lease.before or {}
+        record = OrderRecord.from_item({**before, "pk": pk, "connection": connection}, name)
+        return replace(record, lease=lease)
+
+    def absorb(self, record: OrderRecord, names: Iterable[str]) -> tuple[list[OrderRecord], list[str]]:
+        """Return records under other names of an order, under leases, and the names that may lead to it from now on.
+
+        Something was recorded under a name before it was known to be the order's. A name under which a sale was
+        reported is another order's and is left alone.
+        """
+        pks = {self.key(record.connection, name): name for name in names}
+        pks.pop(record.pk, None)
+        taken: list[OrderRecord] = []
+        try:
+            for item in self.table.get_many([{"pk": pk} for pk in pks]) if pks else ():
+                if "to" in item:
+                    continue
+                orphan = self._take(item["pk"], record.connection, pks[item["pk"]])
+                if not isinstance(orphan, OrderRecord):
+                    raise LeaseBusy(retry_after=BUSY_SECONDS)
+                taken.append(orphan)
+                if orphan.known.sale is not None or orphan.bookings or orphan.intent is not None:
+                    del pks[orphan.pk]
+                    self.release(taken.pop())
+        except Exception:
+            for orphan in taken:
+                self.release(orphan)
+            raise
+        return taken, list(pks.values())
+
+    def write(
+        self,
+        record: OrderRecord,
+        *,
+        pointers: Iterable[str] = (),
+        absorbed: Iterable[OrderRecord] = (),
+        entry: JournalEntry | None = None,
+        end: bool,
+    ) -> None:
+        """Write a record under its lease, with pointers by new names and the journal's entry, in one transaction.
+
+        ``absorbed``: leased records that become pointers. ``end``: whether this ends the lease. Raises LeaseLost,
+        LeaseBusy when another execution has an item of a pointer.
+        """
+        token = record.lease.token if record.lease else ""
+        actions = {"record": self._update(record, token, end)}
+        pks = {self.key(record.connection, name) for name in pointers} - {record.pk}
+        for orphan in absorbed:
+            pks.discard(orphan.pk)
+            actions[f"orphan {orphan.pk}"] = self.table.action(
+                "Put",
+                self._pointer(orphan.pk, record),
+                condition="lease_token = :token",
+                values={":token": orphan.lease.token if orphan.lease else ""},
+            )
+        for pk in sorted(pks):
+            actions[f"alias {pk}"] = self.table.action(
+                "Put",
+                self._pointer(pk, record),
+                condition="attribute_not_exists(pk) OR attribute_exists(#to)",
+                names={"#to": "to"},
+            )
+        if entry is not None:
+            actions["journal"] = self._journal.put(entry)
+        try:
+            transact(self.table.dynamodb, actions, optional=lambda label: label == "journal", sleep=self._sleep)
+        except ConditionsFailed as failed:
+            if "record" in failed.labels:
+                raise LeaseLost from None
+            raise LeaseBusy(retry_after=BUSY_SECONDS) from None
+        except Contended:
+            raise LeaseBusy(retry_after=BUSY_SECONDS) from None
+
+    def _update(self, record: OrderRecord, token: str, end: bool) -> dict[str, Any]:
+        values = record.to_attributes()
+        removed = [name for name in CHANGING if name not in values] + (["lease_token", "lease_until"] if end else [])
+        return self.table.action(
+            "Update",
+            {"pk": record.pk},
+            expression="SET "
+            + ", ".join(f"#{name} = :{name}" for name in values)
+            + (" REMOVE " + ", ".join(f"#{name}" for name in removed) if removed else ""),
+            condition="#lease_token = :token",
+            names={f"#{name}": name for name in {*values, *removed, "lease_token"}},
+            values={f":{name}": value for name, value in values.items()} | {":token": token},
+        )
+
+    def _pointer(self, pk: str, record: OrderRecord) -> Item:
+        return {"pk": pk, "connection": record.connection, "to": record.pk, "expires_at": int(record.until)}
+
+    def release(self, record: OrderRecord, *, written: bool = False) -> None:
+        """End the lease without a change; an item that only the lease made is removed. Never raises.
+
+        ``written``: whether the record was written under this lease.
+        """
+        lease = record.lease
+        if lease is not None:
+            exists = written or "order_state" in (lease.before or {})
+            (self._leases.release if exists else self._leases.discard)(lease)
