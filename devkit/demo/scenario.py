@@ -26,7 +26,19 @@ CUSTOMER = {"email": "ana.nunez@example.com", "phone": "+447700900123", "last_na
 REGISTERED = Call("POST", "/v2/customers", {"profiles.0.firstName": "Ana", "profiles.0.lastName": "Núñez"})
 
 
-ORDER = ("handshake", "register", "hydrate", "update", "consent", "tags", "link-store", "retire", "erase", "ignored")
+ORDER = (
+    "handshake",
+    "register",
+    "hydrate",
+    "update",
+    "consent",
+    "tags",
+    "link-store",
+    "transaction",
+    "retire",
+    "erase",
+    "ignored",
+)
 """What topics become, in the order of a customer's life."""
 
 PARTLY_KNOWN = {("kangaroo", "customer-tags-added"): ('tags:=["VIP"]',)}
