@@ -29,9 +29,10 @@ from loyalty_relay.sources import platforms, source_module
 from loyalty_relay.sources.base import Change, HydratingSource, Request, ThinChange, not_later
 from loyalty_relay.translation.mapping import check_mapping, mapped
 from loyalty_relay.translation.translate import Skip, translate
+from loyalty_relay.triggers.hydrate import MOST_READINGS
 from tests.fuzz.documents import bodies, broken, changed, chosen, fuzz
 from tests.sandbox.kangaroo_client import SandboxClient
-from tests.sources.outcome_of import fetch_of, thin_of
+from tests.sources.outcome_of import thin_of
 from tests.sources.samples import DESTINATIONS, EVENTS, NOW, Sample, connection, document, live, load, source
 
 TEXTS = st.text(max_size=60) | st.sampled_from(("\x00", "a" * 5000, "9" * 400, "../..", "\ud800", "v1," * 50))
@@ -97,15 +98,20 @@ def test_a_signed_delivery_is_read_and_translated_or_refused(platform: str, vend
 
 @cache
 def thin(platform: str) -> list[tuple[ThinChange, Any]]:
-    """Return the thin events among a platform's fixtures with the answer that its sandbox gives to each."""
+    """Return the thin events among a platform's fixtures, and what these lead to read, with the sandbox's answers."""
     sandbox = SandboxClient(VENDOR)
+    to = connection(platform, "kangaroo")
     found = []
     for sample in samples(platform):
         with suppress(AssertionError, ValueError, DeliveryRefused):
-            _, change = thin_of(sample, connection(platform, "kangaroo"))
-            fetch = fetch_of(sample, connection(platform, "kangaroo"))
-            answer = sandbox.send("GET", f"/{platform}{fetch.path}", headers=dict(fetch.headers))
-            found.append((change, answer.json()))
+            module, change = thin_of(sample, to)
+            for _ in range(MOST_READINGS):
+                fetch = module.fetch(change, to.source)
+                answer = sandbox.send("GET", f"/{platform}{fetch.path}", headers=dict(fetch.headers))
+                found.append((change, answer.json()))
+                (read,) = module.hydrated(change, answer.status_code, answer.json())
+                assert isinstance(read, ThinChange)
+                change = read
     return found
 
 

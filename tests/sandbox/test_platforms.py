@@ -19,6 +19,8 @@ BC_STORE = "/bigcommerce/stores/demohash1/v2/store"
 CLOVER_MERCHANT = "/clover/v3/merchants/DEMOMERCHANT1"
 CLOVER_CUSTOMER = f"{CLOVER_MERCHANT}/customers/DEMOCUSTOMER1"
 SQUARE_LOCATION = "/square/v2/locations/LDEMO00000001"
+SQUARE_ORDER = f"/square/v2/orders/DEMOORDER{'A01':0>17}"
+SQUARE_PAYMENT = f"/square/v2/payments/DEMOPAYMENT{'A01':0>15}"
 SQUARE_CUSTOMER = "/square/v2/customers/DEMOCUSTOMER00000000000001"
 
 
@@ -188,7 +190,14 @@ def test_square_locations_are_read_one_by_one_and_listed(client: SandboxClient) 
     assert get(client, "/square/v2/locations", SQUARE).json() == {"locations": [one]}
 
 
-@pytest.mark.parametrize("path", [SQUARE_CUSTOMER, SQUARE_LOCATION])
+def test_square_orders_and_payments_are_read_one_by_one(client: SandboxClient) -> None:
+    order = get(client, SQUARE_ORDER, SQUARE).json()["order"]
+    (tender,) = order["tenders"]
+    payment = get(client, f"/square/v2/payments/{tender['id']}", SQUARE).json()["payment"]
+    assert (payment["order_id"], payment["total_money"]) == (order["id"], tender["amount_money"])
+
+
+@pytest.mark.parametrize("path", [SQUARE_CUSTOMER, SQUARE_LOCATION, SQUARE_ORDER, SQUARE_PAYMENT])
 def test_what_was_deleted_at_square_is_a_404_with_a_code(client: SandboxClient, path: str) -> None:
     client.set("square", entities={path.removeprefix("/square/"): None})
     answer = get(client, path, SQUARE)
@@ -217,10 +226,8 @@ def test_entities_are_created_changed_deleted_and_restored(client: SandboxClient
     client.set("square", entities={path: None})
     assert get(client, f"/square/{path}", SQUARE).status_code == 404
     client.send("POST", "/_sandbox/reset")
-    assert set(client.state("square")) == {
-        "v2/locations/LDEMO00000001",
-        "v2/customers/DEMOCUSTOMER00000000000001",
-    }
+    kept = {kind: [key for key in client.state("square") if key.startswith(f"v2/{kind}/")] for kind in ("customers",)}
+    assert kept == {"customers": ["v2/customers/DEMOCUSTOMER00000000000001"]}
 
 
 def test_entities_can_be_changed_in_the_same_process() -> None:
@@ -238,7 +245,7 @@ def test_entities_can_be_changed_in_the_same_process() -> None:
         ("bigcommerce", {"v3/customers/1": {}}),
         ("clover", {"v3/merchants/M/customers": {}}),
         ("square", {"v2/customers/C": "gone"}),
-        ("square", {"v2/orders/O": {}}),
+        ("square", {"v2/refunds/R": {}}),
         ("square", []),
     ],
 )

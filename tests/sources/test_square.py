@@ -156,6 +156,11 @@ UPDATED = {
 BOTH = {"email": "zoe@example.com", "mobile": "+1-415-555-0188"}
 MAIL = {"email": "zoe@example.com"}
 HYDRATE = ("hydrate", "location", {"location_id": LOCATION})
+ORDERS = [
+    topic.fixture
+    for topic in SQUARE.topics
+    if topic.becomes == "hydrate" and topic.name.startswith(("payment.", "refund.", "order."))
+]
 
 EXPECTED: dict[str, tuple[Told, Told]] = {
     "customer-created": (
@@ -177,6 +182,10 @@ EXPECTED: dict[str, tuple[Told, Told]] = {
         for kind in ("owned-", "visible-", "public-", "")
         for what in ("updated", "deleted")
     },
+    **dict.fromkeys(ORDERS, (("ignored", "sales_not_enabled"),) * 2),
+    "payment-updated-approved": (("ignored", "payment_not_completed"),) * 2,
+    "refund-updated-pending": (("ignored", "refund_pending"),) * 2,
+    "order-created": (("ignored", "topic_not_used"),) * 2,
     "location-created": (HYDRATE, HYDRATE),
     "location-updated": (HYDRATE, HYDRATE),
     "oauth-authorization-revoked": (("ignored", "app_uninstalled"),) * 2,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from starlette.requests import Request
@@ -26,6 +28,12 @@ _STATUSES: Mapping[str, int] = {
     "forbidden": 403,
     "server_error": 500,
 }
+
+
+def demo_orders(platform: str) -> dict[str, Entity]:
+    """Return the platform's demo orders, with what belongs to them, by path."""
+    orders: dict[str, Entity] = json.loads(Path(__file__).with_name(f"{platform}_orders.json").read_text())
+    return orders
 
 
 class Platform(Vendor):

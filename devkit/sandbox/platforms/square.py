@@ -1,4 +1,4 @@
-"""Square's reads: customers and locations (Square API reference: Customers, Locations)."""
+"""Square's reads: customers, locations, orders and payments (Square API reference: the objects of these names)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
-from devkit.sandbox.platforms.base import Entity, Handler, Platform, bearer
+from devkit.sandbox.platforms.base import Entity, Handler, Platform, bearer, demo_orders
 from devkit.sandbox.vendor import Answer, Clock, json_answer
 
 LOCATION = "LDEMO00000001"
@@ -62,6 +62,7 @@ DEMO: Mapping[str, Entity] = {
         "group_ids": [],
         "version": 3,
     },
+    **demo_orders("square"),
 }
 
 
@@ -73,17 +74,21 @@ class Square(Platform):
     entity_paths: Mapping[str, str] = {
         r"v2/locations/(?P<id>[^/]+)": "text",
         r"v2/customers/(?P<id>[^/]+)": "text",
+        r"v2/orders/(?P<id>[^/]+)": "text",
+        r"v2/payments/(?P<id>[^/]+)": "text",
     }
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, DEMO, "fake-square-token", {"version": "2026-07-15"})
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return the two resources, and the list of locations."""
+        """Return the resources, and the list of locations."""
         return {
             "/v2/locations": self._locations,
             "/v2/locations/{location}": self._location,
             "/v2/customers/{customer}": self._customer,
+            "/v2/orders/{order}": self._order,
+            "/v2/payments/{payment}": self._payment,
         }
 
     def token_of(self, request: Request) -> str:
@@ -114,6 +119,20 @@ class Square(Platform):
             return self.error(404, f"Customer with ID `{number}` not found.")
         shown = {key: value for key, value in found.items() if value not in ("", None, [], {})}
         return self._answer(request, {"customer": shown})
+
+    def _order(self, request: Request) -> Answer:
+        number = request.path_params["order"]
+        found = self.find(f"v2/orders/{number}")
+        if found is None:
+            return self.error(404, f"Order not found for id {number}")
+        return self._answer(request, {"order": found})
+
+    def _payment(self, request: Request) -> Answer:
+        number = request.path_params["payment"]
+        found = self.find(f"v2/payments/{number}")
+        if found is None:
+            return self.error(404, f"Could not find payment with id: {number}")
+        return self._answer(request, {"payment": found})
 
     def _answer(self, request: Request, body: Entity) -> Answer:
         """Return the body with the version it has: the requested one, or the application's own."""

@@ -425,7 +425,7 @@ class HydratingSource(SourceModule):
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
         """Return the changes in the platform's response, in an order that a second reading repeats.
 
-        A ``ThinChange`` alone asks for a further reading at once, as part of the same one; what was read so far goes
+        A ``ThinChange`` alone requests a further reading at once, as part of the same one; what was read so far goes
         along in its ``data``. What was deleted meanwhile is ``NothingToDo('deleted_meanwhile')``, not an error.
         """
 

@@ -7,11 +7,13 @@ own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Version
 from loyalty_relay.model.errors import CredentialsRefused, UpstreamUnavailable, VendorRejected
+from loyalty_relay.model.money import ZERO, share
 from loyalty_relay.sources.base import ThinChange
 
 TOKEN = "access_token"
@@ -65,6 +67,11 @@ def unreadable() -> UpstreamUnavailable:
     return UpstreamUnavailable("the platform's response is not of the documented shape")
 
 
+def objects(items: Any) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; empty where there is no list."""
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
 def only(items: Any, id: str) -> Mapping[str, Any] | None:
     """Return the entity of this id in a list; None when the list has none. Raises UpstreamUnavailable for no list."""
     if not isinstance(items, list):
@@ -79,6 +86,11 @@ def version_read(clock: str, value: str, thin: ThinChange) -> Version | None:
     event led to it.
     """
     return Version(clock, value, thin.read_at or thin.event.time, thin.event.id) if value else None
+
+
+def unit_price(value: Decimal, quantity: Decimal, currency: str) -> Decimal:
+    """Return what one of ``quantity`` costs, where a platform gives the value of a line; zero for no quantity."""
+    return share(value, Decimal(1), quantity, currency) if quantity else ZERO
 
 
 def web_address(value: Any) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from loyalty_relay.model.commands import MAX_ID, instant, instant_at
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.model.money import CURRENCY, ZERO, decimal_of
+from loyalty_relay.model.money import CURRENCY, ZERO, decimal_of, of_minor_units
 from loyalty_relay.model.numbers import exact, no_constant, whole
 
 # -- JSON ---------------------------------------------------------------------------------------------------------
@@ -182,6 +182,18 @@ def amount(data: Any, *path: str) -> Decimal:
     if len(given.as_tuple().digits) > MOST_DIGITS or abs(given) >= LARGEST:
         raise Untranslatable("bad_amount", f"{'.'.join(path)} has too many digits")
     return given
+
+
+def minor_units(data: Any, currency: str, *path: str) -> Decimal:
+    """Return an amount that is given in the smallest unit of its currency; zero where it is absent or null.
+
+    Raises Untranslatable('bad_amount').
+    """
+    value = member(data, *path)
+    try:
+        return ZERO if value is None else of_minor_units(value, currency)
+    except ValueError:
+        raise Untranslatable("bad_amount", f"{'.'.join(path)} is not an amount in minor units") from None
 
 
 def currency(value: Any) -> str:

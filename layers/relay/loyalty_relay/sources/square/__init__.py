@@ -1,7 +1,8 @@
-"""Square: customers come whole, locations are only named, and what is empty is left out.
+"""Square: customers, payments and refunds come whole, locations and orders are only named; what is empty is left out.
 
 Sources: developer.squareup.com "Webhooks overview", "Verify and validate an event notification", "Use customer
-webhooks", "Troubleshoot webhooks"; the API reference for the events and for Retrieve location.
+webhooks", "Refunds API webhooks", "Troubleshoot webhooks"; the API reference for the events and for Retrieve location,
+Retrieve order and Get payment.
 
 The signature covers the notification URL, to the letter as it was registered, and the body, which has merchant, topic
 and event id: nothing unsigned is believed. Customers are ordered by their ``version``, because a later event has
@@ -47,8 +48,19 @@ from loyalty_relay.sources.hydrating import (
 )
 from loyalty_relay.sources.parsing import address_line, body_digest, json_object, member, moment, text_id, text_or_none
 from loyalty_relay.sources.signatures import base64_text, hmac_sha256, matching
+from loyalty_relay.sources.square.orders import (
+    ORDER,
+    PAYMENT,
+    PAYMENT_MEMBERS,
+    PLATFORM,
+    REFUND,
+    REFUND_MEMBERS,
+    order_read,
+    payment_alias,
+    payment_read,
+    refund_read,
+)
 
-PLATFORM = "square"
 HOST = "https://connect.squareup.com"
 API_VERSION = "2025-01-23"
 """The Square-Version that the reads below are written for."""
@@ -74,6 +86,24 @@ TOPICS = (
     ),
     Topic(name="location.created", becomes="hydrate", fixture="location-created", note="then link-store"),
     Topic(name="location.updated", becomes="hydrate", fixture="location-updated", note="then link-store"),
+    *(
+        Topic(name=name, becomes="hydrate", fixture=fixture, note=note)
+        for name, fixture, note in (
+            ("payment.created", "payment-created", "then transaction"),
+            ("payment.updated", "payment-updated", "then transaction, with a tip"),
+            ("payment.updated", "payment-updated-split", "then transaction, one of two tenders"),
+            ("payment.updated", "payment-updated-refunded", "then transaction, with what was refunded so far"),
+            ("payment.updated", "payment-updated-guest", "then transaction, a guest's"),
+            ("payment.updated", "payment-updated-exchange", "then transaction, an exchange"),
+            ("refund.created", "refund-created", "then transaction, of lines"),
+            ("refund.updated", "refund-updated", "then transaction, of lines"),
+            ("refund.updated", "refund-updated-amount", "then transaction, of an amount"),
+            ("refund.updated", "refund-updated-failed", "then transaction, takes nothing back"),
+            ("refund.updated", "refund-updated-unlinked", "then transaction, of no sale"),
+            ("order.updated", "order-updated", "then transaction"),
+            ("order.updated", "order-updated-canceled", "then transaction"),
+        )
+    ),
     Topic(
         name="oauth.authorization.revoked",
         becomes="ignored",
@@ -90,6 +120,9 @@ TOPICS = (
         becomes="ignored",
         fixture="checkout-merchant-settings-updated",
     ),
+    Topic(name="payment.updated", becomes="ignored", fixture="payment-updated-approved", note="until it is completed"),
+    Topic(name="refund.updated", becomes="ignored", fixture="refund-updated-pending", note="until it is completed"),
+    Topic(name="order.created", becomes="ignored", fixture="order-created", note="its payments and updates count"),
     Topic(name="webhooks.test_notification", becomes="ignored", fixture="test-notification", note="for trying it out"),
 )
 
@@ -105,7 +138,7 @@ class Square(HydratingSource):
     api_domains = ("squareup.com", "squareupsandbox.com")
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """Return problems: verifying needs the URL. A token is needed only where locations are linked."""
+        """Return problems: verifying needs the URL. A token is needed only for locations and orders."""
         if not source.stores:
             yield "stores", "needs at least one seller, by merchant id"
         if source.public_url is None:
@@ -149,17 +182,26 @@ class Square(HydratingSource):
         return [reader(delivery)]
 
     def fetch(self, thin: ThinChange, source: Source) -> Fetch:
-        """Return the request of Retrieve location."""
+        """Return the request for a location, an order or a payment."""
         token = needed_token(source, thin.store)
+        collection, member_name = _READS[thin.resource]
         return Fetch(
-            path=f"/v2/locations/{quote(str(thin.data['location_id']), safe='')}",
+            path=f"/v2/{collection}/{quote(str(thin.data[member_name]), safe='')}",
             headers={"authorization": f"Bearer {token}", "square-version": API_VERSION},
             default_host=HOST,
         )
 
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
-        """Return the location."""
-        return [_shown_location(thin, status, body)]
+        """Return the location or the order, or what is to be read before it."""
+        return [_SHOWN[thin.resource](thin, entity_of(status, body))]
+
+    def order_of(self, order_id: str, store: str | None) -> ThinChange | None:
+        """Return how to read an order by its own id or by that of one of its payments."""
+        event = Event(source=PLATFORM, topic="order.updated", id="", entity_id=order_id)
+        payment_id = order_id.removeprefix(payment_alias(""))
+        if payment_id != order_id:
+            return ThinChange(event=event, resource=PAYMENT, data={"payment_id": payment_id}, store=store, sales=True)
+        return ThinChange(event=event, resource=ORDER, data={"order_id": order_id}, store=store, sales=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,9 +343,8 @@ def _location(delivery: _SquareDelivery) -> Change:
     )
 
 
-def _shown_location(thin: ThinChange, status: int, body: Any) -> Change:
+def _location_read(thin: ThinChange, answer: Mapping[str, Any] | None) -> Change:
     """Return a location. No event undoes a link, so an inactive one is left as it is."""
-    answer = entity_of(status, body)
     if answer is None:
         return NothingToDo(event=thin.event, reason="deleted_meanwhile")
     location = answer.get("location")
@@ -319,6 +360,61 @@ def _shown_location(thin: ThinChange, status: int, body: Any) -> Change:
         domain=web_address(location.get("website_url")),
         payload=location,
         version=version_read(PLATFORM, thin.event.time, thin),
+    )
+
+
+_READS = {
+    "location": ("locations", "location_id"),
+    ORDER: ("orders", "order_id"),
+    PAYMENT: ("payments", "payment_id"),
+    REFUND: ("orders", "order_id"),
+}
+_SHOWN: dict[str, Callable[[ThinChange, Mapping[str, Any] | None], Change]] = {
+    "location": _location_read,
+    ORDER: order_read,
+    PAYMENT: payment_read,
+    REFUND: refund_read,
+}
+
+
+# -- payments, refunds and orders ---------------------------------------------------------------------------------
+
+
+def _payment(delivery: _SquareDelivery) -> Change:
+    """Read the order of a payment that was taken. One that was not, or not yet, has taken no money."""
+    payment = delivery.object("payment")
+    payment_id = text_id(payment.get("id"))
+    order_id = text_or_none(payment.get("order_id"))
+    event = delivery.event(text_id(order_id or payment_id))
+    if payment.get("status") != "COMPLETED":
+        return NothingToDo(event=event, reason="payment_not_completed")
+    if order_id is None:
+        return NothingToDo(event=event, reason="no_order")
+    data = {"order_id": order_id, "payment": {name: payment[name] for name in PAYMENT_MEMBERS if name in payment}}
+    return ThinChange(event=event, resource=ORDER, data=data, store=delivery.merchant, sales=True)
+
+
+def _refund(delivery: _SquareDelivery) -> Change:
+    """Read the order that Square makes for a refund, which names the order that was refunded and what came back."""
+    refund = delivery.object("refund")
+    event = delivery.event(text_id(refund.get("id")))
+    if refund.get("status") not in ("COMPLETED", "REJECTED", "FAILED"):
+        return NothingToDo(event=event, reason="refund_pending")
+    kept = {name: refund[name] for name in REFUND_MEMBERS if name in refund}
+    order_id = text_or_none(refund.get("order_id"))
+    data = {"order_id": order_id, "refund": kept}
+    thin = ThinChange(event=event, resource=REFUND, data=data, store=delivery.merchant, sales=True)
+    return refund_read(thin, None) if order_id is None else thin
+
+
+def _order(delivery: _SquareDelivery) -> Change:
+    order_id = text_id(delivery.object("order_updated").get("order_id"))
+    return ThinChange(
+        event=delivery.event(order_id),
+        resource=ORDER,
+        data={"order_id": order_id},
+        store=delivery.merchant,
+        sales=True,
     )
 
 
@@ -342,6 +438,12 @@ _READERS: dict[str, Callable[[_SquareDelivery], Change]] = {
     **{
         f"customer.custom_attribute.{kind}{what}": _attribute for kind in _ATTRIBUTES for what in ("updated", "deleted")
     },
+    "payment.created": _payment,
+    "payment.updated": _payment,
+    "refund.created": _refund,
+    "refund.updated": _refund,
+    "order.created": _unused,
+    "order.updated": _order,
     "location.created": _location,
     "location.updated": _location,
     "oauth.authorization.revoked": _revoked,
