@@ -9,6 +9,8 @@ SHELL := /bin/bash
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 export PYTHON
+# Tests start hundreds of processes, which would each compile everything anew where the environment forbids bytecode.
+unexport PYTHONDONTWRITEBYTECODE
 
 ENVIRONMENT := sh requirements/environment.sh
 
@@ -33,7 +35,7 @@ ARCHITECTURE ?= arm64
 ENV ?= dev
 PARAMS ?=
 
-# Tests run side by side; a file's tests stay together, so that a file may share one local stack.
+# Tests run side by side (tests/conftest.py).
 TEST_JOBS ?= auto
 TEST_ARGS ?=
 SEEDS ?= 1 2 3
@@ -54,7 +56,7 @@ demo: $(DEV) $(STACK) ## start the local stack, send signed sample events, show 
 
 .PHONY: test
 test: $(DEV) $(STACK) ## run the whole test suite (TEST_ARGS="-k name" for a part of it)
-	@$(PY) -m pytest -n $(TEST_JOBS) --dist loadscope --ignore tests/runtime --ignore tests/samlocal $(TEST_ARGS)
+	@$(PY) -m pytest -n $(TEST_JOBS) --ignore tests/runtime --ignore tests/samlocal $(TEST_ARGS)
 
 # --- work ---------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,37 +26,45 @@ NOT_CONSTANT = {
 
 def expressions() -> Iterator[tuple[str, str | bytes, int, bool]]:
     """Yield (place, pattern, flags, whether it is searched for) of every use of ``re``."""
-    trees = {path: ast.parse(path.read_text()) for path in MODULES}
-    everywhere = [use for tree in trees.values() for use in uses(tree)]
-    for path, tree in trees.items():
-        here = list(uses(tree))
+    # Collected by every process of a run: each tree is walked once.
+    nodes = {path: list(ast.walk(ast.parse(path.read_text()))) for path in MODULES}
+    reads = {path: list(uses(found)) for path, found in nodes.items()}
+    everywhere = [use for found in reads.values() for use in found]
+    for path, found in nodes.items():
+        calls = [
+            node
+            for node in found
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "re"
+            and node.func.attr in FUNCTIONS
+        ]
         names = {
             id(node.value): target.id
-            for node in ast.walk(tree)
+            for node in found
             if isinstance(node, ast.Assign | ast.AnnAssign)
             for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
             if isinstance(target, ast.Name)
         }
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-                continue
-            if ast.unparse(node.func.value) != "re" or node.func.attr not in FUNCTIONS:
-                continue
+        for node in calls:
+            assert isinstance(node.func, ast.Attribute)
             if ast.unparse(node) in NOT_CONSTANT:
                 continue
             used = {node.func.attr}
             if node.func.attr == "compile":
                 name = names.get(id(node), "")
-                used = {how for found, how in (here if name.startswith("_") else everywhere) if found == name} or {""}
+                used = {how for read, how in (reads[path] if name.startswith("_") else everywhere) if read == name}
+                used = used or {""}
             given = [*node.args[1:], *(keyword.value for keyword in node.keywords)]
             flags = sum(getattr(re, name) for name in re.findall(r"re\.([A-Z]+)", " ".join(map(ast.unparse, given))))
             yield f"{path.relative_to(ROOT)}:{node.lineno}", text(node.args[0]), flags, not used <= ANCHORED
 
 
-def uses(tree: ast.Module) -> Iterator[tuple[str, str]]:
+def uses(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, str]]:
     """Yield (name, attribute that is taken of it) for every name that is read."""
-    owners = {id(node.value): node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    for node in ast.walk(tree):
+    owners = {id(node.value): node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             yield node.id, owners.get(id(node), "")
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("dev")]
+pytestmark = pytest.mark.stack
 
 CHECKOUT = Path(__file__).parents[2]
 

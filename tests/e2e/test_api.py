@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.conftest import Relay
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.stack
 
 
 def ana(customer: dict[str, Any]) -> dict[str, Any]:

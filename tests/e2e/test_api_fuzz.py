@@ -32,7 +32,7 @@ from devkit.sandbox import destinations
 from devkit.signing import signer
 from tests.e2e.conftest import API_KEY, Relay
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.stack
 
 CHECKS = [
     not_a_server_error,

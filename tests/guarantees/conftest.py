@@ -33,6 +33,10 @@ def control(vendors: SandboxServer) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def world(stack: Stack, vendors: SandboxServer, control: httpx.Client) -> World:
+    return empty_world(stack, vendors, control)
+
+
+def empty_world(stack: Stack, vendors: SandboxServer, control: httpx.Client) -> World:
     """An empty relay and vendors as new."""
     control.post("/_sandbox/reset").raise_for_status()
     for vendor, switches in (

@@ -127,8 +127,7 @@ class Asked:
 
     def __init__(self, world: World) -> None:
         self.requests: list[tuple[str, str]] = []
-        for client in world.stack.clients.values():
-            client.meta.events.register("provide-client-params.*.*", self._note)
+        world.stack.watch("provide-client-params.*.*", self._note)
 
     def _note(self, params: Mapping[str, Any], model: Any, **more: Any) -> None:
         shown = json.dumps(_without(params, ("SecretString", "MessageBody")), ensure_ascii=False, default=str)

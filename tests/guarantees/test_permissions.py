@@ -12,13 +12,16 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
+from devkit.sandbox.server import SandboxServer
 from loyalty_relay.triggers.authorizer import authorize
+from tests.guarantees.conftest import empty_world
 from tests.guarantees.world import API_KEY, World
 from tests.sources.samples import EVENTS, load
 from tests.support.permissions import FUNCTIONS, Grant, Use, grants, grants_in, resources
-from tests.support.stack import Stack
+from tests.support.stack import stack_in_process
 
 OPERATIONS = ("register", "update", "crm-patch", "link-store")
 ANA = {"identifiers": [{"type": "email", "value": "ana@example.com"}], "first_name": "Ana"}
@@ -90,10 +93,11 @@ def refuse_everything(world: World) -> None:
     world.settle()
 
 
-@pytest.fixture
-def used(world: World, stack: Stack) -> frozenset[tuple[str, Use]]:
-    run_everything(world)
-    return frozenset(stack.used)
+@pytest.fixture(scope="module")
+def used(vendors: SandboxServer, control: httpx.Client) -> frozenset[tuple[str, Use]]:
+    with stack_in_process() as stack:
+        run_everything(empty_world(stack, vendors, control))
+        return frozenset(stack.used)
 
 
 def unused(used: frozenset[tuple[str, Use]], declared: dict[str, Any]) -> set[tuple[str, Grant]]:

@@ -355,9 +355,7 @@ def test_an_impossible_phone_of_a_shop_is_left_out_with_a_notice(relay: Relay) -
 def test_an_applied_event_costs_four_table_requests(relay: Relay) -> None:
     relay.run(customer())
     requests: list[str] = []
-    relay.services.dynamodb.meta.events.register(
-        "before-call.dynamodb.*", lambda model, **kwargs: requests.append(model.name)
-    )
+    relay.stack.watch("before-call.dynamodb.*", lambda model, **_: requests.append(model.name))
     relay.run(customer({"first_name": "Eva"}, "2"))
     applied, requests[:] = list(requests), []
     relay.run(customer({"first_name": "Old"}, "1"))
@@ -450,7 +448,7 @@ def test_points_are_known_though_the_process_died_between_the_commits_of_both_me
         if len(transactions) == 2:
             raise Crash
 
-    relay.services.dynamodb.meta.events.register("before-call.dynamodb.TransactWriteItems", die)
+    relay.stack.watch("before-call.dynamodb.TransactWriteItems", die)
     with pytest.raises(Crash):
         relay.run(envelope)
     relay.restarted()

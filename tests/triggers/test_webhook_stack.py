@@ -122,8 +122,7 @@ def test_a_lost_queue_is_a_503(stack: Stack) -> None:
 def test_one_delivery_takes_one_request_to_aws_once_the_connection_is_known(stack: Stack, ingest: Ingest) -> None:
     post(ingest, "customers-create")
     asked: list[str] = []
-    for client in stack.clients.values():
-        client.meta.events.register("before-call", lambda model, **_: asked.append(model.name), unique_id="count")
+    stack.watch("before-call", lambda model, **_: asked.append(model.name))
     post(ingest, "customers-update")
     assert asked == ["SendMessageBatch"]
     asked.clear()
