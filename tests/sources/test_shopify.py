@@ -362,7 +362,7 @@ SHAPES = {
     "locations-deactivate": "location",
     "shop-update": "shop",
     "app-uninstalled": "shop",
-}
+} | {t.fixture: t.name.partition("/")[0] for t in SHOPIFY.topics if t.becomes == "transaction"}
 """Fixtures whose bodies have the same shape; every other body's shape is its own."""
 
 HARMLESS = {"app/scopes_update", "locations/delete", "locations/deactivate"}

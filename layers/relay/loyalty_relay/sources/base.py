@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import MAX_ID, Event, Version, instant_at
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.model.orders import MOST_LINES, Order
+from loyalty_relay.model.orders import MOST_LINES, Amounts, Order
 
 MAX_HEADER = 8192
 """Characters of one header; the gateway takes 10,240 for all of them together."""
@@ -262,12 +262,17 @@ _NAMES = ("source_id", "survivor", "shop_id", "account_id", "store")
 
 
 def bounded(change: Change) -> Change:
-    """Return the change, or what is unreadable about it: a topic or an id that is too long for keys and messages."""
+    """Return the change, or what is unreadable about it: a topic or an id that is too long, a negative amount."""
     event = change.event
     texts = {"topic": event.topic, "event id": event.id, "entity id": event.entity_id}
     texts |= {name: getattr(change, name, None) or "" for name in _NAMES}
     if isinstance(change, OrderChanged):
         texts |= _order_ids(change.order)
+        if negative := _negative(change.order):
+            problem = Untranslatable("bad_amount", f"{negative} is negative")
+            return Unreadable(
+                event=replace(event, topic=event.topic[:MAX_ID], id=event.id[:MAX_ID], entity_id=""), problem=problem
+            )
     long = [name for name, text in texts.items() if len(text) > MAX_ID]
     if not long:
         return change
@@ -275,6 +280,20 @@ def bounded(change: Change) -> Change:
     return Unreadable(
         event=short, problem=Untranslatable("too_long", f"the {long[0]} has more than {MAX_ID} characters")
     )
+
+
+_MAY_BE_NEGATIVE = ("currency", "goods", "goods_tax")
+
+
+def _negative(order: Order) -> str:
+    """Return the name of an amount that is negative and must not be; "" where there is none."""
+    sale = order.sale
+    known = [("refunded", order.refunded), ("captured", sale.captured if sale else None)]
+    known += [(f"a {kind}", entry.amount) for kind in ("capture", "refund") for entry in getattr(order, f"{kind}s")]
+    parts = [refund.amounts for refund in order.refunds] + ([sale.amounts, sale.shop_amounts] if sale else [])
+    names = [f.name for f in fields(Amounts) if f.name not in _MAY_BE_NEGATIVE]
+    known += [(name, getattr(amounts, name)) for amounts in parts if amounts for name in names]
+    return next((name for name, amount in known if amount is not None and amount < 0), "")
 
 
 def _order_ids(order: Order) -> dict[str, str]:

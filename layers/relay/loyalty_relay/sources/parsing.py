@@ -176,12 +176,16 @@ def amount(data: Any, *path: str) -> Decimal:
     if value is None or value == "":
         return ZERO
     try:
-        given = decimal_of(value)
+        return in_bounds(decimal_of(value), path[-1])
     except ValueError:
         raise Untranslatable("bad_amount", f"{'.'.join(path)} is not an amount") from None
-    if len(given.as_tuple().digits) > MOST_DIGITS or abs(given) >= LARGEST:
-        raise Untranslatable("bad_amount", f"{'.'.join(path)} has too many digits")
-    return given
+
+
+def in_bounds(value: Decimal, name: str) -> Decimal:
+    """Return an amount that was computed, of a rate and a quantity. Raises Untranslatable('bad_amount')."""
+    if len(value.as_tuple().digits) > MOST_DIGITS or abs(value) >= LARGEST:
+        raise Untranslatable("bad_amount", f"{name} has too many digits")
+    return value
 
 
 def minor_units(data: Any, currency: str, *path: str) -> Decimal:

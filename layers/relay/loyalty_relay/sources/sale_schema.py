@@ -14,7 +14,7 @@ from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.model.money import ZERO
 from loyalty_relay.model.orders import PARTS, Amounts, Line, Order, Payment, Refund, Sale
 from loyalty_relay.sources.base import Buyer, few
-from loyalty_relay.sources.parsing import amount, currency, moment, short, take, text_id, text_or_none
+from loyalty_relay.sources.parsing import amount, currency, in_bounds, moment, short, take, text_id, text_or_none
 
 Versions = Callable[[Mapping[str, Any]], Version | None]
 """Returns the version of an entity of an event."""
@@ -139,7 +139,9 @@ def _line(line: Mapping[str, Any]) -> Line:
         quantity=quantity,
         rate=rate,
         discount=discount,
-        amount=_amount({"amount": rate * quantity - discount} if line.get("amount") is None else line, "amount"),
+        amount=_positive(rate * quantity - discount, "amount")
+        if line.get("amount") is None
+        else _amount(line, "amount"),
         tax=_amount(line, "tax"),
         kind="gift_card" if line.get("kind") == "gift_card" else "product",
     )
@@ -155,10 +157,13 @@ def _objects(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def _amount(data: Mapping[str, Any], name: str) -> Decimal:
-    given = amount(data, name)
-    if given < 0:
+    return _positive(amount(data, name), name)
+
+
+def _positive(value: Decimal, name: str) -> Decimal:
+    if value < 0:
         raise Untranslatable("bad_amount", f"{name} is negative")
-    return given
+    return in_bounds(value, name)
 
 
 def _flag(data: Mapping[str, Any], name: str, default: bool) -> bool:

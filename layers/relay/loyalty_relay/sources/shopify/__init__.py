@@ -24,7 +24,7 @@ from loyalty_relay.connections.model import Source
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import Change, NothingToDo, Request, SourceModule, Topic, Verdict
 from loyalty_relay.sources.parsing import json_object, moment
-from loyalty_relay.sources.shopify import bodies, events
+from loyalty_relay.sources.shopify import bodies, events, orders
 from loyalty_relay.sources.shopify.delivery import PLATFORM, ShopifyDelivery
 from loyalty_relay.sources.signatures import base64_text, hmac_sha256, matching
 
@@ -54,6 +54,57 @@ TOPICS = (
     Topic(name="customer.tags_removed", becomes="tags", fixture="customer-tags-removed"),
     Topic(name="customer.joined_segment", becomes="ignored", fixture="customer-joined-segment", note="has no time"),
     Topic(name="customer.left_segment", becomes="ignored", fixture="customer-left-segment", note="has no time"),
+    Topic(
+        name="orders/create", becomes="transaction", fixture="orders-create", note="authorized, nothing captured yet"
+    ),
+    Topic(name="orders/create", becomes="transaction", fixture="orders-create-test", note="a test order"),
+    Topic(name="orders/paid", becomes="transaction", fixture="orders-paid", note="tax beside the prices"),
+    Topic(
+        name="orders/paid",
+        becomes="transaction",
+        fixture="orders-paid-tax-inclusive",
+        note="gift card bought, tip, discounts",
+    ),
+    Topic(name="orders/paid", becomes="transaction", fixture="orders-paid-pos", note="at a till, with its location"),
+    Topic(
+        name="orders/paid", becomes="transaction", fixture="orders-paid-gift-card", note="a guest who pays by gift card"
+    ),
+    Topic(name="orders/paid", becomes="transaction", fixture="orders-paid-currencies", note="in two currencies"),
+    Topic(
+        name="orders/updated", becomes="transaction", fixture="orders-updated", note="refunded in part, with shipping"
+    ),
+    Topic(
+        name="orders/updated", becomes="transaction", fixture="orders-updated-edited", note="a line added, not paid yet"
+    ),
+    Topic(
+        name="orders/updated",
+        becomes="transaction",
+        fixture="orders-updated-exchange",
+        note="a line back, another one taken",
+    ),
+    Topic(name="orders/updated", becomes="transaction", fixture="orders-updated-2019", note="the older shape"),
+    Topic(name="orders/fulfilled", becomes="transaction", fixture="orders-fulfilled"),
+    Topic(name="orders/cancelled", becomes="transaction", fixture="orders-cancelled", note="and refunded"),
+    Topic(name="orders/cancelled", becomes="transaction", fixture="orders-cancelled-unpaid", note="never paid"),
+    Topic(name="orders/edited", becomes="ignored", fixture="orders-edited", note="orders/updated follows"),
+    Topic(name="refunds/create", becomes="transaction", fixture="refunds-create", note="by line, with shipping"),
+    Topic(
+        name="refunds/create", becomes="transaction", fixture="refunds-create-2023", note="shipping as an adjustment"
+    ),
+    Topic(name="refunds/create", becomes="transaction", fixture="refunds-create-amount", note="an amount alone"),
+    Topic(name="refunds/create", becomes="transaction", fixture="refunds-create-shipping", note="shipping alone"),
+    Topic(
+        name="refunds/create", becomes="transaction", fixture="refunds-create-pending", note="nothing is paid back yet"
+    ),
+    Topic(
+        name="refunds/create", becomes="transaction", fixture="refunds-create-removed", note="a removed line; no money"
+    ),
+    Topic(
+        name="refunds/create",
+        becomes="transaction",
+        fixture="refunds-create-currencies",
+        note="in two currencies, as store credit",
+    ),
     Topic(name="locations/create", becomes="link-store", fixture="locations-create"),
     Topic(name="locations/update", becomes="link-store", fixture="locations-update"),
     Topic(name="locations/activate", becomes="link-store", fixture="locations-activate"),
@@ -121,6 +172,6 @@ def _family(request: Request) -> str:
     return "" if request.header("shopify-hmac-sha256") else "x-"
 
 
-_READERS = bodies.READERS | events.READERS
+_READERS = bodies.READERS | events.READERS | orders.READERS
 
 SOURCE = Shopify()
