@@ -173,32 +173,6 @@ def test_a_consent_needs_all_three_choices(client: KangarooClient) -> None:
     assert (answer.status_code, set(answer.json())) == (422, {"allow_sms", "allow_email", "allow_push"})
 
 
-def test_a_reward_credits_each_time_and_creates_unknown_customers(client: KangarooClient) -> None:
-    body = {"intent": "reward", "customer": {"email": "new@example.com"}, "amount": 5.25}
-    first = client.api("POST", "/transactions", json=body)
-    assert first.status_code == 200
-    assert set(first.json()["data"]) == {"id", "created_at", "amount", "points", "name"}
-    client.api("POST", "/transactions", json=body)
-    (found,) = client.api("GET", "/customers?include=balance&email=eq|new@example.com").json()["data"]
-    assert found["balance"] == {"points": 10}
-    assert len(client.state("kangaroo")["rewards"]) == 2
-
-
-@pytest.mark.parametrize(
-    ("body", "names"),
-    [
-        ({}, {"intent", "customer", "amount"}),
-        ({"intent": "redeem", "customer": {"email": "a@example.com"}, "amount": 1}, {"intent"}),
-        ({"intent": "reward", "customer": {"email": "a@example.com"}, "points": 0}, {"points"}),
-        ({"intent": "reward", "customer": {"id": "11e0"}, "points": 1}, {"customer.id"}),
-        ({"intent": "reward", "customer": {"phone": "5145550123"}, "points": 1}, {"country_code"}),
-    ],
-)
-def test_a_bad_reward_is_refused_by_field(client: KangarooClient, body: dict[str, object], names: set[str]) -> None:
-    answer = client.api("POST", "/transactions", json=body)
-    assert (answer.status_code, set(answer.json())) == (422, names)
-
-
 def test_me_names_the_user_and_the_business(client: KangarooClient) -> None:
     data = client.api("GET", "/me").json()["data"]
     assert (data["profile"]["email"], data["business"]["name"]) == ("demo@example.com", "Demo Business")

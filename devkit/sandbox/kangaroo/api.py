@@ -129,7 +129,14 @@ def api_branches(business: Business, call: Call) -> Reply:
 
 def add_transaction(business: Business, call: Call) -> Reply:
     """Serve POST /transactions."""
-    return Reply(200, {"data": business.ledger.add(_body(call), business.settings)})
+    return Reply(200, {"data": business.transactions.add(_body(call), business.settings)})
+
+
+def list_transactions(business: Business, call: Call) -> Reply:
+    """Serve GET /transactions: filters, older paging, and `relationships` inline."""
+    names = call.listed("relationships")
+    found = business.transactions.search(call.query)
+    return Reply(200, cursor_page(call, [{**it.as_json(), **it.related(names)} for it in found]))
 
 
 def integration_branches(business: Business, call: Call) -> Reply:
@@ -173,7 +180,7 @@ API_ROUTES: Routes = {
     "/me": {"GET": me},
     "/tags": {"GET": tags},
     "/branches": {"GET": api_branches},
-    "/transactions": {"POST": add_transaction},
+    "/transactions": {"GET": list_transactions, "POST": add_transaction},
     "/customers": {"GET": list_customers, "POST": create_customer},
     "/customers/{customer_id}": {"GET": get_customer, "PUT": put_customer, "DELETE": delete_customer},
     "/customers/{customer_id}/consents": {"GET": list_consents, "POST": add_consent},

@@ -9,7 +9,7 @@ from devkit.sandbox.kangaroo.customers import CustomerBook
 from devkit.sandbox.kangaroo.oauth import TokenDesk
 from devkit.sandbox.kangaroo.settings import Settings
 from devkit.sandbox.kangaroo.stores import StoreDesk
-from devkit.sandbox.kangaroo.transactions import Ledger
+from devkit.sandbox.kangaroo.transactions import TransactionBook
 from devkit.sandbox.vendor import JSON, Clock
 
 BUSINESS_ID = "11eb0c2a5d3f4e10a7c1b42e99312ac8"
@@ -36,7 +36,7 @@ class Business:
         self.customers = CustomerBook(clock, random.Random("kangaroo customers"))
         self.crm = CrmModule(self.customers)
         self.stores = StoreDesk(clock)
-        self.ledger = Ledger(clock, self.customers)
+        self.transactions = TransactionBook(clock, self.customers)
         self.reset()
 
     def reset(self) -> None:
@@ -44,7 +44,7 @@ class Business:
         self.tokens.reset()
         self.customers.clear()
         self.stores.clear()
-        self.ledger.clear()
+        self.transactions.clear()
         for member in _MEMBERS:
             self.customers.create(member, Settings())
 
@@ -74,6 +74,7 @@ class Business:
         return {
             "customers": self.customers.state(),
             **self.stores.state(self.settings),
-            "rewards": [*self.ledger.rewards],
+            "transactions": self.transactions.state(),
+            "welcomed": [*self.transactions.welcomed],
             "tokens": self.tokens.state(),
         }

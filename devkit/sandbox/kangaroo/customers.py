@@ -209,8 +209,8 @@ class CustomerBook:
                 match = self.by_phone(value)
                 found = [it for it in found if it is match]
             else:
-                moment = _moment(value)
-                found = [it for it in found if _compare(operator, int(getattr(it, name)), moment)]
+                at = moment(value)
+                found = [it for it in found if compares(operator, int(getattr(it, name)), at)]
         return found
 
     def state(self) -> dict[str, JSON]:
@@ -272,17 +272,19 @@ def _checked(body: Mapping[str, Any], customer: Customer | None, check: FieldChe
     return changes
 
 
-def _moment(value: str) -> int:
+def moment(value: str) -> int:
+    """Return the epoch seconds of a filter's time. Raises Refusal (400, E1)."""
     # An unescaped "+" of the offset reaches the server as a space.
     text = value.strip().replace(" ", "+")
     try:
-        moment = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text)
     except ValueError as error:
         raise bad_request("The filter's date could not be read.") from error
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
 
 
-def _compare(operator: str, left: int, right: int) -> bool:
+def compares(operator: str, left: int, right: int) -> bool:
+    """Return whether a filter's operator holds between two numbers."""
     return {
         "eq": left == right,
         "gt": left > right,

@@ -14,14 +14,17 @@ LINKS_PAGE_MAX = 100
 
 
 def cursor_page(call: Call, items: Sequence[Any]) -> dict[str, Any]:
-    """Return the older style: 100 items, `cursor.next_uri`, and `meta.total`; the last page has no cursor."""
+    """Return the older style: 100 items, `cursor.next_uri`, and `meta.total`; the last page has no cursor.
+
+    The samples write the address of customers with a slash at its beginning and that of transactions without.
+    """
     page = _number(call.first("page"), 1)
     start = (page - 1) * CURSOR_PAGE
     data = list(items[start : start + CURSOR_PAGE])
     body: dict[str, Any] = {"data": data}
     if start + CURSOR_PAGE < len(items):
         following = page + 1
-        uri = f"{call.path}?page={following}"
+        uri = f"{call.path.removeprefix('/') if call.path == '/transactions' else call.path}?page={following}"
         body["cursor"] = {"count": len(data), "next": following, "next_uri": uri}
     body["meta"] = {"total": len(items)}
     return body

@@ -63,6 +63,10 @@ class Settings:
     list_branch_links: bool = True
     ecommerce_names: tuple[str, ...] = ("shopify", "woocommerce", "bigcommerce", "adobe", "commerce")
     disabled_shops: tuple[str, ...] = ()
+    virtual_branch_sales: bool = True
+    unknown_customer: Literal[404, 422] = 422
+    employee_pin: str = "3333"
+    employee_above: int = 0
 
     @classmethod
     def read(cls, values: Mapping[str, JSON]) -> Settings:
@@ -91,6 +95,7 @@ _CHOICES: Mapping[str, tuple[object, ...]] = {
     "validation_shape": ("E1", "E2", "E3", "E6"),
     "create_status": (200, 201),
     "tags_mode": ("replace", "append"),
+    "unknown_customer": (404, 422),
 }
 
 CRM_OVERRIDES: Mapping[str, type] = {

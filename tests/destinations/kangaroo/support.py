@@ -14,7 +14,7 @@ import httpx
 from devkit.sandbox.app import create_app
 from devkit.sandbox.core import Sandbox
 from devkit.sandbox.destinations import KANGAROO_PASSWORD
-from loyalty_relay.connections.model import Destination
+from loyalty_relay.connections.model import Destination, Sales
 from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.destinations.definitions import DefinitionCache
 from loyalty_relay.destinations.kangaroo.client import KangarooCrm
@@ -164,6 +164,7 @@ def crm(
     tokens: Any = None,
     clock: Callable[[], float] | None = None,
     cache: DefinitionCache | None = None,
+    sales: Sales | None = None,
 ) -> KangarooCrm:
     """A client in front of a vendor."""
     time = clock or Clock()
@@ -174,6 +175,7 @@ def crm(
         default_country=country,
         cache=cache or DefinitionCache(time),
         clock=time,
+        sales=sales or Sales(),
     )
 
 

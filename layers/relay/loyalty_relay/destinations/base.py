@@ -292,7 +292,7 @@ class Booking:
     place: Mapping[str, str] = field(default_factory=dict)
     """Where the order was sold: the entry of ``sales.stores`` for its till or location; of its returns as well."""
     linked_branch: str = ""
-    """Without ``place``: the branch of the shop's link, where ``SalesSupport.linked_branch`` asks for it."""
+    """Without ``place``: the branch of the shop's link, where ``SalesSupport.linked_branch`` is true."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

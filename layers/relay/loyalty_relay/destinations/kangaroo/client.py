@@ -1,4 +1,4 @@
-"""Kangaroo Rewards as a CRM: registering customers, patching CRM fields and tags, linking stores."""
+"""Kangaroo Rewards as a CRM: registering customers, patching CRM fields and tags, linking stores, recording sales."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import httpx
 
-from loyalty_relay.connections.model import Destination
-from loyalty_relay.destinations.base import Branch, Finding, Receipt, StoreLink
+from loyalty_relay.connections.model import Destination, Sales
+from loyalty_relay.destinations.base import Booking, BookingReceipt, Branch, Finding, Receipt, StoreLink
 from loyalty_relay.destinations.definitions import DefinitionCache
 from loyalty_relay.destinations.kangaroo.check import check, supports
 from loyalty_relay.destinations.kangaroo.config import VENDOR
@@ -19,6 +19,7 @@ from loyalty_relay.destinations.kangaroo.fields import national_phone, our_name
 from loyalty_relay.destinations.kangaroo.preflight import probe
 from loyalty_relay.destinations.kangaroo.requests import Patch, Patcher, Registration, registration
 from loyalty_relay.destinations.kangaroo.responses import CrmField, Listing, Tag, customer_id, match_email, match_phone
+from loyalty_relay.destinations.kangaroo.sales import Transactions, check_sale
 from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, KangarooSession, shown, unwrapped
 from loyalty_relay.destinations.kangaroo.stores import StoreLinks
 from loyalty_relay.destinations.tokens import Tokens
@@ -30,6 +31,7 @@ from loyalty_relay.model.commands import (
     CustomerRef,
     Identifier,
     LinkStore,
+    OrderCommand,
 )
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import (
@@ -50,10 +52,10 @@ CRM_NOT_GRANTED = "crm_fields_not_granted"
 
 
 class KangarooCrm:
-    """``crm.CrmFieldsCrm`` and ``crm.StoreLinkCrm`` for one destination. Safe to use from several threads.
+    """``base.CrmFieldsCrm``, ``StoreLinkCrm`` and ``SalesCrm`` for one destination. Safe to use from several threads.
 
     ``default_country``: ISO 3166-1 alpha-2, for phones written without a country. ``cache`` keeps definitions of fields
-    and tags between commands. ``clock``: epoch seconds.
+    and tags between commands. ``clock``: epoch seconds. ``sales``: how the connection records sales, for ``probe``.
     """
 
     operations = VENDOR.operations
@@ -67,14 +69,17 @@ class KangarooCrm:
         default_country: str | None,
         cache: DefinitionCache,
         clock: Callable[[], float],
+        sales: Sales,
     ) -> None:
         self._destination = destination
+        self._sales = sales
         self._country = default_country
         self._client = client
         self._cache = cache
         self._tokens = tokens
         self._session = KangarooSession(destination, client, tokens, clock)
         self._stores = StoreLinks(destination, self._session)
+        self._transactions = Transactions(destination, self._session)
         # An access token of its own may be the only difference of two businesses.
         own = destination.credentials.get("access_token", "")
         self._name = f"{self._session.auth.key}:{hashlib.sha256(own.encode()).hexdigest()}"
@@ -320,11 +325,25 @@ class KangarooCrm:
         """See ``StoreLinks.create_link``."""
         return self._stores.create_link(command, branch_id, integration_id, deadline)
 
+    # -- sales ----------------------------------------------------------------------------------------------------
+
+    def check_sale(self, command: OrderCommand) -> list[FieldProblem]:
+        """See ``sales.check_sale``."""
+        return check_sale(command)
+
+    def book(self, booking: Booking, command: OrderCommand, deadline: Deadline) -> BookingReceipt:
+        """See ``Transactions.book``."""
+        return self._transactions.book(booking, command, deadline)
+
+    def find_booking(self, booking: Booking, deadline: Deadline) -> BookingReceipt | None:
+        """See ``Transactions.find_booking``."""
+        return self._transactions.find_booking(booking, deadline)
+
     # -- for operators --------------------------------------------------------------------------------------------
 
     def probe(self, deadline: Deadline) -> list[Finding]:
         """Check the vendor's prerequisites by reading requests only; never raises the relay's errors."""
-        return probe(self._session, self._stores, deadline)
+        return probe(self._session, self._stores, self._destination, self._sales, deadline)
 
     def authorize_url(self, state: str) -> str:
         """Return the vendor's page on which the business allows access. Raises InvalidCommand for another grant."""

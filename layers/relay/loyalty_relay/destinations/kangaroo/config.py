@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from loyalty_relay.connections.model import Connection, Destination
-from loyalty_relay.destinations.base import ClientParts, Vendor, limits
+from loyalty_relay.destinations.base import ClientParts, SalesSupport, Vendor, limits
 from loyalty_relay.model.commands import LinkStore, PatchCrmFields
 from loyalty_relay.model.json_validation import Reader
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 HOST = "https://api.kangaroorewards.com"
 INTEGRATIONS_HOST = "https://integrations.kangarooapis.com"
 DOMAINS = ("kangaroorewards.com", "kangarooapis.com")
+BILL_NUMBER = 50
+"""Characters of a receipt number and of an external order id; the vendor documents no limit of either."""
 LIMIT = 240.0
 """Requests per minute and token (Kangaroo docs: Rate limiting)."""
 
@@ -35,7 +37,7 @@ def parse(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
     if grant in ("authorization_code", "token"):
         # Nothing else in these credentials distinguishes two businesses, which must not share limits and tokens.
         taken["account"] = credentials.text("account")
-    for name in ("application_key", "account", "scope"):
+    for name in ("application_key", "account", "scope", "employee_pin_code"):
         if name not in taken and (value := credentials.optional_text(name, header=name in in_headers)) is not None:
             taken[name] = value
     credentials.done()
@@ -46,6 +48,8 @@ def parse(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
         "integration_id": options.whole("integration_id"),
         "branch_id": options.optional_text("branch_id"),
         "can_list_integrations": options.flag("can_list_integrations", True),
+        "employee_id": options.optional_text("employee_id"),
+        "sales_at_linked_branch": options.flag("sales_at_linked_branch"),
     }
     options.done()
     return Destination(
@@ -69,6 +73,7 @@ def crm(connection: Connection, client: Client, parts: ClientParts) -> KangarooC
         default_country=connection.default_country,
         cache=parts.definitions,
         clock=parts.clock,
+        sales=connection.sales,
     )
 
 
@@ -76,12 +81,18 @@ VENDOR = Vendor(
     name="kangaroo",
     parse=parse,
     crm=crm,
-    operations=frozenset({"register", "crm-patch", "link-store"}),
+    operations=frozenset({"register", "crm-patch", "link-store", "transaction"}),
     commands={
         "customer_created": PatchCrmFields,
         "customer_changed": PatchCrmFields,
         "store_changed": LinkStore,
     },
+    sales=SalesSupport(
+        bill_number_length=BILL_NUMBER,
+        attributions=frozenset({"branch"}),
+        unlinked_returns=frozenset({"skip", "park", "return"}),
+        linked_branch=lambda destination: bool(destination.options.get("sales_at_linked_branch")),
+    ),
     # CRM fields have neither language nor address.
     fields=frozenset(
         {
@@ -102,5 +113,7 @@ VENDOR = Vendor(
         (r"tags\..+", "tags.NAME"),
         (r"subscriptions\.email\.bulk", "subscriptions.email.bulk"),
         (r"identifiers\.(?:email|mobile)", "identifiers.email, identifiers.mobile"),
+        # The first one has the relay's own marker.
+        (r"sale\.custom_fields\.custom_field_[2-5]", "sale.custom_fields.custom_field_2 to 5"),
     ),
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from typing import Any
 
+from loyalty_relay.model.numbers import plain
 from loyalty_relay.model.phones import national, to_e164
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+")
@@ -34,6 +36,13 @@ def language_code(value: str) -> str | None:
     """Return the vendor's language for a locale such as ``fr-CA``; None when it has none."""
     code = re.split(r"[-_]", value.strip().lower())[0]
     return code if code in LANGUAGES else None
+
+
+def custom_text(value: Any) -> Any:
+    """Return a number or a boolean as the text of a custom field, with every digit; everything else as it is."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return plain(value) if isinstance(value, int | float) else value
 
 
 def national_phone(value: str, default_country: str | None) -> tuple[str, str] | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from loyalty_relay.connections.model import Destination, Sales
 from loyalty_relay.destinations.base import Finding
 from loyalty_relay.destinations.kangaroo.responses import customer_id
-from loyalty_relay.destinations.kangaroo.session import KangarooSession
-from loyalty_relay.destinations.kangaroo.stores import StoreLinks
+from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, KangarooSession
+from loyalty_relay.destinations.kangaroo.stores import StoreLinks, parse_branch
 from loyalty_relay.http.messages import path_segment
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import CredentialsRefused, RelayError, TransientError, VendorRejected
@@ -17,12 +18,19 @@ BUSINESS = "business"
 VENDOR = "vendor"
 
 
-def probe(session: KangarooSession, stores: StoreLinks, deadline: Deadline) -> list[Finding]:
-    """Return one finding per prerequisite; one that cannot be checked fails with the error's message."""
+def probe(
+    session: KangarooSession, stores: StoreLinks, destination: Destination, sales: Sales, deadline: Deadline
+) -> list[Finding]:
+    """Return one finding per prerequisite; one that cannot be checked fails with the error's message.
+
+    Those of sales only where the connection records them.
+    """
     found = [_credentials(session, deadline)]
     if found[0].ok:
         found.append(_crm_fields(session, deadline))
         found.append(_tags(session, deadline))
+        if sales.enabled:
+            found.extend(_sales(session, destination, sales, deadline))
     found.extend(_stores(stores, deadline))
     return found
 
@@ -101,3 +109,31 @@ def _stores(stores: StoreLinks, deadline: Deadline) -> list[Finding]:
         return [host, Finding(name="virtual_branch", ok=True, message=f"virtual branches: {virtual}", who=BUSINESS)]
     refused = "no virtual branch: check 'Virtual Branch Group' on a branch in the business portal"
     return [host, Finding(name="virtual_branch", ok=False, message=refused, who=BUSINESS)]
+
+
+def _sales(session: KangarooSession, destination: Destination, sales: Sales, deadline: Deadline) -> list[Finding]:
+    wanted = {entry["branch"] for entry in sales.stores.values() if entry.get("branch")}
+
+    def look() -> Finding:
+        request = session.request(
+            "api", "GET", "/branches", params={"include": "virtual_branch", "per_page": PAGE_SIZE}
+        )
+        items = session.pages(request, deadline)
+        known = {branch.id.casefold() for item in items if (branch := parse_branch(item)) is not None}
+        unknown = sorted(branch for branch in wanted if branch.casefold() not in known)
+        if unknown:
+            message = f"sales.stores names branches that the business does not have: {', '.join(unknown)}"
+            return Finding(name="sales_branches", ok=False, message=message, who=OPERATOR)
+        return Finding(name="sales_branches", ok=True, message=f"branches for sales: {len(wanted)}", who=OPERATOR)
+
+    found = [_looked("sales_branches", OPERATOR, look)] if wanted else []
+    if destination.options.get("sales_at_linked_branch"):
+        message = "whether the virtual branch of a link takes sales is not documented: look at the first one's notices"
+        found.append(Finding(name="linked_branch", ok=None, message=message, who=VENDOR))
+    if not destination.credentials.get("employee_pin_code"):
+        message = (
+            "whether the rule 'Employee must enter his ID when Purchase Amount exceeds' is active cannot be read;"
+            " where it is, sales above that amount need credentials.employee_pin_code"
+        )
+        found.append(Finding(name="employee_rule", ok=None, message=message, who=BUSINESS))
+    return found

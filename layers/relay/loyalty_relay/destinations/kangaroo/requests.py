@@ -13,6 +13,7 @@ from typing import Any
 from loyalty_relay.destinations.kangaroo.fields import (
     GENDERS,
     LANGUAGES,
+    custom_text,
     email_problem,
     gender_word,
     is_date,
@@ -24,7 +25,6 @@ from loyalty_relay.destinations.kangaroo.fields import (
 from loyalty_relay.destinations.kangaroo.responses import CrmField, Listing, Tag, find_tag, same_value
 from loyalty_relay.model.commands import CustomerCommand
 from loyalty_relay.model.errors import FieldProblem
-from loyalty_relay.model.numbers import plain
 from loyalty_relay.model.outcomes import Notice
 
 REGISTER_FIELDS = frozenset({"email", "phone", "first_name", "last_name", "language", "gender", "birthday"})
@@ -219,10 +219,8 @@ class Patcher:
             return self._put_phone(value)
         if known.type == "checkbox":
             return self._put_checkbox(known, value)
-        if known.custom and isinstance(value, bool):
-            value = "true" if value else "false"
-        elif known.custom and isinstance(value, int | float):
-            value = plain(value)
+        if known.custom:
+            value = custom_text(value)
         if not isinstance(value, str):
             return "must be a string"
         if _choices(known):
