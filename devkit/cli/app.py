@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from devkit.cli import catalogue, connections, dev, events, ledgers, logs, parked, send
+from devkit.cli import catalogue, connections, dev, events, ledgers, logs, parked, sales, send
 from devkit.cli.options import Commands
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.add_typer(connections.app, name="connections")
 app.add_typer(events.app, name="events")
 app.add_typer(ledgers.app, name="customers")
+app.add_typer(sales.app, name="sales")
 app.add_typer(parked.app, name="parked")
 dev.add(app)
 send.add(app)

@@ -49,6 +49,10 @@ HINTS: Mapping[str, Hint] = {
         "The request may have been carried out, and repeating it could credit or link twice.",
         "Check the member or the link at the vendor; if nothing was done there, relay redrive --one ID.",
     ),
+    "adjustment_needed": Hint(
+        "The order's bookings cannot be brought to what it earns.",
+        "relay sales show has the amounts; put the difference right at the vendor.",
+    ),
     "crashed": Hint(
         "The function ended again and again before it could record why.",
         "Look at relay logs for this operation; after a fix, relay redrive.",
@@ -72,6 +76,9 @@ HINTS: Mapping[str, Hint] = {
     "bad_id": Hint("The entity's id is not one.", "Check what the platform sends for this topic."),
     "bad_field": Hint("A field has a value of another kind than the platform documents.", "relay parked show --body."),
     "bad_time": Hint("A time in the delivery is not one.", "Check what the platform sends for this topic."),
+    "bad_amount": Hint("An amount of the order is not one.", "Check what the platform sends for this topic."),
+    "bad_currency": Hint("The order's currency is no ISO 4217 code.", "Check what the platform sends for this topic."),
+    "too_many_readings": Hint("The order has more parts to read than any real one.", "Look at it at the platform."),
     "no_signed_time": Hint(
         "The signed body has no time that the event could be ordered by.",
         "Subscribe the webhook to the entity's time of change.",
@@ -116,6 +123,17 @@ HINTS: Mapping[str, Hint] = {
     "credentials": Hint(
         "The destination refuses the connection's credentials; nothing is lost, everything waits.",
         "Apply the connection with good credentials (relay connections check ID names what is missing).",
+    ),
+    # Why an order earns nothing, or waits.
+    "sales_not_enabled": Hint("The connection records no sales.", "Set sales.enabled in the connection, if it should."),
+    "sale_missing": Hint("A payment or refund came before its sale; it waits for the sale."),
+    "not_earned_yet": Hint("The order is not paid yet, or not fulfilled where the connection's rules require that."),
+    "test_order": Hint("It is a test order."),
+    "before_start_date": Hint("The order was sold before the connection's start date for sales."),
+    "below_minimum": Hint("What the order earns is below the connection's minimum."),
+    "currency": Hint(
+        "The order has no amounts in the connection's currency.",
+        "Compare sales.currency of the connection with the shop's currency, then relay redrive.",
     ),
     # Why nothing was needed.
     "older": Hint("A newer state of this customer was applied before; this one is out of date."),

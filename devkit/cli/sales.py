@@ -1,0 +1,98 @@
+"""``relay sales``: what is known of an order, what was booked of it, and what is next.
+
+It is the response of the API's ``GET /connections/{connection}/sales/{order_id}``, by the same reader.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from devkit.cli.connections import ConnectionId, store_of
+from devkit.cli.hints import meaning
+from devkit.cli.options import AsJson, StackName, group
+from devkit.cli.output import CommandError, note, show_json, show_pairs, show_table
+from devkit.cli.services import services_of
+from devkit.cli.stack import find_stack
+from loyalty_relay.pipeline.order_view import order_to_dict
+
+app = group("See what was booked of orders.")
+
+STEPS = {
+    "nothing": "nothing: the bookings are as they should be",
+    "book": "book the difference",
+    "take_back": "take back the difference",
+    "look_up": "look up at the vendor whether the booking under way was made",
+    "wait": "wait for a later event",
+}
+
+
+@app.command()
+def show(
+    id: ConnectionId,
+    order: Annotated[
+        str, typer.Argument(metavar="ORDER", help="The order's id at the source, or an alias.", show_default=False)
+    ],
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Show an order's ledger: money, bookings, the difference, what is next and why."""
+    found = find_stack(stack)
+    services, connection = services_of(found), store_of(found).read(id)
+    state = services.orders.lookup(connection.id, order)
+    if state is None:
+        raise CommandError(
+            f"the ledger of connection {connection.id} has no such order",
+            do="try the id as the platform's events have it; relay events list shows what became of them",
+        )
+    known = order_to_dict(state)
+    if json:
+        show_json(known)
+    else:
+        _show(known)
+
+
+def _show(known: dict[str, Any]) -> None:
+    paid = known["paid_currency"]
+    reason = known.get("reason", "")
+    show_pairs(
+        [
+            ("order", known["order_id"]),
+            ("aliases", ", ".join(known["aliases"])),
+            ("sale", "known" if known["sale_known"] else "not known yet"),
+            ("total", f"{known['total']} {paid}" if "total" in known else ""),
+            ("captured", f"{known['captured']} {paid}"),
+            ("refunded", f"{known['refunded']} {paid}"),
+            ("refunds", ", ".join(f"{refund} {amount}" for refund, amount in known["refunds"].items())),
+            ("target", f"{known['target']} {known['currency']}"),
+            ("booked", f"{known['booked']} {known['currency']}"),
+            ("difference", f"{known['difference']} {known['currency']}"),
+            ("next", STEPS[known["next"]]),
+            ("reason", reason),
+            ("means", meaning(reason, "") if reason else ""),
+            ("loyalty id", known.get("loyalty_id", "guest" if known["guest"] else "")),
+            ("kept until", known["kept_until"]),
+        ]
+    )
+    rows = [_row(booking, "booked") for booking in known["bookings"]]
+    rows += [_row(known["intent"], "under way")] if "intent" in known else []
+    if rows:
+        columns = ["number", "kind", "amount", "state", "bill", "refund", "transaction", "loyalty id", "at"]
+        show_table(columns, rows, drop=["at", "loyalty id", "refund"])
+    else:
+        note("nothing was booked")
+
+
+def _row(booking: dict[str, Any], state: str) -> list[str]:
+    return [
+        str(booking["number"]),
+        booking["kind"],
+        f"{booking['amount']} {booking['currency']}",
+        state,
+        booking["bill"],
+        booking.get("refund_id", ""),
+        booking.get("transaction_id", ""),
+        booking.get("loyalty_id", ""),
+        booking["at"],
+    ]
