@@ -30,14 +30,24 @@ def catalogue() -> list[tuple[str, Topic]]:
     return [(platform, topic) for platform in platforms() for topic in source_module(platform).topics]
 
 
-def may_read_from(url: str, module: SourceModule, sandbox_hosts: frozenset[str]) -> bool:
-    """Return whether the platform's API may be read at this URL: on its own domains, or a host the stack allows."""
+def may_read_from(url: str, module: SourceModule, sandbox_hosts: frozenset[str], *, at_shop: bool = False) -> bool:
+    """Return whether the platform's API may be read at this URL: on its own domains, or a host the stack allows.
+
+    ``at_shop``: the URL is the shop's own address, as the connection has it.
+    """
     from urllib.parse import urlsplit
 
     host = urlsplit(url)
     name = host.hostname or ""
     own = any(name == domain or name.endswith(f".{domain}") for domain in module.api_domains)
+    own = own or (at_shop and module.runs_at_shops and _public(name))
     return host.netloc in sandbox_hosts or (own and host.scheme == "https")
+
+
+def _public(name: str) -> bool:
+    """Return whether a host is a name in DNS, rather than an address or a name of this network."""
+    labels = name.rstrip(".").split(".")
+    return len(labels) > 1 and not labels[-1].isdigit() and labels[-1] not in ("local", "localhost", "internal")
 
 
 __all__ = ["catalogue", "may_read_from", "platforms", "source_module"]

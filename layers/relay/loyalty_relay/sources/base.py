@@ -360,6 +360,8 @@ class SourceModule(ABC):
     """Headers that are credentials themselves; they are not kept with a parked delivery."""
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """The members of a connection's ``source.options``, each as JSON Schema describes it."""
+    runs_at_shops: ClassVar[bool] = False
+    """Whether the platform's API is at each shop's own address."""
     api_domains: ClassVar[tuple[str, ...]] = ()
     """The platform's own domains, below which a connection's ``api_host`` must be."""
 
@@ -422,15 +424,78 @@ def listed(store: str, source: Source) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """A GET at the platform's own API: path with query below the source's ``api_host``, headers with credentials.
+    """A reading request to the platform's own API: path with query below the source's ``api_host``.
 
+    ``headers`` include the credentials. ``json``: the body of a POST, for platforms that are read so; None for a GET.
     ``limit``: at most so many requests in so many seconds, wherever these begin.
     """
 
     path: str
     headers: Mapping[str, str]
     default_host: str
+    json: Mapping[str, Any] | None = None
     limit: tuple[int, float] | None = None
+    at_shop: bool = False
+    """Whether ``default_host`` is the shop itself, where no ``api_host`` takes its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRequest:
+    """One page of a shop's customers that is to be read."""
+
+    store: str
+    """One of the connection's stores, as the connection writes it; empty where the platform has none."""
+    cursor: str = ""
+    """What the page before returned; empty for the first page."""
+    since: str = ""
+    """Only customers changed since then (``instant`` text), where the platform can; empty for all."""
+    read_at: str = ""
+    """When the reading began (``instant`` text)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What one page of a listing shows. The event ids of ``changes`` are empty: the reading run gives them."""
+
+    changes: tuple[Change, ...]
+    cursor: str = ""
+    """Of the next page; empty after the last."""
+    total: int | None = None
+    """How many customers there are in all, where the platform reports it."""
+
+
+class Throttled(Exception):
+    """The platform refused a request with a 200 because too many were sent. ``seconds``: until the next."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("the platform throttles")
+        self.seconds = seconds
+
+
+class ListingSource(SourceModule):
+    """A platform whose customers can be listed by its API."""
+
+    lists_changed: ClassVar[bool] = False
+    """Whether the platform lists customers changed since a moment."""
+    listing_scopes: ClassVar[tuple[str, ...]] = ()
+    """What the API credentials have to be allowed, in the platform's own words."""
+
+    def shops(self, source: Source) -> tuple[str, ...]:
+        """Return the stores that are listed one by one; one empty text where the platform's API has them all."""
+        return source.stores or ("",)
+
+    @abstractmethod
+    def listing(self, page: PageRequest, source: Source) -> Fetch:
+        """Return the request that reads a page. Raises CredentialsRefused when the connection has no credentials."""
+
+    @abstractmethod
+    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
+        """Return what the platform's response shows, in stable order, so that no customer is left out.
+
+        Customers are ``CustomerChanged`` under the topic of a changed customer, with the payload that this topic's
+        mapping expects. Fields that the response does not have are absent, not None. A row that cannot be read is
+        ``Unreadable``. Raises Throttled, UpstreamUnavailable, VendorRejected.
+        """
 
 
 class HydratingSource(SourceModule):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from functools import cache
 
-SHARED = frozenset({"base", "event_schema", "hydrating", "parsing", "platforms", "rsa", "sale_schema", "signatures"})
+SHARED = frozenset(
+    {"base", "event_schema", "hydrating", "listing", "parsing", "platforms", "rsa", "sale_schema", "signatures"}
+)
 """Modules of this package that are not platforms; every other module or package of it is one."""
 
 

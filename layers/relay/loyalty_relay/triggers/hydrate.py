@@ -6,31 +6,22 @@ deleted meanwhile is an outcome, not an error.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 from loyalty_relay.model.commands import Envelope, Hydrate, instant_at
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import (
-    CredentialsRefused,
-    InvalidCommand,
-    Untranslatable,
-    UpstreamUnavailable,
-)
+from loyalty_relay.model.errors import InvalidCommand, Untranslatable
 from loyalty_relay.model.outcomes import Outcome, Result
-from loyalty_relay.sources import may_read_from, source_module
+from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import Change, HydratingSource, ThinChange, bounded, not_later
-from loyalty_relay.sources.parsing import json_value
 from loyalty_relay.translation.translate import Skip, translate
 from loyalty_relay.triggers.enqueue import enqueue
+from loyalty_relay.triggers.platform_reads import read_platform
 from loyalty_relay.triggers.queue import consume_with
 
 if TYPE_CHECKING:
-    import httpx
-
     from loyalty_relay.connections.model import Connection
     from loyalty_relay.runtime.wiring import Services
 
@@ -94,47 +85,11 @@ def _read(
 ) -> list[Change]:
     """Return the changes that a resource shows, after as many readings as it takes."""
     for _ in range(MOST_READINGS):
-        status, body = _fetch(thin, module, connection, services, deadline)
-        changes = module.hydrated(thin, status, body)
+        answer = read_platform(partial(module.fetch, thin), connection, services, deadline)
+        changes = module.hydrated(thin, answer.status, answer.body)
         match changes:
             case [ThinChange() as further]:
                 thin = further
             case _:
                 return changes
     raise Untranslatable("too_many_readings", f"the resource takes more than {MOST_READINGS} readings")
-
-
-def _fetch(
-    thin: ThinChange, module: HydratingSource, connection: Connection, services: Services, deadline: Deadline
-) -> tuple[int, Any]:
-    """Return the status and the JSON of what the platform's API has of a resource."""
-    from loyalty_relay.http.messages import build_request, raise_for_transient
-
-    host = connection.source.api_host or module.fetch(thin, connection.source).default_host
-    if not may_read_from(host, module, services.settings.sandbox_hosts):
-        raise InvalidCommand("the connection's api_host is not one of the platform's own", code="api_host")
-    account = f"{connection.source.platform}:{urlsplit(host).netloc}:{connection.id}"
-
-    def ask(live: Connection) -> httpx.Response:
-        fetch = module.fetch(thin, live.source)
-        client = services.platform_client(account, fetch.limit)
-        request = build_request(api="read", method="GET", url=host + fetch.path, headers=fetch.headers)
-        answer = client.fetch(request, deadline)
-        if answer.status_code in (401, 403):
-            raise CredentialsRefused("the platform refuses the connection's api_credentials")
-        raise_for_transient(answer)
-        return answer
-
-    def credentials(live: Connection) -> str:
-        # Each store of a connection may have a token of its own. Tokens are random, so the digest needs no key.
-        return hashlib.sha256(json.dumps(sorted(module.fetch(thin, live.source).headers.items())).encode()).hexdigest()
-
-    answer = services.pipeline.read(connection, account, ask, credentials)
-    if answer.status_code == 204:
-        return answer.status_code, None
-    try:
-        return answer.status_code, json_value(answer.content)
-    except Untranslatable as error:
-        if answer.status_code < 400:
-            raise UpstreamUnavailable(f"the platform's answer cannot be read: {error.reason}") from None
-        return answer.status_code, None

@@ -25,10 +25,13 @@ from loyalty_relay.sources.adobe.bodies import PLATFORM, READERS, AdobeEvent, ob
 from loyalty_relay.sources.adobe.keys import PATH, KeyUnavailable, PublicKeys, usable
 from loyalty_relay.sources.base import (
     Change,
+    Fetch,
+    ListingSource,
     NothingToDo,
+    Page,
+    PageRequest,
     Reply,
     Request,
-    SourceModule,
     Topic,
     Unreadable,
     Verdict,
@@ -105,7 +108,7 @@ _VALIDATION_URL = re.compile(r"https://(?:[a-z0-9-]{1,63}\.){1,8}adobe\.io(?:[/?
 _CHALLENGE = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
-class Adobe(SourceModule):
+class Adobe(ListingSource):
     """RSASSA-PKCS1-v1_5 with SHA-256, in base64. No time is signed.
 
     I/O Events: over the raw body under one of two keys of Adobe's. Commerce webhooks: over the body's base64 under the
@@ -114,6 +117,9 @@ class Adobe(SourceModule):
 
     platform = PLATFORM
     topics = TOPICS
+    runs_at_shops = True
+    lists_changed = True
+    listing_scopes = ("Magento_Customer::customer",)
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "client_id": {"type": "string", "description": "The client id of the I/O Events registration"},
         "provider": {"type": "string", "description": "The id of the event provider; others are refused"},
@@ -122,6 +128,7 @@ class Adobe(SourceModule):
             "additionalProperties": {"type": "string"},
             "description": "Adobe's public keys in PEM by their path, so that none is fetched",
         },
+        "shop_url": {"type": "string", "description": "The shop's own address, to list its customers by its REST API"},
     }
     needs_secrets = False
     fetches_keys = True
@@ -217,6 +224,22 @@ class Adobe(SourceModule):
         if _is_io_event(request):
             return Reply(status=200)
         return Reply(status=200, body='{"op":"success"}', headers={"content-type": "application/json"})
+
+    def shops(self, source: Source) -> tuple[str, ...]:
+        """Return one: the API shows the customers of every store view."""
+        return ("",)
+
+    def listing(self, page: PageRequest, source: Source) -> Fetch:
+        """Return the request of a page of the shop's customers."""
+        from loyalty_relay.sources.adobe import listing
+
+        return listing.request(page, source)
+
+    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
+        """Return the customers of a page."""
+        from loyalty_relay.sources.adobe import listing
+
+        return listing.page_of(page, source, status, body)
 
 
 def _is_io_event(request: Request) -> bool:

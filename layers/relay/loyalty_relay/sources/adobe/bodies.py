@@ -61,38 +61,38 @@ _FIELDS = {"email": "email", "firstname": "first_name", "lastname": "last_name",
 _GENDERS = {"1": "male", "2": "female", "3": None, "0": None}
 
 
-def _customer(delivery: AdobeEvent) -> Change:
+def customer(delivery: AdobeEvent) -> Change:
     """Return a saved customer, who is new by ``_isNew`` or when created and last changed are the same."""
-    customer = object_of(delivery.value, "customer")
-    source_id = text_id(customer.get("id") or customer.get("entity_id"))
+    saved = object_of(delivery.value, "customer")
+    source_id = text_id(saved.get("id") or saved.get("entity_id"))
     event = delivery.event(source_id)
-    store = text_or_none(customer.get("store_id")) or delivery.scope
+    store = text_or_none(saved.get("store_id")) or delivery.scope
     if delivery.elsewhere(store):
         return NothingToDo(event=event, reason="store_not_connected")
-    fields = take(customer, _FIELDS)
-    if "gender" in customer:
-        reported = text_or_none(customer["gender"])
+    fields = take(saved, _FIELDS)
+    if "gender" in saved:
+        reported = text_or_none(saved["gender"])
         fields["gender"] = _GENDERS.get(reported, reported) if reported else None
-    if "addresses" in customer:
-        fields |= _contact(_main_address(customer))
-    opted = member(customer, "extension_attributes", "is_subscribed")
+    if "addresses" in saved:
+        fields |= _contact(_main_address(saved))
+    opted = member(saved, "extension_attributes", "is_subscribed")
     if opted is None:
-        opted = customer.get("is_subscribed")
+        opted = saved.get("is_subscribed")
     if opted in (True, False, 1, 0, "1", "0"):
         fields["subscriptions.email.bulk"] = opted in (True, 1, "1")
-    made, changed = moment(customer.get("created_at")), moment(customer.get("updated_at"))
+    made, changed = moment(saved.get("created_at")), moment(saved.get("updated_at"))
     return CustomerChanged(
         event=event,
         source_id=source_id,
         fields=fields,
-        payload=customer,
-        version=delivery.version(customer, event),
-        created=customer.get("_isNew") is True
+        payload=saved,
+        version=delivery.version(saved, event),
+        created=saved.get("_isNew") is True
         or delivery.topic in REGISTRATIONS
         or (made is not None and made == changed),
         store=store,
         # A key that is kept until the customer has opened the link in the shop's e-mail.
-        verified={"email": False} if text_or_none(customer.get("confirmation")) else {},
+        verified={"email": False} if text_or_none(saved.get("confirmation")) else {},
     )
 
 
@@ -205,16 +205,16 @@ def _group(delivery: AdobeEvent) -> Change:
 
 REGISTRATIONS = frozenset({"observer.customer_register_success"})
 READERS: dict[str, Callable[[AdobeEvent], Change]] = {
-    "observer.customer_save_commit_after": _customer,
-    "observer.customer_save_after": _customer,
-    "observer.customer_register_success": _customer,
+    "observer.customer_save_commit_after": customer,
+    "observer.customer_save_after": customer,
+    "observer.customer_register_success": customer,
     "observer.customer_delete_commit_after": _deleted,
     "observer.customer_login": _login,
     "observer.customer_address_save_commit_after": _address,
     "observer.store_save_commit_after": _store,
     "observer.store_group_save_commit_after": _group,
     "observer.store_group_delete_commit_after": _group,
-    "plugin.magento.customer.api.customer_repository.save": _customer,
+    "plugin.magento.customer.api.customer_repository.save": customer,
     "plugin.magento.customer.api.customer_repository.delete_by_id": _deleted,
     "plugin.magento.customer.api.address_repository.save": _address,
 }

@@ -26,7 +26,10 @@ from loyalty_relay.sources.base import (
     CustomerRetired,
     Fetch,
     HydratingSource,
+    ListingSource,
     NothingToDo,
+    Page,
+    PageRequest,
     Request,
     ThinChange,
     Topic,
@@ -67,13 +70,15 @@ TOPICS = (
 )
 
 
-class BigCommerce(HydratingSource):
+class BigCommerce(HydratingSource, ListingSource):
     """HMAC-SHA256 over ``id.timestamp.body`` under the client secret, in base64, behind ``v1,``."""
 
     platform = PLATFORM
     topics = TOPICS
     signs_time = True
     api_domains = ("bigcommerce.com",)
+    lists_changed = True
+    listing_scopes = ("Customers: read-only",)
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Return stores without a token: every delivery leads to a read."""
@@ -127,6 +132,18 @@ class BigCommerce(HydratingSource):
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
         """Return the change in the response of the store's API."""
         return [RESOURCES[thin.resource].change(thin, status, body)]
+
+    def listing(self, page: PageRequest, source: Source) -> Fetch:
+        """Return the request of a page of the store's customers."""
+        from loyalty_relay.sources.bigcommerce import listing
+
+        return listing.request(page, source)
+
+    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
+        """Return the customers of a page."""
+        from loyalty_relay.sources.bigcommerce import listing
+
+        return listing.page_of(page, status, body)
 
 
 def _producer(body: Mapping[str, Any]) -> str:

@@ -68,8 +68,11 @@ _FIELDS = {
 
 def _customer(thin: ThinChange, status: int, body: Any) -> Change:
     customer = _listed(thin, status, body)
-    if customer is None:
-        return _deleted_meanwhile(thin)
+    return _deleted_meanwhile(thin) if customer is None else customer_changed(thin, customer)
+
+
+def customer_changed(thin: ThinChange, customer: Mapping[str, Any]) -> Change:
+    """Return a customer as the API shows them."""
     fields: dict[str, Any] = {
         ours: text_or_none(customer[theirs]) for theirs, ours in _FIELDS.items() if theirs in customer
     }

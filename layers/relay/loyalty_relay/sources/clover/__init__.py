@@ -28,7 +28,10 @@ from loyalty_relay.sources.base import (
     CustomerRetired,
     Fetch,
     HydratingSource,
+    ListingSource,
     NothingToDo,
+    Page,
+    PageRequest,
     Reply,
     Request,
     ThinChange,
@@ -64,11 +67,12 @@ _CODE = re.compile(r"[0-9A-Za-z-]{1,64}")
 _WORD = re.compile(r"[A-Z][A-Z_]{0,31}")
 
 
-class Clover(HydratingSource):
+class Clover(HydratingSource, ListingSource):
     """A fixed token in ``X-Clover-Auth``. Neither body nor time is signed."""
 
     platform = PLATFORM
     topics = TOPICS
+    listing_scopes = ("read customers",)
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         SETUP: {"type": "boolean", "description": "true until Clover has shown the token of X-Clover-Auth"}
     }
@@ -139,6 +143,18 @@ class Clover(HydratingSource):
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
         """Return the change in Clover's response."""
         return [RESOURCES[thin.resource].change(thin, status, body)]
+
+    def listing(self, page: PageRequest, source: Source) -> Fetch:
+        """Return the request of a page of the shop's customers."""
+        from loyalty_relay.sources.clover import listing
+
+        return listing.request(page, source)
+
+    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
+        """Return the customers of a page."""
+        from loyalty_relay.sources.clover import listing
+
+        return listing.page_of(page, status, body)
 
 
 @dataclass(frozen=True, slots=True)

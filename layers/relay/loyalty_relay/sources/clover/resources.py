@@ -60,7 +60,8 @@ def _elements(reported: Any) -> list[Mapping[str, Any]] | None:
 # -- customers ----------------------------------------------------------------------------------------------------
 
 
-def _customer(thin: ThinChange, customer: Mapping[str, Any]) -> Change:
+def customer_changed(thin: ThinChange, customer: Mapping[str, Any]) -> Change:
+    """Return a customer as the API shows them."""
     fields: dict[str, Any] = {
         ours: text_or_none(customer[theirs])
         for theirs, ours in (("firstName", "first_name"), ("lastName", "last_name"))
@@ -137,6 +138,8 @@ def _merchant(thin: ThinChange, merchant: Mapping[str, Any]) -> Change:
 
 
 RESOURCES: dict[str, CloverResource] = {
-    "customer": CloverResource("/customers/{id}?expand=addresses,emailAddresses,phoneNumbers,metadata", _customer),
+    "customer": CloverResource(
+        "/customers/{id}?expand=addresses,emailAddresses,phoneNumbers,metadata", customer_changed
+    ),
     "merchant": CloverResource("?expand=address", _merchant),
 }

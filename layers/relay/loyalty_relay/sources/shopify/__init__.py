@@ -18,11 +18,22 @@ right.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources.base import Change, NothingToDo, Request, SourceModule, Topic, Verdict
+from loyalty_relay.sources.base import (
+    Change,
+    Fetch,
+    ListingSource,
+    NothingToDo,
+    Page,
+    PageRequest,
+    Request,
+    Topic,
+    Verdict,
+)
 from loyalty_relay.sources.parsing import json_object, moment
 from loyalty_relay.sources.shopify import bodies, events, orders
 from loyalty_relay.sources.shopify.delivery import PLATFORM, ShopifyDelivery
@@ -122,11 +133,14 @@ TOPICS = (
 SHOP_DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com", re.IGNORECASE)
 
 
-class Shopify(SourceModule):
+class Shopify(ListingSource):
     """HMAC-SHA256 over the raw body under the app's client secret, in base64. No time is signed."""
 
     platform = PLATFORM
     topics = TOPICS
+    api_domains = ("myshopify.com",)
+    lists_changed = True
+    listing_scopes = ("read_customers",)
     signs_event_time = False
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
@@ -165,6 +179,18 @@ class Shopify(SourceModule):
         if reader is None:
             return [NothingToDo(event=delivery.event(""), reason="topic_not_used")]
         return [reader(delivery)]
+
+    def listing(self, page: PageRequest, source: Source) -> Fetch:
+        """Return the request of a page of the shop's customers."""
+        from loyalty_relay.sources.shopify import listing
+
+        return listing.request(page, source)
+
+    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
+        """Return the customers of a page."""
+        from loyalty_relay.sources.shopify import listing
+
+        return listing.page_of(page, status, body)
 
 
 def _family(request: Request) -> str:

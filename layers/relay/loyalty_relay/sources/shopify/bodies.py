@@ -24,7 +24,7 @@ from loyalty_relay.sources.shopify.delivery import (
 _FIELDS = {"email": "email", "phone": "phone", "first_name": "first_name", "last_name": "last_name", "note": "notes"}
 
 
-def _customer(delivery: ShopifyDelivery) -> Change:
+def customer(delivery: ShopifyDelivery) -> Change:
     """Return the customer as a whole, as far as the payload's generation has them."""
     body = delivery.body
     gid = body.get("admin_graphql_api_id")
@@ -259,10 +259,10 @@ def _unused(delivery: ShopifyDelivery) -> Change:
 
 
 READERS: dict[str, Callable[[ShopifyDelivery], Change]] = {
-    "customers/create": _customer,
-    "customers/update": _customer,
-    "customers/enable": _customer,
-    "customers/disable": _customer,
+    "customers/create": customer,
+    "customers/update": customer,
+    "customers/enable": customer,
+    "customers/disable": customer,
     "customers/delete": _deleted,
     "customers/merge": _merged,
     "customers/purchasing_summary": _purchases,
