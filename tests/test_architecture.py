@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stores": {"model", "storage", "destinations"},
     "orders": {"model", "storage", "reliability", "connections/model", "destinations/base"},
     "pipeline": {"model", "connections", "destinations", "customers", "orders", "stores", "reliability"},
+    "runs": {"model", "storage", "connections", "sources", "translation", "customers"},
     "runtime": {
         "model",
         "telemetry",
@@ -47,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "orders",
         "stores",
         "pipeline",
+        "runs",
     },
     "triggers": {
         "model",
@@ -58,6 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "translation",
         "reliability",
         "pipeline",
+        "runs",
         "runtime",
     },
 }

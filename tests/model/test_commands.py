@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from loyalty_relay.model.commands import (
     KINDS,
+    AdvanceRun,
     Command,
     Credits,
     CustomerRef,
@@ -76,6 +77,7 @@ COMMANDS: list[Command] = [
     RecordSale(order=ORDER, customer=WHO, guest=True, store="shop"),
     RecordRefund(order=Order(id="payment:p1", currency="KWD", refunds=ORDER.refunds)),
     RecordRefund(order=Order(id="shop:1001", voided=True), version=VERSION),
+    AdvanceRun(run="018f", generation=2),
     Hydrate(resource="customer", data={"id": 2**63}, version=VERSION),
 ]
 

@@ -8,10 +8,11 @@ as unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+from loyalty_relay.customers.comparison import Compared, compare
 from loyalty_relay.customers.hold import Hold
 from loyalty_relay.customers.lww_register import LwwRegister
 from loyalty_relay.customers.record import CustomerRecord, Intent
@@ -70,6 +71,10 @@ class CustomerLedger:
     def lookup(self, connection: str, customer: CustomerRef) -> CustomerRecord | None:
         """Return the record of a customer without touching it; None when there is none."""
         return self._records.find(self._records.key_of(connection, customer))
+
+    def compare(self, connection: str, commands: Sequence[CustomerCommand]) -> list[Compared]:
+        """Return how the ledger's records compare with what commands would send. See ``comparison.compare``."""
+        return compare(self._records, connection, commands)
 
     def reset(
         self, connection: str, customer: CustomerRef, *, fields: Collection[str] = (), tombstone: bool = False

@@ -75,6 +75,8 @@ class Vendor:
     """Plain fields that a mapping may name."""
     field_patterns: tuple[tuple[str, str], ...]
     """Fields with a name inside: expression, and how it is written for the operator."""
+    registers_quietly: bool = False
+    """Whether a registration never makes the vendor send the customer a message."""
     sales: SalesSupport | None = None
     """None: the vendor has no operation ``transaction``."""
     profile: Callable[[Destination, CustomerCommand], str] = lambda destination, command: ""

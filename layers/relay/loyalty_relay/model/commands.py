@@ -316,6 +316,20 @@ class RecordRefund(OrderCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdvanceRun(Command):
+    """Go on with the import or reconciliation of a connection. The message stays in its queue until the run ends.
+
+    ``generation``: of the message; one of an earlier generation is of no use any more.
+    """
+
+    kind: ClassVar[str] = "advance_run"
+    operation: ClassVar[str] = "import-run"
+
+    run: str
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hydrate(Command):
     """Fetch the resource that a thin event only names, then go on.
 
@@ -340,6 +354,7 @@ KINDS: dict[str, type[Command]] = {
         LinkStore,
         RecordSale,
         RecordRefund,
+        AdvanceRun,
         Hydrate,
     )
 }

@@ -9,6 +9,7 @@
     │   ├── LeaseBusy                  another execution works on the same customer or store
     │   ├── KeyInProgress              another execution works on the same event
     │   ├── PartNotDone                the vendor did a part of the command; the rest may succeed later
+    │   ├── RunContinues               an import or reconciliation goes on later
     │   ├── CustomerUnknown            the event only makes sense after another one that has not come yet
     │   ├── CircuitOpen                the destination is known to be down
     │   │   └── CredentialsBlocked     the credentials are known to be refused
@@ -159,6 +160,12 @@ class PartNotDone(TransientError):
     """The destination carried out a part of the command; what is left is sent again."""
 
     reason = "part_not_done"
+
+
+class RunContinues(TransientError):
+    """An import or reconciliation is not finished; it goes on with the next receive of its message."""
+
+    reason = "running"
 
 
 class CircuitOpen(TransientError):

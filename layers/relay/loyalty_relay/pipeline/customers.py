@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from loyalty_relay.connections.model import Connection
 from loyalty_relay.customers.hold import Hold
 from loyalty_relay.customers.ledger import CustomerLedger
 from loyalty_relay.customers.record import ALIAS_FIELDS
@@ -86,7 +87,7 @@ def carry_out(
     Raises the errors of ``loyalty_relay.model.errors``; the hold ends as each of them requires.
     """
     envelope = context.envelope
-    command, notices = _sendable(command, context, crm)
+    command, notices = sendable(command, context.connection, crm, from_api=context.from_api)
     if envelope.force and command.credits:
         command = replace(command, credits=Credits())
         notices += (Notice("credits_not_sent", "force never sends points, enrolments or referral codes"),)
@@ -340,15 +341,15 @@ def _update_existing(command: CustomerCommand, hold: Hold, loyalty_id: str, cont
 # -- the command --------------------------------------------------------------------------------------------------
 
 
-def _sendable(command: C, context: Context, crm: Crm) -> tuple[C, tuple[Notice, ...]]:
+def sendable(command: C, connection: Connection, crm: Crm, *, from_api: bool) -> tuple[C, tuple[Notice, ...]]:
     """Return the command as this destination can take it, with notices of what was left out.
 
-    A shop sends more than a CRM has. Raises InvalidCommand for what cannot be left out, and for all problems of a
-    caller of the API.
+    A shop sends more than a CRM has. Nothing is read or sent. Raises InvalidCommand for what cannot be left out, and
+    for all problems of a caller of the API.
     """
-    command, notices = _normalised(command, context, crm)
+    command, notices = _normalised(command, connection, crm, from_api=from_api)
     problems = crm.check(command)
-    if problems and not context.from_api:
+    if problems and not from_api:
         command, left_out = _without_problems(command, problems)
         notices += left_out
         problems = crm.check(command) if left_out else problems
@@ -357,26 +358,26 @@ def _sendable(command: C, context: Context, crm: Crm) -> tuple[C, tuple[Notice, 
     return command, notices
 
 
-def _normalised(command: C, context: Context, crm: Crm) -> tuple[C, tuple[Notice, ...]]:
+def _normalised(command: C, connection: Connection, crm: Crm, *, from_api: bool) -> tuple[C, tuple[Notice, ...]]:
     """Return the command with phones in E.164, and for webhooks only with fields that the destination has."""
     fields = dict(command.fields)
     notices: tuple[Notice, ...] = ()
-    country = fields.pop("country", None) or context.connection.default_country
+    country = fields.pop("country", None) or connection.default_country
     if isinstance(fields.get("phone"), str):
         phone = to_e164(fields["phone"], country)
         if phone is not None:
             fields["phone"] = phone
-        elif not context.from_api:
+        elif not from_api:
             del fields["phone"]
             notices = (Notice("phone_invalid", "the phone number is not a valid one and was left out", "phone"),)
-    if not context.from_api:
+    if not from_api:
         fields = {name: value for name, value in fields.items() if crm.supports(name)}
     identifiers = []
     for identifier in command.customer.identifiers:
         phone = to_e164(identifier.value, country) if identifier.type == "mobile" else identifier.value
-        if phone is not None or context.from_api:
+        if phone is not None or from_api:
             identifiers.append(replace(identifier, value=phone or identifier.value))
-    destination = context.connection.destination
+    destination = connection.destination
     profile = vendor(destination.vendor).profile(destination, command)
     customer = replace(command.customer, identifiers=tuple(identifiers), profile=profile)
     return replace(command, fields=fields, customer=customer), notices

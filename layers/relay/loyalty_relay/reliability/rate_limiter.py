@@ -49,11 +49,22 @@ class _Queue:
 
 
 class Limiters:
-    """The limiters of all destinations, in the state table. ``clock``: epoch seconds."""
+    """The limiters of all destinations, in the state table.
+
+    ``clock``: epoch seconds. ``share``: for background work, what part of a limit may be in use for it to get a slot
+    while live work waits; None for live work.
+    """
 
     def __init__(
-        self, dynamodb: Any, table: str, *, clock: Callable[[], float], sleep: Callable[[float], None]
+        self,
+        dynamodb: Any,
+        table: str,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        share: float | None = None,
     ) -> None:
+        self._share = share
         self._table = Table(dynamodb, table)
         self._clock = clock
         self._sleep = sleep
@@ -211,7 +222,7 @@ class Limiters:
         granted: list[Granted] = []
 
         def grant(ledger: Ledger) -> Ledger:
-            after, given = ledger.grant(rate, count, self._clock())
+            after, given = ledger.grant(rate, count, self._clock(), share=self._share)
             granted.append(given)
             return after
 
@@ -225,13 +236,14 @@ class Limiters:
                 ":ledger": after.to_json(),
                 ":next": (revision or 0) + 1,
                 ":expires": int(self._clock()) + KEPT_SECONDS,
+                ":live": after.live,
             }
             if revision is not None:
                 values[":revision"] = revision
             try:
                 self._table.update(
                     {"pk": pk},
-                    "SET ledger = :ledger, revision = :next, expires_at = :expires",
+                    "SET ledger = :ledger, revision = :next, expires_at = :expires, live = :live",
                     condition="attribute_not_exists(pk)" if revision is None else "revision = :revision",
                     values=values,
                 )
@@ -250,7 +262,9 @@ class Limiters:
             queue.revision, queue.ledger = None, Ledger()
             return
         queue.revision = int(item["revision"])
-        queue.ledger = Ledger.from_json(item.get("ledger"), float(item.get("blocked", 0.0)))
+        queue.ledger = Ledger.from_json(
+            item.get("ledger"), float(item.get("blocked", 0.0)), float(item.get("live", 0.0))
+        )
 
     def _queue(self, destination: str, api: str) -> _Queue:
         with self._lock:

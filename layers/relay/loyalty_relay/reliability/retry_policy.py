@@ -20,6 +20,7 @@ from loyalty_relay.model.errors import (
     LeaseBusy,
     PermanentError,
     RateLimited,
+    RunContinues,
 )
 
 HORIZON = 72 * 3600.0
@@ -43,7 +44,7 @@ MAX_BACKOFF = 900.0
 MAX_RETRY_AFTER = 6 * 3600.0
 """The longest Retry-After that is honoured in full, well inside SQS's 12 h of invisibility."""
 
-TURNS = (RateLimited, LeaseBusy, KeyInProgress)
+TURNS = (RateLimited, LeaseBusy, KeyInProgress, RunContinues)
 """Waits for another execution or a slot, which end at the moment that the error names."""
 
 WAITING = (*TURNS, CustomerUnknown, CircuitOpen, CredentialsRefused)

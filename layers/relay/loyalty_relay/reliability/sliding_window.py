@@ -21,6 +21,10 @@ SLACK = 1.0
 HORIZON = 2.0
 """Slots further away than this are not reserved: a record sleeps no longer than that."""
 LONGEST_WAIT = 900.0
+RESERVE = 0.02
+"""The part of a limit that background work leaves free for the next live request, at least one slot."""
+LIVE_SECONDS = 5.0
+"""So long after a live request had to wait, background work gives way."""
 OVERBOOKING = 0.9
 """Records that wait are called back at a rate slightly above the limit's, so that no slot passes unused because the
 one it was meant for came late.
@@ -54,6 +58,14 @@ class Rate:
     def pace(self) -> float:
         return self.window / self.most
 
+    def background(self, share: float, *, live: bool) -> Rate:
+        """Return how much of the limit may be in use, live work included, for background work to get a slot.
+
+        ``live``: whether live work waits. A limit of one request has nothing to leave free.
+        """
+        left = math.floor(self.most * share) if live else self.most - max(1, math.ceil(self.most * RESERVE))
+        return replace(self, most=max(left, 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Granted:
@@ -78,9 +90,16 @@ class Ledger:
     """When the next request in the line may come back."""
     blocked: float = 0.0
     """No slot before this: the vendor reported that its limit is used up."""
+    live: float = 0.0
+    """Until when live work waits."""
 
-    def grant(self, rate: Rate, count: int, now: float) -> tuple[Ledger, Granted]:
-        """Reserve up to ``count`` slots within the horizon, and give the rest a place in the line."""
+    def grant(self, rate: Rate, count: int, now: float, *, share: float | None = None) -> tuple[Ledger, Granted]:
+        """Reserve up to ``count`` slots within the horizon, and give the rest a place in the line.
+
+        ``share``: for background work, see ``Rate.background``; its waits are no places in the line of live work.
+        """
+        if share is not None:
+            rate = rate.background(share, live=now < self.live)
         first = math.floor(now / BUCKET)
         counts = {b: n for b, n in self.counts if b > first - rate.span}
         slots: list[float] = []
@@ -95,12 +114,16 @@ class Ledger:
             slots.append(at)
             last = at
         waits: list[float] = []
+        if share is not None:
+            waits = [max(at - now, BUCKET) + rate.pace * number for number in range(count - len(slots))]
+            return replace(self, counts=tuple(sorted(counts.items())), last=last), Granted(tuple(slots), tuple(waits))
         line = self.line
         for _ in range(count - len(slots)):
             line = min(max(line, at), now + LONGEST_WAIT)
             waits.append(max(line - now, BUCKET))
             line += rate.pace * OVERBOOKING
-        after = replace(self, counts=tuple(sorted(counts.items())), last=last, line=line)
+        live = max(self.live, now + waits[-1] + LIVE_SECONDS) if waits else self.live
+        after = replace(self, counts=tuple(sorted(counts.items())), last=last, line=line, live=live)
         return after, Granted(tuple(slots), tuple(waits))
 
     def _next(self, counts: dict[int, int], rate: Rate, last: float, now: float) -> float:
@@ -138,6 +161,6 @@ class Ledger:
         return json.dumps([[list(c) for c in self.counts], self.last, self.line], separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str | None, blocked: float) -> Ledger:
+    def from_json(cls, text: str | None, blocked: float, live: float) -> Ledger:
         counts, last, line = json.loads(text) if text else ([], 0.0, 0.0)
-        return cls(tuple((b, n) for b, n in counts), last, line, blocked)
+        return cls(tuple((b, n) for b, n in counts), last, line, blocked, live)

@@ -57,6 +57,12 @@ class Settings:
         return self._need("RELAY_QUEUE_" + operation.upper().replace("-", "_"))
 
     @property
+    def rate_share(self) -> float | None:
+        """What a function that gives way to live traffic may use of a rate limit meanwhile; None for live traffic."""
+        given = self.environment.get("RELAY_RATE_SHARE", "")
+        return float(given) / 100 if given else None
+
+    @property
     def memory(self) -> int | None:
         """The memory of this function in bytes; None outside Lambda."""
         megabytes = self.environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from loyalty_relay.reliability.idempotency import Idempotency
     from loyalty_relay.reliability.journal import Journal
     from loyalty_relay.reliability.rate_limiter import Limiters
+    from loyalty_relay.runs.store import Runs
     from loyalty_relay.stores.links import Links
 
 LEASE_SECONDS = 45.0
@@ -163,6 +164,12 @@ class Services:
         return Links(self.dynamodb, self.settings.state_table, clock=self.clock, lease_seconds=LEASE_SECONDS)
 
     @cached_property
+    def runs(self) -> Runs:
+        from loyalty_relay.runs.store import Runs
+
+        return Runs(self.dynamodb, self.settings.state_table, self.settings.journal_table, clock=self.clock)
+
+    @cached_property
     def journal(self) -> Journal:
         from loyalty_relay.reliability.journal import Journal
 
@@ -178,7 +185,8 @@ class Services:
     def pacing(self) -> Limiters:
         from loyalty_relay.reliability.rate_limiter import Limiters
 
-        return Limiters(self.dynamodb, self.settings.state_table, clock=self.clock, sleep=self.sleep)
+        share = self.settings.rate_share
+        return Limiters(self.dynamodb, self.settings.state_table, clock=self.clock, sleep=self.sleep, share=share)
 
     @cached_property
     def pipeline(self) -> Pipeline:

@@ -79,6 +79,11 @@ def token_lease(digest: str) -> str:
     return f"token#{digest}"
 
 
+def run(connection: str) -> str:
+    """Return the key of a connection's latest import or reconciliation."""
+    return f"U#{connection}"
+
+
 def _account(destination: str) -> str:
     # A destination's key contains the account name that we log in with.
     return hashlib.sha256(destination.encode()).hexdigest()[:32]
@@ -108,6 +113,11 @@ def connection_day(connection: str, day: date) -> str:
 def entry_order(delivery_id: str, position: int) -> str:
     """Return the sort key of an entry in both indexes of the journal."""
     return f"{delivery_id}#{position:05d}"
+
+
+def reports(connection: str) -> str:
+    """Return the ``delivery_id`` under which the journal keeps a connection's reports, which no delivery has."""
+    return f"report#{connection}"
 
 
 # -- the idempotency table --------------------------------------------------------------------------------------------

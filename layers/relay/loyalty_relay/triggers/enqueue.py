@@ -17,17 +17,18 @@ ATTRIBUTES = 8 * 1024
 """Bytes of a message that are kept free, so that it can be parked with its attributes (reliability.dead_letters)."""
 
 
-def enqueue(envelopes: Iterable[Envelope], sqs: Any, settings: Settings) -> None:
+def enqueue(envelopes: Iterable[Envelope], sqs: Any, settings: Settings, *, operation: str | None = None) -> None:
     """Send every envelope to its operation's queue, in as few requests as can be; connections share the queue fairly.
 
+    ``operation``: whose queue takes all of them, if not that of each command.
     Raise StoreUnavailable when any of them could not be sent; the others may have been, and are duplicates next time.
     """
     by_operation: dict[str, list[Envelope]] = {}
     for envelope in envelopes:
-        by_operation.setdefault(envelope.command.operation, []).append(envelope)
-    for operation, group in by_operation.items():
+        by_operation.setdefault(operation or envelope.command.operation, []).append(envelope)
+    for name, group in by_operation.items():
         for chunk in _chunks(group):
-            _send_chunk(chunk, operation, sqs, settings.queue(operation))
+            _send_chunk(chunk, name, sqs, settings.queue(name))
 
 
 def _send_chunk(chunk: Sequence[tuple[Envelope, str]], operation: str, sqs: Any, url: str) -> None:

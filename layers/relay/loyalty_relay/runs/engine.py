@@ -1,0 +1,228 @@
+"""Go on with a run: read a page, compare it with the ledger, queue what differs, save where it is. Then prove it.
+
+    page ──► commands ──► compare ── equal ───────────────────────────► counted
+                             └────── missing or different ──► queue ──► counted
+    save cursor and counts (conditional on the revision)
+
+A death anywhere repeats one page: its commands have the same keys, and only one save of a page succeeds. The proof
+reads the shop once more. What the ledger then still lacks has a journal entry with the reason, is on its way, or is
+missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.customers.comparison import Compared, Standing
+from loyalty_relay.model.commands import REVISION, CustomerCommand, Envelope, Event, instant_at
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.delivery_ids import new_delivery_id
+from loyalty_relay.model.errors import InvalidCommand, RunContinues, Untranslatable
+from loyalty_relay.model.outcomes import Result
+from loyalty_relay.runs.run import Counts, Run
+from loyalty_relay.runs.store import RunChanged
+from loyalty_relay.sources.base import Change, CustomerChanged, Page, PageRequest, bounded, not_later
+from loyalty_relay.translation.translate import Skip, translate
+
+if TYPE_CHECKING:
+    from loyalty_relay.customers.ledger import CustomerLedger
+    from loyalty_relay.reliability.journal import Journal
+    from loyalty_relay.runs.store import Runs
+
+HOT_SECONDS = 10.0
+"""A row that changed so shortly before it was read may change again within the same second of the platform's clock."""
+MOST_READINGS = 3
+"""Of one page for this reason."""
+AHEAD_MINUTES = 10
+"""Minutes of the vendor's capacity that are queued at most."""
+DEFAULT_RATE = 300.0
+"""Requests per minute that are assumed of a vendor without a limit."""
+FULL_SECONDS = 30.0
+"""Wait while the queue holds enough."""
+PAGE_SECONDS = 5.0
+"""What has to be left of an invocation for another page."""
+PENDING_SECONDS = 60.0
+MOST_ROUNDS = 30
+"""Of the proof while something is on its way: half an hour, then it is reported as it is."""
+OWN_MESSAGE = 1
+"""The run's own message is among those that its queue holds."""
+ENTRIES = 5
+"""Newest journal entries of a customer in which a reason is looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """A run's collaborators.
+
+    ``stores``: those that are read one after another. ``read``: reads a page of the connection's shop. ``sendable``: a
+    command as the destination can take it; raises InvalidCommand. ``enqueue``: sends commands to the run's own queue.
+    ``waiting``: how many messages that queue holds.
+    """
+
+    runs: Runs
+    customers: CustomerLedger
+    journal: Journal
+    clock: Callable[[], float]
+    stores: Callable[[Connection], tuple[str, ...]]
+    read: Callable[[PageRequest, Connection, Deadline], Page]
+    sendable: Callable[[CustomerCommand, Connection, Deadline], CustomerCommand]
+    enqueue: Callable[[Sequence[Envelope]], None]
+    waiting: Callable[[], int]
+
+    def advance(self, run_id: str, connection: Connection, deadline: Deadline) -> Run:
+        """Go on until the run ends; return it as it ended.
+
+        Raises RunContinues when the time is over, or while it has to wait, and the errors of reading and of the tables.
+        """
+        while True:
+            found = self.runs.get(connection.id)
+            if found is None or found[0].id != run_id:
+                raise InvalidCommand("there is no such run any more")
+            run, revision = found
+            if run.status != "running":
+                self.runs.report(run)
+                return run
+            if run.phase == "send" and not run.dry and self.waiting() >= AHEAD_MINUTES * rate_of(connection):
+                raise RunContinues(retry_after=FULL_SECONDS)
+            if deadline.remaining() < PAGE_SECONDS:
+                raise RunContinues(retry_after=0.0)
+            after = self._page(run, connection, deadline)
+            waits = after.again > run.again or after.rounds > run.rounds
+            try:
+                self.runs.save(replace(after, updated_at=self.clock()), revision)
+            except RunChanged:
+                continue
+            if waits:
+                raise RunContinues(retry_after=HOT_SECONDS if after.again > run.again else PENDING_SECONDS)
+
+    def _page(self, run: Run, connection: Connection, deadline: Deadline) -> Run:
+        """Return the run after one page."""
+        stores = self.stores(connection)
+        now = self.clock()
+        asked = PageRequest(store=stores[run.store], cursor=run.cursor, since=run.since, read_at=instant_at(now))
+        page = self.read(asked, connection, deadline)
+        if run.again < MOST_READINGS and any(_hot(change, now) for change in page.changes):
+            return replace(run, again=run.again + 1)
+        left = run.limit - run.counts.read if run.limit else len(page.changes)
+        after = self._take(run, page.changes[: max(left, 0)], connection, deadline)
+        after = replace(after, again=0, total=run.total if page.total is None else page.total)
+        full = bool(run.limit) and after.counts.read >= run.limit
+        if page.cursor and not full:
+            return replace(after, cursor=page.cursor)
+        if run.store + 1 < len(stores) and not full:
+            return replace(after, cursor="", store=run.store + 1)
+        return self._next_phase(replace(after, cursor="", store=0))
+
+    def _next_phase(self, run: Run) -> Run:
+        if run.phase == "send":
+            return replace(run, status="done") if run.dry else replace(run, phase="prove")
+        if run.proof.pending and run.rounds < MOST_ROUNDS:
+            return replace(run, proof=Counts(), rounds=run.rounds + 1, note="waiting for queued work")
+        return replace(run, status="done", note="")
+
+    def _take(self, run: Run, changes: Sequence[Change], connection: Connection, deadline: Deadline) -> Run:
+        """Return the run with a page's rows counted, after those that differ were queued."""
+        counts = run.counts.plus(read=len(changes))
+        commands: list[tuple[CustomerCommand, Event]] = []
+        for change in changes:
+            found = self._command(_of_run(change, run, self.clock()), connection, deadline)
+            if isinstance(found, str):
+                counts = counts.skipping(found)
+            else:
+                commands.append(found)
+        busy = run.phase == "prove" and self.waiting() > OWN_MESSAGE
+        compared = self.customers.compare(connection.id, [command for command, _ in commands])
+        wanted: list[tuple[CustomerCommand, Event]] = []
+        for pair, result in zip(commands, compared, strict=True):
+            match result.standing:
+                case Standing.EQUAL:
+                    counts = counts.plus(equal=1)
+                case Standing.RETIRED:
+                    counts = counts.skipping("customer_deleted")
+                case _ if run.phase == "prove":
+                    counts = self._proven(counts, result, pair[1], busy=busy)
+                case standing:
+                    counts = counts.plus(**{standing.value: 1})
+                    wanted.append(pair)
+        sends = run.phase == "send" and not run.dry
+        if sends and wanted:
+            self.enqueue(self._envelopes(run, wanted))
+        return replace(run.counting(counts), sent=run.sent + (len(wanted) if sends else 0))
+
+    def _command(
+        self, change: Change, connection: Connection, deadline: Deadline
+    ) -> tuple[CustomerCommand, Event] | str:
+        """Return the command of a row with its event; or the reason why there is none."""
+        try:
+            translated = translate(change, connection)
+            if isinstance(translated, Skip):
+                return translated.reason
+            command = translated[0]
+            if not isinstance(command, CustomerCommand):
+                return "not_a_customer"
+            return self.sendable(command, connection, deadline), change.event
+        except (Untranslatable, InvalidCommand) as error:
+            return error.reason
+
+    def _proven(self, counts: Counts, result: Compared, event: Event, *, busy: bool) -> Counts:
+        """Return the counts with a row that the ledger still lacks: on its way, with a reason, or missing.
+
+        ``busy``: whether the run's queue still holds commands.
+        """
+        entries = self.journal.by_customer(result.customer, limit=ENTRIES)
+        own = next((entry for entry in entries if entry.event_id == event.id), None)
+        latest = own or (entries[0] if entries and not busy else None)
+        if (latest is None and busy) or (latest is not None and latest.result is Result.RETRYING):
+            return counts.plus(pending=1)
+        if result.standing is Standing.DIFFERENT:
+            return counts.plus(different=1)
+        if latest is not None and latest.result in (Result.IGNORED, Result.PARKED, Result.STALE):
+            return counts.skipping(latest.reason or latest.result.value)
+        return counts.plus(missing=1)
+
+    def _envelopes(self, run: Run, wanted: Sequence[tuple[CustomerCommand, Event]]) -> list[Envelope]:
+        """Return a page's commands as one delivery of its own."""
+        now = self.clock()
+        delivery = new_delivery_id(now)
+        return [
+            Envelope(
+                delivery_id=delivery,
+                connection=run.connection,
+                event=event,
+                command=command,
+                position=position,
+                received_at=now,
+            )
+            for position, (command, event) in enumerate(wanted)
+        ]
+
+
+def rate_of(connection: Connection) -> float:
+    """Return how many customers a minute the destination takes at most: its lowest limit."""
+    return min(connection.destination.requests_per_minute.values(), default=DEFAULT_RATE)
+
+
+def _of_run(change: Change, run: Run, now: float) -> Change:
+    """Return a row's change as an event of the run: another version of the row is another event."""
+    change = not_later(bounded(change), now, signed=True)
+    version = getattr(change, "version", None)
+    seen = hashlib.sha256(repr(version.to_list()[:2] if version else "").encode()).hexdigest()[:16]
+    event = replace(change.event, id=f"{run.kind}-{run.id}-{seen}")
+    if not isinstance(change, CustomerChanged):
+        return replace(change, event=event)
+    version = version and replace(version, event_id=event.id)
+    versions = {name: replace(v, event_id=event.id) for name, v in change.versions.items()}
+    return replace(change, event=event, version=version, versions=versions)
+
+
+def _hot(change: Change, now: float) -> bool:
+    version = getattr(change, "version", None)
+    return (
+        version is not None
+        and not version.clock.endswith(REVISION)
+        and instant_at(now - HOT_SECONDS) < version.value <= instant_at(now + HOT_SECONDS)
+    )

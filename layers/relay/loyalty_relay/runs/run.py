@@ -1,0 +1,115 @@
+"""One import or reconciliation of a connection: where it is, and what it has counted so far. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+Kind = Literal["import", "reconciliation"]
+Status = Literal["running", "done", "cancelled", "stopped"]
+Phase = Literal["send", "prove"]
+
+REASONS = 100
+"""Different reasons that are counted apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What one reading of the shop found. Every row that was read is in exactly one of the other numbers."""
+
+    read: int = 0
+    equal: int = 0
+    """The ledger has the member, and everything was sent already."""
+    different: int = 0
+    """The ledger has the member, and something is left to send."""
+    missing: int = 0
+    """No member is known. After the proof: and no reason is recorded either."""
+    pending: int = 0
+    """Only in the proof: on its way."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Not sent, or sent without success, by the recorded reason."""
+
+    def plus(self, **more: int) -> Counts:
+        """Return the counts with these added."""
+        return replace(self, **{name: getattr(self, name) + number for name, number in more.items()})
+
+    def skipping(self, reason: str) -> Counts:
+        """Return the counts with one row more that was skipped for a reason."""
+        name = reason if reason in self.skipped or len(self.skipped) < REASONS else "other"
+        return replace(self, skipped={**self.skipped, name: self.skipped.get(name, 0) + 1})
+
+    @property
+    def balanced(self) -> bool:
+        """Return whether every row that was read is counted."""
+        found = self.equal + self.different + self.missing + self.pending + sum(self.skipped.values())
+        return found == self.read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run. Times are epoch seconds. A run reads the shop twice: it sends what differs, then it proves the result."""
+
+    id: str
+    """UUIDv7: also the delivery id under which the journal lists the run itself."""
+    connection: str
+    kind: Kind
+    status: Status = "running"
+    phase: Phase = "send"
+    started_at: float
+    updated_at: float = 0.0
+    since: str = ""
+    """Only customers changed since then (``instant`` text); empty for all."""
+    limit: int = 0
+    """Rows of the shop that are read at most; 0 for all."""
+    dry: bool = False
+    """Whether the run only counts."""
+    store: int = 0
+    """Which of the connection's stores is being read."""
+    cursor: str = ""
+    """Of the page that is read next; empty for the first."""
+    again: int = 0
+    """How often the present page was read, because rows changed in that very moment."""
+    rounds: int = 0
+    """How often the proof began anew, because something was on its way."""
+    total: int | None = None
+    """Customers of the shop, where the platform reports it."""
+    sent: int = 0
+    """Commands queued."""
+    first: Counts = field(default_factory=Counts)
+    """What the reading that sends has found."""
+    proof: Counts = field(default_factory=Counts)
+    """What the reading that proves has found."""
+    note: str = ""
+    """Why the run stopped, or what it waits for."""
+    generation: int = 0
+    """Of the message that carries the run on."""
+
+    @property
+    def counts(self) -> Counts:
+        """The counts of the present phase."""
+        return self.first if self.phase == "send" else self.proof
+
+    def counting(self, counts: Counts) -> Run:
+        """Return the run with other counts of the present phase."""
+        return replace(self, first=counts) if self.phase == "send" else replace(self, proof=counts)
+
+    @property
+    def proven(self) -> bool:
+        """Whether no customer that was read is missing without a recorded reason."""
+        return self.status == "done" and not self.dry and not (self.proof.missing or self.proof.pending)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run for people and programs, as a report shows it."""
+        return asdict(self) | {"proven": self.proven}
+
+    def to_json(self) -> str:
+        """Return the run as its item holds it."""
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Run:
+        """Return the run of an item's text."""
+        data = json.loads(text)
+        return cls(**data | {"first": Counts(**data["first"]), "proof": Counts(**data["proof"])})

@@ -1,0 +1,346 @@
+"""An import sends what differs, survives a death at any point, and proves that no customer is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+
+from loyalty_relay.connections.model import Connection
+from loyalty_relay.model.commands import CustomerCommand, Envelope, Event, Version, instant_at
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import InvalidCommand, RunContinues, UpstreamTimeout
+from loyalty_relay.pipeline.customers import sendable
+from loyalty_relay.runs.engine import Engine
+from loyalty_relay.runs.run import Run
+from loyalty_relay.runtime.settings import Settings
+from loyalty_relay.runtime.wiring import Services
+from loyalty_relay.sources.base import Change, CustomerChanged, Page, PageRequest
+from loyalty_relay.sources.listing import after, changes_of, number_of
+from tests.support.crm import FakeCrm
+from tests.support.stack import Stack
+
+CONNECTION = {
+    "source": {
+        "platform": "shopify",
+        "stores": ["acme.myshopify.com"],
+        "secrets": [{"value": "fake-secret"}],
+        "verified_identifiers": ["email"],
+    },
+    "destination": {
+        "vendor": "capillary",
+        "region": "eu",
+        "source": "ECOMMERCE",
+        "credentials": {"type": "basic", "username": "demo.till01", "password": "fake-till-password"},
+    },
+}
+SIZE = 3
+
+
+class Death(BaseException):
+    """The process ends here."""
+
+
+@dataclass
+class Shop:
+    """Customers by id: e-mail and the second of their last change. Pages by number, as most platforms have them."""
+
+    customers: dict[int, tuple[str | None, float]] = field(default_factory=dict)
+    reads: int = 0
+    while_reading: Callable[[int], None] = lambda number: None
+
+    def page(self, asked: PageRequest) -> Page:
+        self.reads += 1
+        self.while_reading(self.reads)
+        place = number_of(asked.cursor)
+        rows = [
+            {"id": number, "email": email, "at": at}
+            for number, (email, at) in sorted(self.customers.items())
+            if not asked.since or instant_at(at) >= asked.since
+        ]
+        shown = rows[(place - 1) * SIZE : place * SIZE]
+        return Page(
+            changes=changes_of(shown, _change, "shopify"),
+            cursor=after(asked.cursor, rows=len(shown), size=SIZE, total=len(rows)),
+            total=len(rows),
+        )
+
+
+def _change(row: dict[str, Any]) -> Change:
+    event = Event(source="shopify", topic="customers/update", id="", entity_id=str(row["id"]))
+    return CustomerChanged(
+        event=event,
+        source_id=str(row["id"]),
+        fields={"email": row["email"], "first_name": f"Ana {row['id']}"},
+        version=Version("shopify", instant_at(row["at"])),
+    )
+
+
+@dataclass
+class World:
+    """A shop, the relay's own tables, a CRM, and the run's queue."""
+
+    stack: Stack
+    crm: FakeCrm
+    shop: Shop
+    services: Services
+    queue: list[Envelope] = field(default_factory=list)
+    dies: Iterator[bool] = field(default_factory=lambda: iter(()))
+
+    @property
+    def connection(self) -> Connection:
+        return self.services.connections.get("shop-1")
+
+    def engine(self) -> Engine:
+        services = self.services
+
+        def send(envelopes: Sequence[Envelope]) -> None:
+            for envelope in envelopes:
+                self.queue.append(envelope)
+                self.death()
+
+        def ready(command: Any, connection: Connection, deadline: Deadline) -> Any:
+            return sendable(command, connection, services.crm(connection), from_api=False)[0]
+
+        return Engine(
+            runs=services.runs,
+            customers=services.customers,
+            journal=services.journal,
+            clock=self.stack.clock,
+            stores=lambda connection: connection.source.stores,
+            read=lambda page, connection, deadline: self.shop.page(page),
+            sendable=ready,
+            enqueue=send,
+            waiting=lambda: len(self.queue) + 1,
+        )
+
+    def death(self) -> None:
+        if next(self.dies, False):
+            raise Death
+
+    def begin(self, **more: Any) -> Run:
+        run = Run(id=f"run-{more}", connection="shop-1", kind="import", started_at=self.stack.clock.now)
+        run = replace(run, **more)
+        assert self.services.runs.begin(run)
+        return run
+
+    def work(self) -> None:
+        """Carry out what is queued, as the function would."""
+        while self.queue:
+            envelope = self.queue.pop(0)
+            self.services.pipeline.execute(envelope, self.deadline)
+
+    @property
+    def deadline(self) -> Deadline:
+        return Deadline(self.stack.clock.now + 28, self.stack.clock)
+
+    def finish(self, run: Run, *, steps: int = 200) -> Run:
+        """Go on, as the message's receives would, until the run ends."""
+        for _ in range(steps):
+            try:
+                return self.engine().advance(run.id, self.connection, self.deadline)
+            except RunContinues as waits:
+                self.stack.clock.now += waits.retry_after or 1.0
+                self.work()
+            except Death:
+                self.stack.clock.now += 50.0
+        raise AssertionError("the run does not end")
+
+
+@pytest.fixture
+def world(stack: Stack) -> World:
+    crm = FakeCrm()
+    stack.put_connection("shop-1", CONNECTION)
+    shop = Shop({n: (f"c{n}@example.com", stack.clock.now - 3600) for n in range(1, 11)})
+    services = Services(
+        Settings.from_env(stack.environment),
+        clock=stack.clock,
+        monotonic=stack.clock,
+        sleep=stack.clock.sleep,
+        client=stack.client,
+        crm=lambda connection: crm,
+    )
+    return World(stack, crm, shop, services)
+
+
+def members(world: World) -> set[str]:
+    return {member.identifiers["email"] for member in world.crm.members.values()}
+
+
+def emails(world: World) -> set[str]:
+    return {email for email, _ in world.shop.customers.values() if email}
+
+
+def test_every_customer_is_registered_once_and_the_proof_counts_them(world: World) -> None:
+    run = world.finish(world.begin())
+    assert members(world) == emails(world)
+    assert [call[0] for call in world.crm.calls].count("register") == 10
+    assert (run.first.missing, run.sent, run.proof.equal, run.proof.missing) == (10, 10, 10, 0)
+    assert run.proven
+    assert run.first.balanced
+    assert run.proof.balanced
+    assert world.services.runs.reports("shop-1") == [run]
+
+
+def test_a_second_import_sends_nothing(world: World) -> None:
+    world.finish(world.begin())
+    world.crm.calls.clear()
+    run = world.finish(world.begin(id="second"))
+    assert world.crm.calls == []
+    assert (run.first.equal, run.sent) == (10, 0)
+
+
+def test_a_dry_run_counts_and_sends_nothing(world: World) -> None:
+    run = world.finish(world.begin(dry=True))
+    assert (run.first.missing, run.sent, run.status) == (10, 0, "done")
+    assert world.crm.calls == []
+    assert not run.proven
+
+
+def test_a_limit_ends_the_reading(world: World) -> None:
+    run = world.finish(world.begin(limit=4))
+    assert run.first.read == 4
+    assert len(members(world)) == 4
+
+
+def test_only_what_changed_since_is_read(world: World) -> None:
+    world.shop.customers[3] = ("c3@example.com", world.stack.clock.now - 60)
+    run = world.finish(world.begin(since=instant_at(world.stack.clock.now - 120)))
+    assert members(world) == {"c3@example.com"}
+    assert run.proof.read == 1
+
+
+@pytest.mark.parametrize("moment", range(24))
+def test_a_death_at_any_point_repeats_a_page_and_neither_loses_nor_doubles_a_customer(
+    world: World, moment: int
+) -> None:
+    world.dies = iter([number == moment for number in range(moment + 1)])
+    run = world.finish(world.begin())
+    assert members(world) == emails(world)
+    assert [call[0] for call in world.crm.calls].count("register") == 10
+    assert run.proven
+
+
+def test_a_customer_deleted_while_the_shop_is_read_hides_no_other(world: World) -> None:
+    def delete(number: int) -> None:
+        if number == 2:
+            del world.shop.customers[1]
+
+    world.shop.while_reading = delete
+    run = world.finish(world.begin())
+    assert members(world) >= emails(world)
+    assert run.proven
+
+
+def test_a_row_that_changes_in_the_second_it_is_read_is_read_again(world: World) -> None:
+    world.shop.customers[2] = ("c2@example.com", world.stack.clock.now - 1)
+
+    def change(number: int) -> None:
+        if number == 2:
+            world.shop.customers[2] = ("late@example.com", world.stack.clock.now - 11)
+
+    world.shop.while_reading = change
+    world.finish(world.begin())
+    assert "late@example.com" in members(world)
+    assert "c2@example.com" not in members(world)
+
+
+def test_what_cannot_be_a_member_is_counted_by_its_reason(world: World) -> None:
+    world.shop.customers[4] = (None, world.stack.clock.now - 3600)
+    run = world.finish(world.begin())
+    assert run.proof.skipped == {"no_identifier": 1}
+    assert run.proven
+
+
+def test_a_customer_whom_the_vendor_lost_without_a_reason_is_missing(world: World) -> None:
+    run = world.begin()
+
+    def lose(number: int) -> None:
+        if number == 5:
+            world.queue = [envelope for envelope in world.queue if envelope.event.entity_id != "9"]
+
+    world.shop.while_reading = lose
+    ended = world.finish(run)
+    assert ended.proof.missing == 1
+    assert not ended.proven
+
+
+def test_a_customer_on_the_way_is_waited_for(world: World) -> None:
+    run = world.begin()
+    later: list[Envelope] = []
+
+    def hold_back(number: int) -> None:
+        if number == 5:
+            later.extend(envelope for envelope in world.queue if envelope.event.entity_id == "9")
+            world.queue = [envelope for envelope in world.queue if envelope.event.entity_id != "9"]
+            world.crm.before = [None]
+        if number == 9 and later:
+            world.queue.append(later.pop())
+
+    world.shop.while_reading = hold_back
+    engine = world.engine()
+    with pytest.raises(RunContinues):
+        replace(engine, waiting=lambda: 5).advance(run.id, world.connection, world.deadline)
+    found = world.services.runs.get("shop-1")
+    assert found is not None
+    assert found[0].status == "running"
+    assert world.finish(run).proven
+
+
+def test_the_queue_is_never_given_more_than_ten_minutes_of_the_vendors_capacity(world: World) -> None:
+    run = world.begin()
+    engine = replace(world.engine(), waiting=lambda: 500)
+    with pytest.raises(RunContinues):
+        engine.advance(run.id, world.connection, world.deadline)
+    assert world.shop.reads == 0
+
+
+def test_a_cancelled_run_ends_with_a_report_and_another_one_may_begin(world: World) -> None:
+    run = world.begin()
+    world.services.runs.change("shop-1", status="cancelled")
+    ended = world.finish(run)
+    assert ended.status == "cancelled"
+    assert world.shop.reads == 0
+    assert not ended.proven
+    assert world.begin(id="next").id == "next"
+
+
+def test_two_runs_of_a_connection_do_not_run_side_by_side(world: World) -> None:
+    run = world.begin()
+    assert not world.services.runs.begin(replace(run, id="other"))
+    with pytest.raises(InvalidCommand):
+        world.engine().advance("other", world.connection, world.deadline)
+
+
+def test_a_live_event_in_between_wins_by_its_version(world: World) -> None:
+    run = world.begin()
+    with pytest.raises(RunContinues):
+        replace(world.engine(), waiting=iter_of([1, 1, 1, 1, 1000])).advance(run.id, world.connection, world.deadline)
+    live = next(envelope for envelope in world.queue if envelope.event.entity_id == "2")
+    newer = replace(
+        live,
+        event=replace(live.event, id="live", topic="customers/update"),
+        command=replace(
+            cast("CustomerCommand", live.command),
+            fields={"email": "c2@example.com", "first_name": "Newer"},
+            version=Version("shopify", instant_at(world.stack.clock.now - 5)),
+        ),
+    )
+    world.services.pipeline.execute(newer, world.deadline)
+    world.finish(run)
+    names = {m.fields["first_name"] for m in world.crm.members.values() if m.identifiers["email"] == "c2@example.com"}
+    assert names == {"Newer"}
+
+
+def iter_of(numbers: list[int]) -> Callable[[], int]:
+    left = iter(numbers)
+    return lambda: next(left, numbers[-1])
+
+
+def test_a_vendor_that_does_not_answer_delays_and_loses_nothing(world: World) -> None:
+    run = world.begin()
+    world.crm.before = [UpstreamTimeout("no answer")]
+    with pytest.raises(UpstreamTimeout):
+        world.finish(run)
