@@ -1,4 +1,4 @@
-"""A shop's customers, page by page: nobody is left out, and each is the one that a webhook would have reported."""
+"""A shop's customers, page by page: none is left out, and each is the one that a webhook would have reported."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def test_a_shops_own_address_is_a_public_name_over_https(url: str, allowed: bool
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 39)), max_size=6),
 )
 @settings(max_examples=200, deadline=None)
-def test_pages_by_number_leave_nobody_out_who_is_there_throughout(
+def test_pages_by_number_leave_out_no_customer_who_is_there_throughout(
     count: int, size: int, deletions: list[tuple[int, int]]
 ) -> None:
     shop = list(range(count))

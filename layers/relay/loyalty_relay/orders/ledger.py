@@ -2,7 +2,7 @@
 
 One item per order and connection, and pointers to it by aliases. A handler takes a hold, folds its report, and makes
 the bookings that are missing: it writes each as an intent before the request and commits it after. Whatever happens
-between the two, the next execution finds the intent and asks the vendor.
+between the two, the next execution finds the intent and looks at the vendor.
 """
 
 from __future__ import annotations

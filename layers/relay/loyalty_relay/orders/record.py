@@ -62,7 +62,7 @@ class OrderRecord:
     reason: str = ""
     """Why nothing earns, or what the order waits for."""
     woken: bool = False
-    """Whether the sale was asked for, because a refund came without it."""
+    """Whether the sale was requested from the platform, because a refund came without it."""
     until: float = 0.0
     """When the record may be forgotten, epoch seconds."""
     lease: Lease | None = field(default=None, compare=False)
