@@ -46,7 +46,7 @@ class OrderState:
     guest: bool
     bookings: tuple[Booking, ...]
     intent: Booking | None
-    """A booking that may have been made: the vendor is asked before anything else is booked."""
+    """A booking that may have been made: it is looked up before anything else is booked."""
     until: float
     """When the record is forgotten, epoch seconds."""
 
