@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loyalty_relay.connections.check import check_connection
+from loyalty_relay.connections.model import WebhookSecret
 from loyalty_relay.model.commands import Version
 from loyalty_relay.model.errors import NotAuthentic, Untranslatable
 from loyalty_relay.sources import source_module
@@ -212,8 +213,8 @@ EXPECTED: dict[str, tuple[Told, Told]] = {
     "customer-updated": (("update_customer", WHO, MAIL, UPDATED), ("patch_crm_fields", WHO, MAIL, UPDATED)),
     "customer-updated-gone": (("ignored", "deleted_meanwhile"),) * 2,
     "customer-deleted": (("retire_customer", WHO, "deleted", None),) * 2,
-    "order-created": (("ignored", "topic_not_used"),) * 2,
-}
+    "order-updated-gone": (("ignored", "deleted_meanwhile"),) * 2,
+} | {topic.fixture: (("ignored", "sales_not_enabled"),) * 2 for topic in WOO.topics if topic.becomes == "transaction"}
 
 
 @pytest.mark.parametrize("name", [topic.fixture for topic in WOO.topics if topic.becomes != "handshake"])
@@ -386,6 +387,9 @@ def test_decoding_a_secret_never_makes_it_longer_and_never_fails(secret: str) ->
         ({"options": {"role": ["customer"]}}, "source.options.role"),
         ({"options": {"roles": "customer"}}, "source.options.roles"),
         ({"options": {"roles": [1]}}, "source.options.roles"),
+        ({"options": {"gift_card_skus": "GIFT-25"}}, "source.options.gift_card_skus"),
+        ({"secrets": (WebhookSecret("fake", topics=("customer.*", "order.*")),)}, "source.secrets.0.topics"),
+        ({"secrets": (WebhookSecret("fake", topics=("*",)),)}, "source.secrets.0.topics"),
     ],
 )
 def test_a_connection_that_cannot_work_is_refused(changes: dict[str, Any], field: str) -> None:

@@ -35,6 +35,11 @@ def few(entities: Sequence[Any]) -> Sequence[Any]:
     return entities
 
 
+def objects(value: Any) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; none where it is no list. Raises Untranslatable('too_many_entities')."""
+    return [entry for entry in few(value) if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One inbound HTTP request: header names in lower case, the body as the exact bytes that were sent."""

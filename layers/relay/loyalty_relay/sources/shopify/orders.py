@@ -16,7 +16,7 @@ What the amounts mean:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -24,7 +24,7 @@ from typing import Any
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.model.money import ZERO, share
 from loyalty_relay.model.orders import Amounts, Line, Order, Payment, Refund, Sale
-from loyalty_relay.sources.base import Buyer, Change, NothingToDo, OrderChanged, few
+from loyalty_relay.sources.base import Buyer, Change, NothingToDo, OrderChanged, objects
 from loyalty_relay.sources.parsing import amount, currency, in_bounds, member, moment, short, take, text_id
 from loyalty_relay.sources.shopify.delivery import ShopifyDelivery, entity_id, gid_of
 
@@ -59,7 +59,7 @@ class _Money:
         return value if ours == shops or not shops else share(value, ours, shops, self.currency)
 
     def sum(self, data: Any, name: str) -> Decimal:
-        return sum((self.of(entry, name) for entry in _objects(data)), ZERO)
+        return sum((self.of(entry, name) for entry in objects(data)), ZERO)
 
 
 _SHOP, _PRESENTMENT = "shop_money", "presentment_money"
@@ -74,13 +74,14 @@ def _order(delivery: ShopifyDelivery) -> Change:
     gid = body.get("admin_graphql_api_id")
     delivery.expect(gid is None or gid_of(gid, "Order") is not None)
     delivery.expect({"total_price", "financial_status", "line_items"} <= body.keys())
+    delivery.expect(isinstance(body.get("refunds", []), list))
     if missing := [name for name in _NEEDED if name not in body]:
         raise Untranslatable("fields_left_out", f"the subscription leaves out {', '.join(missing)}")
     order_id = entity_id(body, "Order")
     event = delivery.event(order_id, family="orders")
     shop = _Money(_SHOP, currency(body["currency"]))
     buyers = _presentment(body, shop)
-    refunds = [_refund(entry, buyers, shop.currency) for entry in _objects(body["refunds"])]
+    refunds = [_refund(entry, buyers, shop.currency) for entry in objects(body["refunds"])]
     amounts = _amounts(body, buyers)
     sold_at = moment(body.get("processed_at")) or moment(body.get("created_at"))
     if sold_at is None:
@@ -136,12 +137,12 @@ def _amounts(body: Mapping[str, Any], money: _Money) -> Amounts:
     included = body.get("taxes_included") is True
     shipping_tax = ZERO
     shipping = ZERO
-    for line in _objects(body.get("shipping_lines")):
+    for line in objects(body.get("shipping_lines")):
         tax = money.sum(line.get("tax_lines"), "price")
         price = money.of(line, "price") - money.sum(line.get("discount_allocations"), "amount")
         shipping_tax += tax
         shipping += price - tax if included else price
-    cards = [line for line in _objects(body["line_items"]) if line.get("gift_card") is True]
+    cards = [line for line in objects(body["line_items"]) if line.get("gift_card") is True]
     total = money.of(body, "total_price")
     parts = {
         "gift_cards": sum((_net(line, money) for line in cards), ZERO),
@@ -180,7 +181,7 @@ def _captured(body: Mapping[str, Any], money: _Money, total: Decimal, refunded: 
 def _lines(body: Mapping[str, Any], money: _Money) -> tuple[Line, ...]:
     return tuple(
         _line(line, money, taxed=body.get("taxes_included") is not True)
-        for line in _objects(body["line_items"])
+        for line in objects(body["line_items"])
         if not line.get("tip")
     )
 
@@ -268,22 +269,22 @@ def _currencies(body: Mapping[str, Any]) -> tuple[_Money, str]:
         ("refund_shipping_lines", "subtotal_amount_set"),
         ("order_adjustments", "amount_set"),
     ):
-        for entry in _objects(body.get(entries)):
+        for entry in objects(body.get(entries)):
             theirs, shops = (member(entry, name, key) for key in (_PRESENTMENT, _SHOP))
             if isinstance(theirs, dict) and isinstance(shops, dict):
                 rate = (abs(amount(theirs, "amount")), abs(amount(shops, "amount")))
                 shop = currency(shops.get("currency_code"))
                 ours = currency(theirs.get("currency_code"))
                 return _Money(_SHOP if ours == shop else _PRESENTMENT, ours, rate), shop
-    code = next((currency(t["currency"]) for t in _objects(body["transactions"]) if t.get("currency")), "")
+    code = next((currency(t["currency"]) for t in objects(body["transactions"]) if t.get("currency")), "")
     return _Money(_SHOP, code), code
 
 
 def _refund(body: Mapping[str, Any], money: _Money, shop: str) -> Refund:
     """Return a refund with its parts, as far as they explain the money that was paid back."""
-    paid = [t for t in _objects(body.get("transactions")) if (t.get("kind"), t.get("status")) == ("refund", "success")]
+    paid = [t for t in objects(body.get("transactions")) if (t.get("kind"), t.get("status")) == ("refund", "success")]
     total = sum((_paid_back(transaction, money, shop) for transaction in paid), ZERO)
-    lines = [(entry, member(entry, "line_item")) for entry in _objects(body.get("refund_line_items"))]
+    lines = [(entry, member(entry, "line_item")) for entry in objects(body.get("refund_line_items"))]
     amounts, taxed = _refunded_parts(body, money, total)
     return Refund(
         id=entity_id(body, "Refund"),
@@ -321,9 +322,9 @@ def _refunded_parts(body: Mapping[str, Any], money: _Money, total: Decimal) -> t
     There are none where the parts do not add up to the money that was paid back, as with a restocking fee, an exchange
     or a pending transaction: the refund is then an amount alone.
     """
-    lines = _objects(body.get("refund_line_items"))
+    lines = objects(body.get("refund_line_items"))
     cards = [entry for entry in lines if member(entry, "line_item", "gift_card") is True]
-    shipped = [a for a in _objects(body.get("order_adjustments")) if a.get("kind") == "shipping_refund"]
+    shipped = [a for a in objects(body.get("order_adjustments")) if a.get("kind") == "shipping_refund"]
     shipping = money.sum(body.get("refund_shipping_lines"), "subtotal_amount") or -money.sum(shipped, "amount")
     shipping_tax = -money.sum(shipped, "tax_amount")
     duties = money.sum(body.get("duties"), "amount")
@@ -354,12 +355,6 @@ def _edited(delivery: ShopifyDelivery) -> Change:
     delivery.expect(isinstance(delivery.body.get("order_edit"), dict))
     order_id = text_id(member(delivery.body, "order_edit", "order_id"))
     return NothingToDo(event=delivery.event(order_id), reason="order_update_follows")
-
-
-def _objects(value: Any) -> list[Mapping[str, Any]]:
-    """Return the objects of a list; none where the member is absent or no list."""
-    entries: Iterable[Any] = few(value) if isinstance(value, list) else ()
-    return [entry for entry in entries if isinstance(entry, dict)]
 
 
 READERS: dict[str, Callable[[ShopifyDelivery], Change]] = {
