@@ -112,9 +112,15 @@ class _Control:
 
     async def state(self, request: Request) -> Response:
         try:
-            return JSONResponse(self._vendor(request).state())
+            state = self._vendor(request).state()
         except _RefusedError as refused:
             return refused.response
+        part = request.query_params.get("part")
+        if part is not None and isinstance(state, dict):
+            if part not in state:
+                return _RefusedError(404, f"the state has no {part}", "part").response
+            state = state[part]
+        return JSONResponse(state)
 
     async def settings(self, request: Request) -> Response:
         try:

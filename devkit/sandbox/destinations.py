@@ -29,7 +29,7 @@ def capillary(url: str, *, per_minute: float | None = None, **members: Any) -> d
     these.
     """
     place = {"region": "eu", "host": f"{url}/capillary", "source": "ECOMMERCE"}
-    limits = _limits(("v2-create", "v2-update", "v1-add", "v1-update"), per_minute)
+    limits = _limits(("v2-create", "v2-update", "v1-add", "v1-update", "v2-transaction", "v1-transaction"), per_minute)
     return {"vendor": "capillary", **place, "credentials": capillary_till(), **limits, **members}
 
 

@@ -14,12 +14,14 @@ SINGLE_ACCOUNT_SOURCES = ("INSTORE", "ECOMMERCE", "WEBSITE", "MARTJACK", "TMALL"
 MULTI_ACCOUNT_SOURCES = ("WECHAT", "LINE", "FACEBOOK", "WEB_ENGAGE", "MOBILE_APP")
 SOURCES = SINGLE_ACCOUNT_SOURCES + MULTI_ACCOUNT_SOURCES
 
-# Requests per minute and organisation (Capillary docs: Rate limits). None: no default.
+# Requests per minute and organisation (Capillary docs: Rate limits), the lower of two editions. None: no default.
 PUBLISHED_LIMITS: Mapping[str, Mapping[str, int | None]] = {
     "v1.1.customer.add": {"ASIA2": 700, "ASIA1": 500, "EMEA": 400, "US": None},
     "v1.1.customer.update": {"ASIA2": 500, "ASIA1": 600, "EMEA": 300, "US": None},
     "v2.customers.post": {"ASIA2": 100, "ASIA1": 600, "EMEA": 100, "US": None},
     "v2.customers.put": {"ASIA2": 1000, "ASIA1": 600, "EMEA": 50, "US": None},
+    "v2.transactions.post": {"ASIA2": 100, "ASIA1": 1200, "EMEA": 100, "US": None},
+    "v1.1.transaction": {"ASIA2": 16, "ASIA1": 16, "EMEA": 16, "US": None},
 }
 # Minutes east of UTC of a cluster's clock (Capillary docs: Timezone management).
 CLUSTER_OFFSETS: Mapping[str, int] = {"EMEA": 0, "US": 0, "ASIA1": 330, "ASIA2": 330}
@@ -33,6 +35,8 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "conflict": ("error", "warning"),
     "v11_not_found_item": ("full", "empty"),
     "expired_token_status": (401, 498),
+    "bill_points": ("give", "fail"),
+    "return_points": ("take", "fail"),
 }
 DEFAULTS: dict[str, JSON] = {
     "region": "EMEA",
@@ -48,6 +52,10 @@ DEFAULTS: dict[str, JSON] = {
     "v11_not_found_item": "full",
     "expired_token_status": 401,
     "authorization_service_down": False,
+    "bill_points": "give",
+    "return_points": "take",
+    "returns_by_number": True,
+    "notes_shown": True,
     "write_ms": 0,
     "token_ttl_seconds": 3600,
     "orgs": {},
@@ -113,6 +121,23 @@ ORG_DEFAULTS: dict[str, JSON] = {
     "allow_email_update": False,
     "allow_external_id_update": False,
     "earliest_registration": "2000-01-01T00:00:00+00:00",
+    "bill_unique_days": 30,
+    "bill_unique_scope": "org",
+    "bill_past_days": 0,
+    "bill_future_days": 1,
+    "tenders": [
+        {"name": "Cash", "canonical_name": "CASH", "description": "payment in cash"},
+        {"name": "Card", "canonical_name": "CARD", "description": "payment by card"},
+    ],
+    "currencies": [],
+    "points_per_unit": 0.1,
+    "points_return_enabled": True,
+    "outlier_above": 0,
+    "returns_allowed": ["FULL", "LINE_ITEM", "AMOUNT"],
+    "allow_not_existing_bill_return": False,
+    "not_interested_enabled": True,
+    "retro_enabled": True,
+    "retro_max_age_days": 0,
 }
 DEMO_ORG: dict[str, JSON] = {
     "org_id": 100001,
@@ -135,7 +160,10 @@ DEMO_ORG: dict[str, JSON] = {
             "access": ["read"],
         },
     ],
-    "stores": [{"code": "demo.store01", "name": "Demo Store 1", "external_id": "S-01"}],
+    "stores": [
+        {"code": "demo.store01", "name": "Demo Store 1", "external_id": "S-01"},
+        {"code": "demo.store02", "name": "Demo Store 2", "external_id": "S-02"},
+    ],
 }
 
 

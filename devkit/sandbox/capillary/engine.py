@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from devkit.sandbox.capillary.auth import Caller, Tokens, authenticate
+from devkit.sandbox.capillary.bills import Bill, BillStore
 from devkit.sandbox.capillary.codes import ApiError, error_status
 from devkit.sandbox.capillary.config import CLUSTER_OFFSETS, PUBLISHED_LIMITS, Org
 from devkit.sandbox.capillary.model import Customer
@@ -57,6 +58,7 @@ class Engine:
         self.settings = settings
         self.orgs = orgs
         self.store = CustomerStore()
+        self.bills = BillStore()
         self.tokens = Tokens()
         self.meters: dict[str, RateMeter] = {}
         self.identity_requests: list[dict[str, Any]] = []
@@ -67,6 +69,7 @@ class Engine:
     def clear(self) -> None:
         """Forget all state."""
         self.store.clear()
+        self.bills.clear()
         self.tokens.clear()
         self.meters.clear()
         self.identity_requests.clear()
@@ -142,6 +145,11 @@ class Engine:
             return self.store.survivor(found)
         return found
 
+    def owner(self, bill: Bill) -> Customer | None:
+        """Return whose bill it is: of a merged customer the survivor, None of a guest's."""
+        known = None if bill.customer_id is None else self.store.customers.get(bill.customer_id)
+        return None if known is None else self.store.survivor(known)
+
     def audit(self, call: Call, customer: Customer, action: str) -> None:
         """Note a write with its user context (Capillary docs: Audit details)."""
         context = {name: call.headers.get(header) for name, header in USER_CONTEXT.items()}
@@ -159,11 +167,16 @@ class Engine:
 
 async def read_json(request: Request) -> Any:
     """Return the JSON body. Raises ApiError 415 for another content type and 400 for what is not JSON."""
+    return await json_body(request, json.loads)
+
+
+async def json_body(request: Request, load: Callable[[bytes], Any]) -> Any:
+    """Return the body as ``load`` reads it; the same errors."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise ApiError(415, http_status=415)
     try:
-        return json.loads(await request.body())
+        return load(await request.body())
     except ValueError:
         raise ApiError(400, "Invalid input, the body is not JSON", http_status=400) from None
 
@@ -186,8 +199,18 @@ Handler = Callable[[Call], Awaitable[object]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def v2_endpoint(engine: Engine, handler: Handler, *, write: bool, limit: str | None = None) -> Endpoint:
-    """Wrap a V2 handler: its result is the body, an ApiError becomes the ``errors`` envelope."""
+def v2_endpoint(
+    engine: Engine,
+    handler: Handler,
+    *,
+    write: bool,
+    limit: str | None = None,
+    read: Callable[[Request], Awaitable[Any]] | None = None,
+) -> Endpoint:
+    """Wrap a V2 handler: its result is the body, an ApiError becomes the ``errors`` envelope.
+
+    ``read``: as for ``Engine.admit``.
+    """
 
     async def endpoint(request: Request) -> Response:
         request_id = new_request_id()
@@ -195,7 +218,7 @@ def v2_endpoint(engine: Engine, handler: Handler, *, write: bool, limit: str | N
         status: int
         body: object
         try:
-            call = await engine.admit(request, write=write, limit=limit, request_id=request_id)
+            call = await engine.admit(request, write=write, limit=limit, request_id=request_id, read=read)
             if not call.org["v2_enabled"]:
                 raise ApiError(403, "V2 is not enabled for the organisation", http_status=403)
             status, body = 200, await handler(call)

@@ -21,10 +21,12 @@ from devkit.sandbox.capillary.engine import (
     read_json,
     v2_endpoint,
 )
+from devkit.sandbox.capillary.transactions import Transactions, read_exact
 from devkit.sandbox.capillary.v2_identifiers import V2Identifiers
 from devkit.sandbox.capillary.v2_read import V2Reads
 from devkit.sandbox.capillary.v2_write import V2Writes
 from devkit.sandbox.capillary.v11 import V11, v11_endpoint
+from devkit.sandbox.capillary.v11_transactions import V11Transactions
 from devkit.sandbox.capillary.v11_view import ALL_FAILED, refusal
 from devkit.sandbox.vendor import (
     JSON,
@@ -50,6 +52,9 @@ V2_FAULTS: Mapping[str, tuple[int, int, str]] = {
     "invalid_source": (400, 3217, "the source account is invalid"),
     "merged": (400, 8069, "the customer was merged away"),
     "server_error": (500, 500, "an internal error with an envelope"),
+    "bill_exists": (400, 604, "the bill number exists"),
+    "bill_unknown": (400, 625, "the bill number does not exist"),
+    "points_not_reverted": (400, 637, "the points of a return could not be taken back"),
     "errors_in_200": (200, 8015, "errors inside an HTTP 200"),
 }
 V11_FAULTS: Mapping[str, tuple[int, dict[str, Any], str]] = {
@@ -139,7 +144,36 @@ class CapillaryVendor(Vendor):
                 v2_endpoint(engine, identifiers.change, write=True),
                 methods=["POST"],
             ),
+            *self._sales_routes(),
             Route("/v2/extendedFields", v2_endpoint(engine, reads.extended_fields, write=False), methods=["GET"]),
+        ]
+
+    def _sales_routes(self) -> list[BaseRoute]:
+        engine = self.engine
+        bills, v11 = Transactions(engine), V11Transactions(engine)
+        v11_limit = "v1.1.transaction"
+        return [
+            Route(
+                "/v2/transactions",
+                v2_endpoint(engine, bills.add, write=True, limit="v2.transactions.post", read=read_exact),
+                methods=["POST"],
+            ),
+            Route(
+                "/v2/transactions/getByBillNumber/{number:path}",
+                v2_endpoint(engine, bills.by_number, write=False),
+                methods=["GET"],
+            ),
+            Route("/v2/transactions/{bill_id}", v2_endpoint(engine, bills.by_id, write=False), methods=["GET"]),
+            Route(
+                "/v1.1/transaction/update",
+                v11_endpoint(engine, v11.update, write=True, limit=v11_limit),
+                methods=["POST"],
+            ),
+            Route("/v1.1/transaction/get", v11_endpoint(engine, v11.get, write=False), methods=["GET"]),
+            *(
+                Route(f"/v1.1/organization/{name}", v11_endpoint(engine, handler, write=False), methods=["GET"])
+                for name, handler in (("entities", v11.entities), ("tenders", v11.tenders), ("configs", v11.configs))
+            ),
         ]
 
     async def generate_token(self, request: Request) -> Response:
@@ -226,9 +260,11 @@ class CapillaryVendor(Vendor):
         }
 
     def state(self) -> JSON:
-        """Return customers, identity requests and the number of live tokens."""
+        """Return customers, bills with the books per number, identity requests and the number of live tokens."""
         return {
             "customers": self.engine.store.as_json(),
+            "bills": self.engine.bills.as_json(),
+            "books": self.engine.bills.books(),
             "identity_requests": list(self.engine.identity_requests),
             "tokens_issued": len(self.engine.tokens.issued),
             "limits": self.limits(),
