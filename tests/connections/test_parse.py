@@ -70,6 +70,7 @@ def test_a_full_connection_is_read() -> None:
     assert connection.source.stores == ("acme.myshopify.com",)
     assert connection.destination.host == "https://eu.api.capillarytech.com"
     published = {"v2-create": 100, "v2-update": 50, "v1-add": 400, "v1-update": 300}
+    published |= {"v2-transaction": 100, "v1-transaction": 16}
     assert connection.destination.requests_per_minute == LIMITS["eu"] == published
     assert connection.api_keys[0].id == "pos"
 

@@ -7,7 +7,6 @@ from tests.contract import (
     capillary_v2,
     kangaroo_crm,
     kangaroo_links,
-    kangaroo_sales,
     one_bad_value,
     profiles,
     reference_codes,
@@ -18,7 +17,6 @@ from tests.contract.rows import Row
 ROWS: list[Row] = [
     *kangaroo_crm.ROWS,
     *kangaroo_links.ROWS,
-    *kangaroo_sales.ROWS,
     *capillary_v2.ROWS,
     *capillary_v1.ROWS,
     *one_bad_value.ROWS,

@@ -50,13 +50,6 @@ OMITTED: dict[str, list[tuple[str, str]]] = {
         ("an integration's `type` other than 1", "the page documents no other"),
         ("`-D` in the samples", "a slip of the page: it would write headers to a file; the body is sent as a body"),
     ],
-    "ref A8.9": [
-        ("`customer.email`, `customer.phone`", "an unknown customer would be created and welcomed"),
-        ("`points`, `visits`, `subtotal`", "sales are booked by amount; the business's rules make points of it"),
-        ("`product_rewards`, `catalog_items`, `offer`, `coupon`, `code`", "an order has none of the vendor's ids"),
-        ("`comments`", "shown for adjusted balances only"),
-        ("other intents, `DELETE /transactions/{id}`, `PATCH /transactions/{id}/details`", "no sale needs them"),
-    ],
 }
 """Items of a page that have no test, and why."""
 

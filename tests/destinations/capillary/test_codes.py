@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from loyalty_relay.destinations.capillary.codes import CODES, Code, passing, undone
+from loyalty_relay.destinations.capillary.codes import CODES, SALE_CODES, Code, passing, undone
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "capillary.md"
 HEAD = "| --- | --- | --- | --- | --- |\n"
+SALES = """
+## Codes of transactions
+
+In the APIs of transactions these codes mean something else, or come nowhere else; others mean what they mean above. As
+a warning each is a notice; those that report points as not done are joined by the notice `points_not_done`, so that a
+bill without points is no plain success.
+
+| code | meaning | as an error | about | as a warning |
+| --- | --- | --- | --- | --- |
+"""
 
 
 def line(number: str, code: Code) -> str:
@@ -19,10 +30,21 @@ def line(number: str, code: Code) -> str:
     return f"| {number} | {code.text} | {code.error} | {blamed} | {left}{'; sent again' if code.again else ''} |\n"
 
 
+def sale_line(number: str, code: Code) -> str:
+    """Return the line of the table of transactions."""
+    blamed = f"`{code.blames}`" if code.blames else ""
+    return f"| {number} | {code.text} | {code.error} | {blamed} | {'points not done' if code.no_points else ''} |\n"
+
+
+def lines(codes: Mapping[str, Code], line: Callable[[str, Code], str]) -> str:
+    """Return the lines of all codes, by number."""
+    return "".join(line(*item) for item in sorted(codes.items(), key=lambda item: int(item[0])))
+
+
 def page() -> str:
-    """Return the page with the table as it is to be."""
+    """Return the page with the tables as they are to be."""
     before, _, _ = PAGE.read_text().partition(HEAD)
-    return before + HEAD + "".join(line(*item) for item in sorted(CODES.items(), key=lambda item: int(item[0])))
+    return before + HEAD + lines(CODES, line) + SALES + lines(SALE_CODES, sale_line)
 
 
 def test_the_page_shows_every_code() -> None:

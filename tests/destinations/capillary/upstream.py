@@ -13,7 +13,7 @@ import httpx
 from devkit.sandbox.app import create_app
 from devkit.sandbox.capillary import CapillaryVendor
 from devkit.sandbox.core import Sandbox
-from loyalty_relay.connections.model import Destination
+from loyalty_relay.connections.model import Destination, Sales
 from loyalty_relay.destinations.capillary.client import CapillaryCrm
 from loyalty_relay.destinations.capillary.errors import CapillaryReply
 from loyalty_relay.http.client import Client
@@ -84,11 +84,15 @@ class Told(httpx.BaseTransport):
         return answer
 
     def crm(self, limiter: NullLimiter | None = None, **options: Any) -> CapillaryCrm:
-        """A client that talks to it; ``options`` go to the destination, but for ``default_country`` and ``clock``."""
+        """A client that talks to it.
+
+        ``options`` go to the destination, but for ``default_country``, ``clock`` and ``sales``.
+        """
         country = options.pop("default_country", None)
         clock = options.pop("clock", Clock())
+        sales = options.pop("sales", Sales())
         client = Client(limiter or NullLimiter(), clock, upstream=self)
-        return CapillaryCrm(destination(**options), client, default_country=country, clock=clock)
+        return CapillaryCrm(destination(**options), client, default_country=country, clock=clock, sales=sales)
 
     def body(self, index: int = 0) -> Any:
         return json.loads(self.requests[index].content)
@@ -154,8 +158,9 @@ class SandboxUpstream(httpx.BaseTransport):
 
     def crm(self, **options: Any) -> CapillaryCrm:
         country = options.pop("default_country", None)
+        sales = options.pop("sales", Sales())
         client = Client(options.pop("limiter", NullLimiter()), self.clock, upstream=self)
-        return CapillaryCrm(destination(**options), client, default_country=country, clock=self.clock)
+        return CapillaryCrm(destination(**options), client, default_country=country, clock=self.clock, sales=sales)
 
     def configure(self, **settings: Any) -> None:
         self.vendor.configure(settings)
@@ -172,6 +177,11 @@ class SandboxUpstream(httpx.BaseTransport):
 
     def requests(self) -> list[tuple[str, str]]:
         return [(r.method, r.path) for r in self.sandbox.recorder.requests]
+
+    def books(self) -> Any:
+        state = self.vendor.state()
+        assert isinstance(state, dict)
+        return state["books"]
 
     def details(self, crm: CapillaryCrm, loyalty_id: str) -> Mapping[str, Any]:
         customer = next(c for c in self.customers() if str(c["id"]) == loyalty_id)

@@ -1,4 +1,4 @@
-"""Capillary as operations see it: find, register, update.
+"""Capillary as operations see it: find, register, update, book sales.
 
 Sources: Capillary docs, Add customer; Update customer details; Customer update V1.1; Get customer id; Change
 identifier; Status codes - customer.
@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from loyalty_relay.connections.model import Destination
-from loyalty_relay.destinations.base import Finding, Receipt
+from loyalty_relay.connections.model import Destination, Sales
+from loyalty_relay.destinations.base import Booking, BookingReceipt, Finding, Receipt
 from loyalty_relay.destinations.capillary import check as checks
 from loyalty_relay.destinations.capillary import identifiers, preflight, v1
 from loyalty_relay.destinations.capillary.auth import auth_of
@@ -26,6 +26,8 @@ from loyalty_relay.destinations.capillary.options import Options
 from loyalty_relay.destinations.capillary.requests import Writer, length_notices
 from loyalty_relay.destinations.capillary.responses import member_id, read_side_effects, read_warnings
 from loyalty_relay.destinations.capillary.routes import Route, only_v1, route, supports
+from loyalty_relay.destinations.capillary.sales import BillBook
+from loyalty_relay.destinations.capillary.sales_requests import check_sale
 from loyalty_relay.destinations.capillary.session import CapillarySession
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.messages import build_request, path_segment
@@ -34,6 +36,7 @@ from loyalty_relay.model.commands import (
     CustomerCommand,
     CustomerRef,
     Identifier,
+    OrderCommand,
     RegisterCustomer,
     UpdateCustomer,
 )
@@ -103,10 +106,14 @@ class _Progress:
             raise
 
 
+NO_SALES = Sales()
+
+
 class CapillaryCrm:
     """One Capillary organisation, seen through one source account. Safe to use from several threads.
 
-    ``default_country``: where phone numbers without a country code are from. ``clock``: epoch seconds.
+    ``default_country``: where phone numbers without a country code are from. ``clock``: epoch seconds. ``sales``: how
+    the connection records sales.
 
     ``Receipt.details``: ``side_effects`` (see ``responses.read_side_effects``), ``requests`` (api and request id of
     each write, in order), and where V1.1 was used, the customer as ``v1.details`` describes.
@@ -121,13 +128,16 @@ class CapillaryCrm:
         *,
         default_country: str | None = None,
         clock: Callable[[], float] = time.time,
+        sales: Sales = NO_SALES,
     ) -> None:
         self._destination = destination
+        self._sales = sales
         self._country = default_country
         self._client = client
         self._writer = Writer(region=destination.region, country=default_country)
         self._session = CapillarySession(client, auth_of(destination, client, clock))
         self._members = Members(self._session, destination, self._writer)
+        self._bills = BillBook(self._session, destination, self._members, sales)
         self._v2 = f"{destination.host}/v2/customers"
         self._v1 = f"{destination.host}/v1.1/customer"
 
@@ -140,15 +150,17 @@ class CapillaryCrm:
         return supports(field)
 
     def probe(self, deadline: Deadline, extended_fields: Collection[str] = ()) -> list[Finding]:
-        """Return whether the prerequisites of register and update are met; only reads are sent.
+        """Return whether the prerequisites of the operations are met; only reads are sent.
 
         ``extended_fields``: names that the connection's mapping uses.
         """
         options = Options.of(self._destination, {})
-        return preflight.run(self._session, self._destination, options, deadline, extended_fields)
+        return preflight.run(self._session, self._destination, options, deadline, extended_fields, self._sales)
 
     def slot(self, command: Command, deadline: Deadline) -> AbstractContextManager[None]:
         """See ``Crm.slot``; an update's API follows from its fields, see ``routes``."""
+        if isinstance(command, OrderCommand):
+            return self._client.limiter.hold("v2-transaction", deadline)
         fields = command.fields if isinstance(command, RegisterCustomer | UpdateCustomer) else {}
         update = "v1-update" if any(map(only_v1, fields)) else "v2-update"
         api = "v2-create" if isinstance(command, RegisterCustomer) else update
@@ -238,6 +250,18 @@ class CapillaryCrm:
         """
         with blaming_options(command.options):
             return self._update_survivor(loyalty_id, command, fields, deadline, changed)
+
+    def check_sale(self, command: OrderCommand) -> list[FieldProblem]:
+        """See ``SalesCrm.check_sale``."""
+        return check_sale(command.order)
+
+    def book(self, booking: Booking, command: OrderCommand, deadline: Deadline) -> BookingReceipt:
+        """See ``sales.BillBook.book``."""
+        return self._bills.book(booking, command, deadline)
+
+    def find_booking(self, booking: Booking, deadline: Deadline) -> BookingReceipt | None:
+        """See ``sales.BillBook.find``."""
+        return self._bills.find(booking, deadline)
 
     def _update_survivor(
         self,

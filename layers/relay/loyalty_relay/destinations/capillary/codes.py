@@ -1,11 +1,11 @@
-"""Every code that Capillary documents for customers, with its meaning as an error and as a warning.
+"""Every code that Capillary documents for customers and for transactions, as an error and as a warning.
 
 An error reports that the request was not carried out; a warning, that it was, and that something beside it was not
 (Capillary docs: Status codes). The same number can come as either, and numbers are not unique over the APIs, so the
-vendor's text is passed on with the code. The page docs/vendors/capillary.md shows the table.
+vendor's text is passed on with the code. The page docs/capillary.md shows the tables.
 
 Sources: Capillary docs, Status codes - customer; Add customer; Update customer details; Customer update V1.1; Change
-identifier; Authentication.
+identifier; Authentication; Transaction, Response codes (V1.1 and V2); Retro transaction.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class AsError(StrEnum):
     PASSING = "tried again"
     TOKEN = "the token is renewed once; then the credentials are refused"
     DENIED = "the credentials are refused"
+    LOOKED_UP = "the bill is looked up: booked, or refused"
+    LOOKED_UP_AGAIN = "the bill is looked up: booked, or tried again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Code:
     ``blames``: the field of the command or connection that an error is about. ``undone``: fields that were not changed
     although the request was carried out, when it comes as a warning; a name that ends with a dot is a family.
     ``again``: such a warning may pass by itself, so the undone fields are sent again until they are done.
+    ``no_points``: a bill was booked and its points were not, when it comes as a warning.
     """
 
     text: str
@@ -42,6 +45,7 @@ class Code:
     blames: str = ""
     undone: tuple[str, ...] = ()
     again: bool = False
+    no_points: bool = False
 
 
 _EMAIL = ("email", "channels.email", "subscriptions.email.")
@@ -235,15 +239,144 @@ CODES: dict[str, Code] = {
     "8127": Code("source or account is not valid", blames="destination.account_id"),
 }
 
+_REGISTRATION = "a customer in a transaction cannot be registered"
+_POINTS = Code("the points could not be processed", AsError.LOOKED_UP_AGAIN, no_points=True)
+_SETTING = Code("the organisation's configuration is not valid", AsError.LOOKED_UP_AGAIN, no_points=True)
+
+SALE_CODES: dict[str, Code] = {
+    "500": Code("general error", AsError.PASSING),
+    "517": Code("the rate limit is used up", AsError.PASSING),
+    "600": Code("done"),
+    "601": Code("amount, quantity, rate or discount is not valid"),
+    "602": Code("the bill number is not valid"),
+    "603": Code("the points are used already"),
+    "604": Code("the bill number exists", AsError.LOOKED_UP),
+    "605": Code("the type is not valid"),
+    "606": Code("no identifier of the customer"),
+    "607": Code("no transaction id"),
+    "608": Code("the transaction could not be added", AsError.PASSING),
+    "609": Code("the transaction could not be updated"),
+    "610": Code(_REGISTRATION),
+    "611": Code("no such customer", AsError.MISSING),
+    "614": Code("the transaction is cancelled"),
+    "615": Code("no details of the transaction"),
+    "616": Code("the item code exists"),
+    "617": Code("an attribute of an item is not valid"),
+    "618": Code("the customer is marked as fraud"),
+    "619": Code("no transaction id"),
+    "620": Code("the transaction id is not valid"),
+    "621": Code("the date is outside of the accepted range"),
+    "622": Code("a line could not be added", AsError.PASSING),
+    "623": Code("events of the transaction failed", AsError.PASSING, no_points=True),
+    "624": Code("the sale of a return is not known", AsError.LOOKED_UP),
+    "625": Code("the bill number is not known", AsError.LOOKED_UP),
+    "626": Code("more is returned than was bought"),
+    "627": Code("a quantity is negative"),
+    "628": Code("the return type is not valid; in V1.1: all is returned already"),
+    "629": Code("more is returned than is left"),
+    "630": Code("the amount is more than the bill's or line's"),
+    "631": Code("the amount is negative"),
+    "632": Code("by line is impossible: the bill has a return by amount"),
+    "633": Code("all is returned already", AsError.LOOKED_UP),
+    "634": Code("the transaction is returned already", AsError.LOOKED_UP),
+    "635": Code("by amount is impossible: the bill has a return by line"),
+    "636": Code("the bill has a return by line, so only lines can follow"),
+    "637": Code("the points were not taken back; the return may be booked", AsError.LOOKED_UP_AGAIN, no_points=True),
+    "638": Code("by amount is impossible: the bill has a return by line"),
+    "639": Code("the whole is impossible: a part is returned already", AsError.LOOKED_UP),
+    "640": Code("nothing was redeemed"),
+    "641": Code("no such customer", AsError.MISSING),
+    "642": Code("a redemption failed"),
+    "643": Code("the date is too far in the future"),
+    "644": Code("the date is too far in the past"),
+    "645": Code("a bill without customer could not be added"),
+    **{str(code): Code(_REGISTRATION) for code in range(646, 661) if code != 656},
+    "656": Code("no such customer", AsError.MISSING),
+    "661": Code("an amount of a line is negative"),
+    "662": Code("a value of a line is negative"),
+    "663": Code("a rate of a line is negative"),
+    "664": Code("a discount of a line is negative"),
+    "665": Code("the gross amount is negative"),
+    "666": Code("the discount is negative"),
+    "667": Code("the customer has no such transaction id"),
+    "668": Code("the customer has no such bill number"),
+    "669": Code("a custom field could not be written"),
+    "670": Code("neither id nor bill number"),
+    "671": Code("the store or till is not valid", blames="sales.stores"),
+    "672": Code("the batch is too large"),
+    "673": Code("returns are not allowed"),
+    "674": Code("returns by line are not allowed"),
+    "675": Code("returns by amount are not allowed"),
+    "676": Code("returns of the whole are not allowed"),
+    "677": Code("a return without bill number"),
+    "678": Code("the amount of a returned line is more than was bought"),
+    "679": Code("no lines to return"),
+    "680": Code("the customer has no transactions"),
+    "681": Code("transactions of the customer are blocked"),
+    "682": Code("currencies are not converted in the organisation"),
+    "683": Code("the event of a new bill failed", no_points=True),
+    "684": Code("the vouchers' event of a new bill failed", no_points=True),
+    "685": Code("a text is too long"),
+    "686": Code("the transaction could not be added; in V1.1: points", AsError.PASSING, no_points=True),
+    "687": Code("the points follow later", AsError.LOOKED_UP_AGAIN, no_points=True),
+    "688": Code("no line matches the return", no_points=True),
+    **{str(code): _POINTS for code in (*range(689, 695), *range(696, 699))},
+    "695": _SETTING,
+    "699": _SETTING,
+    "710": Code("the event of a return failed", no_points=True),
+    "820": Code("the customer is marked as fraud"),
+    "1101": Code("the loyalty programme is not valid"),
+    "1102": Code("the ratio of currencies is not valid"),
+    "1103": Code("the store of the shipping is not valid"),
+    "1105": Code("the days in which a line can be returned"),
+    "1623": Code("the type is not valid"),
+    "1624": Code("too few parameters to find it"),
+    "1625": Code("no type to convert to"),
+    "1626": Code("this type cannot be converted"),
+    "1627": Code("it is converted already", AsError.LOOKED_UP),
+    "1628": Code("the transaction id is not valid"),
+    "1629": Code("a conversion without the client's signature"),
+    "1630": Code("converted"),
+    "1631": Code("conversions are not enabled in the organisation"),
+    "1632": Code("the registration is too long after the sale"),
+    "1633": Code("the conversion is too long after the registration"),
+    "1634": Code("the return type is not valid"),
+    "1635": Code("no lines to return"),
+    "1636": Code("the status is not valid"),
+    "3045": Code("the customer is marked as fraud"),
+    "8084": Code("no customer was sent"),
+    "9601": Code("a line could not be added"),
+    "9602": Code("a credit note could not be added"),
+    "9603": Code("a payment could not be added"),
+    "9604": Code("custom fields could not be added"),
+    "9605": Code("the organisation has no base currency"),
+    "9606": Code("no currency was sent"),
+    "9607": Code("the payment mode is not known", blames="sales.payment_modes"),
+    "9608": Code("a line is marked as outlier", no_points=True),
+    "9609": Code("an attribute of a payment is not valid"),
+    "9610": Code("the event of a new bill failed", no_points=True),
+    "9611": Code("the transaction is marked as outlier", no_points=True),
+    "9612": Code("a credit note could not be saved"),
+    "9613": Code("an attribute of a payment is not valid"),
+    "9614": Code("several bills could be meant"),
+    "9615": Code("no days are set in which it can be returned"),
+    "9616": Code("one bill is meant: an ordinary return"),
+    "91016": Code("an extended field is not valid"),
+}
+"""Meanings of codes in the APIs of transactions; a code that is not here means what it means elsewhere."""
+
 COMBINED = frozenset({"8050", "8051", "8052", "8066", "8069"})
 """Warnings of a registration after which ``createdId`` is the id of a member who existed before."""
 
 _UNKNOWN = Code("")
 
 
-def meaning(code: str) -> Code:
-    """Return the meaning of a code. An unknown one refuses as an error and changes nothing as a warning."""
-    return CODES.get(code, _UNKNOWN)
+def meaning(code: str, *, sale: bool = False) -> Code:
+    """Return the meaning of a code. An unknown one refuses as an error and changes nothing as a warning.
+
+    ``sale``: in an API of transactions.
+    """
+    return (SALE_CODES.get(code) if sale else None) or CODES.get(code, _UNKNOWN)
 
 
 def undone(code: str, names: Collection[str]) -> list[str]:

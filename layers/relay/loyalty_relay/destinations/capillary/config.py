@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from loyalty_relay.connections.model import Connection, Destination
-from loyalty_relay.destinations.base import SUBSCRIPTION, ClientParts, Vendor, limits
+from loyalty_relay.destinations.base import SUBSCRIPTION, ClientParts, SalesSupport, Vendor, limits
 from loyalty_relay.destinations.capillary.fields import IDENTIFIERS
 from loyalty_relay.model.commands import CustomerCommand, RegisterCustomer, UpdateCustomer
 from loyalty_relay.model.json_validation import Reader
@@ -42,16 +42,22 @@ HOSTS = {
     "us": "https://us.api.capillarytech.com",
     "china": "https://api.capillarytech.cn.com",
 }
+_SALES = {"v1-transaction": 16}
 LIMITS: dict[str, dict[str, float]] = {
-    "eu": {"v2-create": 100, "v2-update": 50, "v1-add": 400, "v1-update": 300},
-    "asia1": {"v2-create": 600, "v2-update": 600, "v1-add": 500, "v1-update": 600},
-    "asia2": {"v2-create": 100, "v2-update": 1000, "v1-add": 700, "v1-update": 500},
+    "eu": {"v2-create": 100, "v2-update": 50, "v1-add": 400, "v1-update": 300, "v2-transaction": 100, **_SALES},
+    "asia1": {"v2-create": 600, "v2-update": 600, "v1-add": 500, "v1-update": 600, "v2-transaction": 1200, **_SALES},
+    "asia2": {"v2-create": 100, "v2-update": 1000, "v1-add": 700, "v1-update": 500, "v2-transaction": 100, **_SALES},
     "us": {},
     "china": {},
 }
 """Requests per minute and API that Capillary publishes per region (Capillary docs: Rate limits); no entry: none is
-published.
+published. Of two editions of the page the lower one: v2-transaction is also 700, 1500 and 1500. V1.1 transactions have
+1000 an hour in an older edition, of every organisation.
 """
+APIS = ("v2-create", "v2-update", "v1-add", "v1-update", "v2-transaction", "v1-transaction")
+
+MAX_BILL_NUMBER = 50
+"""Characters of a bill number that are sent; no page has the length after which code 685 comes."""
 
 
 def parse(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
@@ -73,6 +79,7 @@ def parse(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
     values: dict[str, Any] = {
         "identifier_change": options.flag("identifier_change"),
         "source_id_as_external_id": options.flag("source_id_as_external_id"),
+        "local_currency": options.flag("local_currency"),
     }
     if options.has("use_async"):
         values["use_async"] = options.flag("use_async")
@@ -91,7 +98,7 @@ def parse(read: Reader, sandbox_hosts: frozenset[str]) -> Destination:
         credentials=taken,
         source=source,
         account_id=account_id,
-        requests_per_minute=limits(read, LIMITS[region], ("v2-create", "v2-update", "v1-add", "v1-update")),
+        requests_per_minute=limits(read, LIMITS[region], APIS),
         options=values,
     )
 
@@ -107,7 +114,13 @@ def crm(connection: Connection, client: Client, parts: ClientParts) -> Capillary
     """Return the client of a connection's organisation."""
     from loyalty_relay.destinations.capillary.client import CapillaryCrm
 
-    return CapillaryCrm(connection.destination, client, default_country=connection.default_country, clock=parts.clock)
+    return CapillaryCrm(
+        connection.destination,
+        client,
+        default_country=connection.default_country,
+        clock=parts.clock,
+        sales=connection.sales,
+    )
 
 
 VENDOR = Vendor(
@@ -115,7 +128,14 @@ VENDOR = Vendor(
     parse=parse,
     crm=crm,
     profile=profile,
-    operations=frozenset({"register", "update"}),
+    operations=frozenset({"register", "update", "transaction"}),
+    sales=SalesSupport(
+        bill_number_length=MAX_BILL_NUMBER,
+        attributions=frozenset({"till", "store"}),
+        returns=frozenset({"amount", "line"}),
+        unlinked_returns=frozenset({"skip", "park", "return"}),
+        guests=frozenset({"skip", "hold", "not_interested"}),
+    ),
     commands={"customer_created": RegisterCustomer, "customer_changed": UpdateCustomer},
     fields=frozenset(
         {
@@ -147,6 +167,9 @@ VENDOR = Vendor(
         # Credits: once per event.
         (r"enrollments", "enrollments"),
         (r"referral_code", "referral_code"),
+        (r"sale\.note", "sale.note"),
+        (r"sale\.custom_fields\..+", "sale.custom_fields.NAME"),
+        (r"sale\.extended_fields\..+", "sale.extended_fields.NAME"),
         (r"options\.(?:source|account_id|use_async|raw_side_effects|single_enroll)", "options.NAME"),
     ),
 )

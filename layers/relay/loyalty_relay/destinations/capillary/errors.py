@@ -45,6 +45,8 @@ class CapillaryReply:
 
     answer: httpx.Response
     values: tuple[str, ...] = ()
+    sale: bool = False
+    """Whether it is one of the APIs of transactions, where codes have meanings of their own."""
 
     @property
     def request_id(self) -> str | None:
@@ -59,9 +61,9 @@ def error_for(code: str, message: object, reply: CapillaryReply) -> RelayError:
     text = reply.text(message)
     summary = f"{code} {text}".strip()
     request_id = reply.request_id
-    known = meaning(code)
+    known = meaning(code, sale=reply.sale)
     kind = known.error
-    if code == "429":
+    if code in ("429", "517"):
         return RateLimited(summary, retry_after=retry_after(reply.answer), code=code, request_id=request_id)
     if kind is AsError.PASSING:
         # A 521 means that nothing was done, because another action was under way.
@@ -92,11 +94,17 @@ def error_for(code: str, message: object, reply: CapillaryReply) -> RelayError:
     if code == "3217" and "account" in text.lower():
         blamed = WRONG_ACCOUNT
     problems = [FieldProblem(blamed, text or f"was refused with code {code}")] if blamed else []
-    refusal = InvalidCommand if blamed and not names_place(code) else VendorRejected
+    refusal = VendorRejected if not blamed or blamed.startswith(_CONFIGURATION) else InvalidCommand
     return refusal(summary, code=code, request_id=request_id, problems=problems)
 
 
 WRONG_ACCOUNT = "destination.account_id"
+_CONFIGURATION = ("destination.", "sales.")
+"""What is blamed and is the connection's, not the command's."""
+
+
+UNDECIDED = (AsError.LOOKED_UP, AsError.LOOKED_UP_AGAIN)
+"""Errors after which a transaction may be booked all the same."""
 
 
 def names_place(code: str | None) -> bool:
@@ -136,8 +144,12 @@ def named_id(message: object) -> str | None:
 
 
 def worst(problems: Iterable[tuple[str, object]], reply: CapillaryReply) -> RelayError:
-    """Return the error that decides over the request: credentials first, then what passes, then the first one."""
+    """Return the error that decides over the request.
+
+    Credentials first, then what passes, then what may be booked all the same, then the first one.
+    """
     errors = [error_for(code, message, reply) for code, message in problems]
+    errors.sort(key=lambda error: meaning(error.code or "", sale=reply.sale).error not in UNDECIDED)
     for kinds in (CredentialsRefused, (RateLimited, UpstreamUnavailable)):
         for error in errors:
             if isinstance(error, kinds):

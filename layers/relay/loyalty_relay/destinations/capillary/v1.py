@@ -1,5 +1,7 @@
 """V1.1 customer update and get: pure functions between commands and the JSON that Capillary documents.
 
+Its envelopes of transactions have the same form and are read here, too.
+
 The update addresses one customer by exactly one identifier, because a second one that belongs to somebody else merges
 the two for good. Its envelope has three parts: HTTP status, ``status`` of the request, ``item_status`` of the
 customer; only the last one decides whether the customer was updated.
@@ -125,23 +127,25 @@ class Item:
 
 
 def read(reply: CapillaryReply) -> Item:
-    """Return the customer of a V1.1 response. Raises the typed error for anything but a success of the item.
+    """Return the customer of a V1.1 response; see ``read_items``."""
+    (item, *_), warnings = read_items(reply, "customers", "customer")
+    return Item(member_id(item.get("user_id")), warnings, details(item))
 
+
+def read_items(reply: CapillaryReply, group: str, kind: str) -> tuple[list[dict[str, Any]], tuple[Notice, ...]]:
+    """Return the items of a V1.1 response that succeeded, of which there is at least one, and the first one's warnings.
+
+    Raises the typed error of the first item for anything else.
     Taken in every form: JSON or XML; one item as object or in a list; numbers, booleans and codes as such or as texts;
     empty collections as ``[]``, ``{}``, ``{"field": []}`` or missing. Without ``item_status`` the status of the request
     decides, as in the table of the vendor's page: 200, and as many successes as customers.
     """
-    unread = json_of(reply.answer)
-    body: Any = unread
-    if isinstance(unread, NotJson):
-        body = xml_envelope(reply.answer.content)
-        if body is None:
-            raise unreadable(reply, unread)
-    item = _item(body)
-    status = item.get("item_status") if item else None
+    body = _body(reply)
+    items = _items(body, group, kind)
+    status = items[0].get("item_status") if items else None
     if isinstance(status, Mapping) and status:
-        if _true(status.get("success")):
-            return Item(member_id(item.get("user_id")), _warnings(status, reply), details(item))
+        if done := [item for item in items if _succeeded(item.get("item_status"))]:
+            return done, _warnings(done[0]["item_status"], reply)
         code = _text(status.get("code"))
         raise (
             _all_failed(code, status.get("message"), reply)
@@ -152,11 +156,44 @@ def read(reply: CapillaryReply) -> Item:
         raise decided(found, reply)
     summary = refusal_status(body)
     if summary is None:
-        raise unreadable(reply, unread) if isinstance(unread, NotJson) else unknown(reply, body)
+        raise _shapeless(reply, body)
     code, message = summary
-    if code == "200" and item and _all_succeeded(body["response"]["status"]):
-        return Item(member_id(item.get("user_id")), (), details(item))
+    if code == "200" and items and _all_succeeded(body["response"]["status"]):
+        return items, ()
     raise _all_failed(code, message, reply) if code in REQUEST_CODES else error_for(code, message, reply)
+
+
+def read_organisation(reply: CapillaryReply, group: str, kind: str) -> list[dict[str, Any]]:
+    """Return a list of the organisation's: tills, payment modes, settings. Raises the typed error of a refusal."""
+    body = _body(reply)
+    if found := reported_errors(body):
+        raise decided(found, reply)
+    summary = refusal_status(body)
+    if summary is None:
+        raise _shapeless(reply, body)
+    if summary[0] != "200":
+        raise error_for(*summary, reply)
+    organisation = body["response"].get("organization")
+    return listed(organisation.get(group), kind) if isinstance(organisation, Mapping) else []
+
+
+def _body(reply: CapillaryReply) -> Any:
+    unread = json_of(reply.answer)
+    if not isinstance(unread, NotJson):
+        return unread
+    body = xml_envelope(reply.answer.content)
+    if body is None:
+        raise unreadable(reply, unread)
+    return body
+
+
+def _shapeless(reply: CapillaryReply, body: Any) -> RelayError:
+    unread = json_of(reply.answer)
+    return unreadable(reply, unread) if isinstance(unread, NotJson) else unknown(reply, body)
+
+
+def _succeeded(status: Any) -> bool:
+    return isinstance(status, Mapping) and _true(status.get("success"))
 
 
 def _all_succeeded(status: Mapping[str, Any]) -> bool:
@@ -173,14 +210,13 @@ def _all_failed(code: str, message: Any, reply: CapillaryReply) -> RelayError:
     return AllFailed(f"{code} {reply.text(message)}".strip(), code=code, request_id=reply.request_id)
 
 
-def _item(body: Any) -> dict[str, Any]:
+def _items(body: Any, group: str, kind: str) -> list[dict[str, Any]]:
     response = body.get("response") if isinstance(body, Mapping) else None
-    customers = response.get("customers") if isinstance(response, Mapping) else None
-    items = _listed(customers, "customer")
-    return items[0] if items else {}
+    return listed(response.get(group), kind) if isinstance(response, Mapping) else []
 
 
-def _listed(value: Any, name: str) -> list[dict[str, Any]]:
+def listed(value: Any, name: str) -> list[dict[str, Any]]:
+    """Return the objects below a member of a collection, which comes as a list, an object, or not at all."""
     inner = value.get(name) if isinstance(value, Mapping) else value
     items = inner if isinstance(inner, list) else [inner]
     return [dict(item) for item in items if isinstance(item, Mapping) and item]
@@ -216,9 +252,9 @@ def details(item: Mapping[str, Any]) -> dict[str, Any]:
     fraud = fraud.get("status") if isinstance(fraud, Mapping) else fraud
     if fraud:
         typed["fraud_status"] = str(fraud)
-    typed["points_summaries"] = [_summary(s) for s in _listed(item.get("points_summaries"), "points_summary")]
+    typed["points_summaries"] = [_summary(s) for s in listed(item.get("points_summaries"), "points_summary")]
     for family in ("custom_fields", "extended_fields"):
-        typed[family] = {str(f["name"]): f.get("value") for f in _listed(item.get(family), "field") if f.get("name")}
+        typed[family] = {str(f["name"]): f.get("value") for f in listed(item.get(family), "field") if f.get("name")}
     typed["subscriptions"] = [
         {
             "channel": _text(s.get("channel")).lower(),
@@ -226,9 +262,9 @@ def details(item: Mapping[str, Any]) -> dict[str, Any]:
             "scope": _text(s.get("scope")).lower(),
             "subscribed": _true(s.get("status", s.get("is_subscribed"))),
         }
-        for s in _listed(item.get("subscriptions"), "subscription")
+        for s in listed(item.get("subscriptions"), "subscription")
     ]
-    typed["side_effects"] = [side_effect(e) for e in _listed(item.get("side_effects"), "effect")]
+    typed["side_effects"] = [side_effect(e) for e in listed(item.get("side_effects"), "effect")]
     return typed
 
 
