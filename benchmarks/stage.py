@@ -6,6 +6,7 @@ is deployed to it, so that nothing but the measurement takes work out of a queue
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -29,7 +30,8 @@ PREFIX = "bench"
 SHOP = "acme-test.myshopify.com"
 WEBHOOK_SECRET = "fake-shopify-app-secret"
 OPERATIONS = ("register", "update", "crm-patch", "link-store", "hydrate")
-CAPILLARY, KANGAROO, LIMITED = "bench-capillary", "bench-kangaroo", "bench-limited"
+CAPILLARY, KANGAROO, LIMITED, THIN = "bench-capillary", "bench-kangaroo", "bench-limited", "bench-thin"
+API_KEY = "fake-api-key-for-measurements"
 
 # Speed and limits are measured apart: here no limit of ours or the sandbox's holds anything up.
 _NO_LIMIT = 1_000_000
@@ -49,6 +51,7 @@ class Stage:
             self.environment = self._resources()
             for name, destination in _destinations(self.sandbox_url).items():
                 self._connect(name, destination)
+            self._connect(THIN, destinations.kangaroo(self.sandbox_url), _square(self.sandbox_url))
         except BaseException:
             self.stop()
             raise
@@ -156,11 +159,12 @@ class Stage:
         self._secret(f"{PREFIX}/digest", "a digest key for measurements only")
         return environment
 
-    def _connect(self, name: str, destination: Mapping[str, Any]) -> None:
+    def _connect(self, name: str, destination: Mapping[str, Any], source: Mapping[str, Any] | None = None) -> None:
         connection = {
-            "source": {"platform": "shopify", "stores": [SHOP], "secrets": [{"value": WEBHOOK_SECRET}]},
+            "source": source or {"platform": "shopify", "stores": [SHOP], "secrets": [{"value": WEBHOOK_SECRET}]},
             "destination": destination,
             "default_country": "GB",
+            "api_keys": [{"id": "till", "sha256": hashlib.sha256(API_KEY.encode()).hexdigest()}],
         }
         self._secret(f"{PREFIX}/connections/{name}", json.dumps(connection))
 
@@ -192,6 +196,18 @@ def _destinations(sandbox: str) -> dict[str, dict[str, Any]]:
         CAPILLARY: destinations.capillary(sandbox, per_minute=_NO_LIMIT),
         LIMITED: destinations.capillary(sandbox, per_minute=1, credentials=till),
         KANGAROO: destinations.kangaroo(sandbox),
+    }
+
+
+def _square(sandbox: str) -> dict[str, Any]:
+    """Return a source whose events are thin, so that hydrate has something to fetch."""
+    return {
+        "platform": "square",
+        "stores": ["MLDEMOMERCHANT"],
+        "secrets": [{"value": "fake-square-signature-key"}],
+        "public_url": f"https://relay.example.com/webhooks/{THIN}",
+        "api_host": f"{sandbox}/square",
+        "api_credentials": {"access_token": "fake-square-token"},
     }
 
 

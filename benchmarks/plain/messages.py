@@ -13,16 +13,21 @@ _numbers = itertools.count(1)
 
 def batch(customers: Iterable[Mapping[str, Any]], connection: str) -> dict[str, Any]:
     """Return an SQS event with one message per customer."""
-    return {"Records": [_record(customer, connection) for customer in customers]}
+    return {"Records": [_record({"customer": dict(customer)}, connection) for customer in customers]}
 
 
-def _record(customer: Mapping[str, Any], connection: str) -> dict[str, Any]:
+def of_store(shop_id: str, connection: str) -> dict[str, Any]:
+    """Return an SQS event with one message about a store."""
+    return {"Records": [_record({"shop_id": shop_id, "name": "Harbour"}, connection)]}
+
+
+def _record(about: Mapping[str, Any], connection: str) -> dict[str, Any]:
     number = next(_numbers)
-    event_id = hashlib.sha256(json.dumps(customer).encode()).hexdigest()
+    event_id = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     return {
         "messageId": f"00000000-0000-4000-9000-{number:012d}",
         "receiptHandle": f"receipt-{number}",
-        "body": json.dumps({"event_id": event_id, "connection": connection, "customer": dict(customer)}),
+        "body": json.dumps({"event_id": event_id, "connection": connection, **about}),
         "attributes": {"ApproximateReceiveCount": "1"},
         "messageAttributes": {},
         "eventSource": "aws:sqs",

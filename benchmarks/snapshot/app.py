@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from loyalty_relay.triggers.snapshot import MODULES
+from loyalty_relay.triggers.startup import SNAPSHOT
 from loyalty_relay.triggers.webhook import handler
 
 __all__ = ["handler"]
 
-for name in MODULES:
+for name in SNAPSHOT:
     import_module(name)

@@ -93,7 +93,7 @@ class LayerBuilder:
 
     def _recipe(self) -> tuple[bytes | Path, ...]:
         version = subprocess.run([self._python, "-VV"], check=True, capture_output=True).stdout
-        return (version, os.uname().machine.encode(), self._source / "Makefile")
+        return (version, os.uname().machine.encode(), self._source / "Makefile", *sorted(self._source.glob("*.py")))
 
     def _built(self, target: str, name: str, log: Log) -> Path:
         built = self._cache / f"{target}-{name}"

@@ -1,5 +1,8 @@
 """Entry point of crm-patch: its routes of the HTTP API, and its queue."""
 
 from loyalty_relay.triggers import function_for
+from loyalty_relay.triggers.startup import prepare
 
 handler = function_for("crm-patch")
+
+prepare("crm-patch")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from devkit.cli.connection_store import ConnectionStore, new_key
 from devkit.cli.running import RunningRelay
 from devkit.runtime import Built, Emulator, build, emulator_binary
 from tests.sources.samples import document
@@ -69,3 +70,14 @@ def deployed(relay: RunningRelay, name: str) -> dict[str, Any]:
     function = f"{relay.aws.environment()['RELAY_STACK']}-{name.replace('_', '-')}"
     found: dict[str, Any] = relay.aws.client("lambda").get_function_configuration(FunctionName=function)
     return found
+
+
+def with_a_key(relay: RunningRelay, connection: str) -> dict[str, Any]:
+    """An authorizer's event with a key of a new connection of this name."""
+    event: dict[str, Any] = json.loads((CHECKOUT / "events/authorize/api.json").read_text())
+    store = ConnectionStore(relay.stack.client("secretsmanager"), relay.stack.secrets_prefix, relay.stack.sandbox_hosts)
+    data, key = new_key(store.raw(event["pathParameters"]["connection"]), "till")
+    store.write(connection, data)
+    event["pathParameters"]["connection"] = connection
+    event["headers"]["x-api-key"], event["identitySource"] = key, [key]
+    return event

@@ -10,7 +10,7 @@ import pytest
 
 from devkit.cli.running import RunningRelay
 from devkit.runtime import Built, Invocation
-from tests.runtime.conftest import CHECKOUT, Start
+from tests.runtime.conftest import CHECKOUT, Start, with_a_key
 
 FUNCTIONS = sorted(path.parent.name for path in (CHECKOUT / "functions").glob("*/app.py"))
 EVENTS = sorted(path for name in FUNCTIONS for path in (CHECKOUT / "events" / name).glob("*.json"))
@@ -61,21 +61,12 @@ def test_every_function_has_sample_events() -> None:
 
 
 def test_the_authorizer_lets_the_holder_of_a_key_in_and_no_other(start: Start, relay: RunningRelay) -> None:
-    from devkit.cli.connection_store import ConnectionStore, new_key
-
-    event = json.loads((CHECKOUT / "events/authorize/api.json").read_text())
-    store = ConnectionStore(relay.stack.client("secretsmanager"), relay.stack.secrets_prefix, relay.stack.sandbox_hosts)
-    data, key = new_key(store.raw(event["pathParameters"]["connection"]), "till")
     # One of its own: after a refused key, a process looks for new ones of a connection once a minute.
-    connection = event["pathParameters"]["connection"] = "runtime-authorizer"
-    store.write(connection, data)
-
-    event["headers"]["x-api-key"] = key
-    event["identitySource"] = [key]
+    event = with_a_key(relay, "runtime-authorizer")
     answer = start("authorize").invoke(event).payload
     assert answer["isAuthorized"] is True
-    assert answer["context"]["connection"] == connection
-    event["headers"]["x-api-key"] = f"{key}x"
+    assert answer["context"]["connection"] == "runtime-authorizer"
+    event["headers"]["x-api-key"] += "x"
     assert start("authorize").invoke(event).payload == {"isAuthorized": False}
 
 

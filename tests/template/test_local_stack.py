@@ -57,7 +57,7 @@ def handler(event, context):
     method = event["requestContext"]["http"]["method"]
     return {"statusCode": 202, "body": json.dumps({"method": method, "environment": dict(os.environ)})}
 """,
-    "loyalty_relay/triggers/snapshot.py": "def prepare():\n    pass\n",
+    "loyalty_relay/triggers/startup.py": "def prepare(function):\n    pass\n",
     "loyalty_relay/triggers/hydrate.py": "def handler(event, context):\n    return {}\n",
     "loyalty_relay/triggers/authorizer.py": (
         "def handler(event, context):\n    print('asked')\n"

@@ -139,10 +139,10 @@ class ConnectionStore:
         """
         if not CONNECTION_ID.fullmatch(id):
             raise UnknownConnection("there is no such connection")
-        if not fresh and (found := self._cached(id)) is not None:
+        if not fresh and (found := self.cached(id)) is not None:
             return found
         with self._gate(id).lock:
-            if not fresh and (found := self._cached(id)) is not None:
+            if not fresh and (found := self.cached(id)) is not None:
                 return found
             try:
                 return self._fetch(id).connection
@@ -152,6 +152,15 @@ class ConnectionStore:
                     raise
                 self._held.put(id, replace(held, until=self._clock() + FAILING_SECONDS))
                 return held.connection
+
+    def cached(self, id: str) -> Connection | None:
+        """Return what is cached and not outdated; reads nothing. Raises what ``get`` remembers of this id."""
+        now = self._clock()
+        refused = self._refused.get(id)
+        if refused is not None and now < refused[1]:
+            raise refused[0].with_traceback(None)
+        held = self._held.get(id)
+        return held.connection if held is not None and now < held.until else None
 
     def previous_webhook_secrets(self, id: str) -> tuple[WebhookSecret, ...]:
         """Return the webhook secrets of the version before the current one, for 24 hours after the change.
@@ -237,14 +246,6 @@ class ConnectionStore:
         except aws.failures() as error:
             raise StoreUnavailable(f"secrets could not be listed: {aws.error_code(error)}") from error
         return sorted(ids)
-
-    def _cached(self, id: str) -> Connection | None:
-        now = self._clock()
-        refused = self._refused.get(id)
-        if refused is not None and now < refused[1]:
-            raise refused[0].with_traceback(None)
-        held = self._held.get(id)
-        return held.connection if held is not None and now < held.until else None
 
     def _gate(self, id: str) -> _Gate:
         gate = self._gates.get(id)

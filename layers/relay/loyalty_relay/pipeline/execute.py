@@ -28,10 +28,6 @@ from loyalty_relay.model.errors import CredentialsBlocked, CredentialsRefused, I
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.model.redaction import conceal
 from loyalty_relay.pipeline.context import Context, Recorder
-from loyalty_relay.pipeline.crm_patch import crm_patch
-from loyalty_relay.pipeline.customers import register, update
-from loyalty_relay.pipeline.link_store import link_store
-from loyalty_relay.pipeline.retire import erase_store, retire_customer
 from loyalty_relay.reliability.circuit_breaker import CircuitCall
 
 if TYPE_CHECKING:
@@ -143,19 +139,32 @@ class Pipeline:
         return attempt(self.connections.get(connection.id))
 
     def _handle(self, command: Command, context: Context) -> Outcome:
+        # A function carries out one operation: the others' handlers and their ledgers are no cost of its start.
         customers = self.recorder.customers
         match command:
             case RegisterCustomer():
+                from loyalty_relay.pipeline.customers import register
+
                 return register(command, context, self.crm(context.connection), customers())
             case UpdateCustomer():
+                from loyalty_relay.pipeline.customers import update
+
                 return update(command, context, self.crm(context.connection), customers())
             case PatchCrmFields():
+                from loyalty_relay.pipeline.crm_patch import crm_patch
+
                 return crm_patch(command, context, self.crm(context.connection), customers())
             case LinkStore():
+                from loyalty_relay.pipeline.link_store import link_store
+
                 return link_store(command, context, self.crm(context.connection), self.links)
             case RetireCustomer():
+                from loyalty_relay.pipeline.retire import retire_customer
+
                 return retire_customer(command, context, customers())
             case EraseStore():
+                from loyalty_relay.pipeline.retire import erase_store
+
                 return erase_store(command, context, customers(), self.links)
         raise InvalidCommand(f"no operation carries out {command.kind}")
 

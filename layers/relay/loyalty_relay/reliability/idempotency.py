@@ -7,9 +7,12 @@ operation; and its keys contain the function's name unless a prefix is given.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec, module_from_spec
 from typing import Any, Protocol
 
 from loyalty_relay.model.errors import IdempotencyKeyReused, KeyInProgress, StoreUnavailable
@@ -57,6 +60,10 @@ class Idempotency:
     def bind(self, context: RemainingTime) -> None:
         """Set the invocation that is running: a key whose process dies is free when the invocation's time ends."""
         self._context = context
+
+    def prepare(self, operation: str) -> None:
+        """Load what the first ``hold`` of an operation needs."""
+        self._layer(operation)
 
     @contextmanager
     def hold(self, key: str, operation: str, *, payload_digest: str | None = None) -> Iterator[Key]:
@@ -113,7 +120,8 @@ class Idempotency:
             layer.delete_record(data=data, exception=error)
 
     def _layer(self, operation: str) -> Any:
-        from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer, IdempotencyConfig
+        with _boto3_unloaded():
+            from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer, IdempotencyConfig
 
         if operation not in self._layers:
             layer = DynamoDBPersistenceLayer(table_name=self._table, boto3_client=self._dynamodb)
@@ -127,6 +135,24 @@ class Idempotency:
             layer.configure(config=config, key_prefix=keys.idempotency_prefix(operation))
             self._layers[operation] = layer
         return self._layers[operation]
+
+
+@contextmanager
+def _boto3_unloaded() -> Iterator[None]:
+    """Give an import in the block boto3's package without running it, unless it was loaded before.
+
+    Powertools' persistence layer imports boto3 for a client, which it is given here. Of all that comes with boto3
+    (s3transfer, multiprocessing) it uses the version and the module that reads items.
+    """
+    if "boto3" in sys.modules or (spec := find_spec("boto3")) is None:
+        yield
+        return
+    package = sys.modules["boto3"] = module_from_spec(spec)
+    package.__version__ = version("boto3")  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        del sys.modules["boto3"]
 
 
 def _compare(completed: dict[str, Any], payload_digest: str | None) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -238,6 +239,14 @@ class Services:
         from loyalty_relay.destinations.definitions import DefinitionCache
 
         return DefinitionCache(self.clock)
+
+    def load_destinations(self, operation: str) -> None:
+        """Load the clients of the vendors for which shops' events become commands of this operation."""
+        from loyalty_relay.destinations.registry import vendor, vendors
+
+        for name in vendors():
+            if any(command.operation == operation for command in vendor(name).commands.values()):
+                import_module(f"loyalty_relay.destinations.{name}.client")
 
     def crm(self, connection: Connection) -> Crm:
         """Return the client of the connection's destination, kept until the connection's configuration changes."""

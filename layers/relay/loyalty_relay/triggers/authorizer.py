@@ -54,10 +54,11 @@ def authorize(event: dict[str, Any], connections: ConnectionStore) -> dict[str, 
 def _accepted(connections: ConnectionStore, connection_id: str, key: str) -> str | None:
     """Return the name of the key if it is one of the connection's now. Raise the errors of ``ConnectionStore.get``."""
     try:
-        known = _key_id(connections.get(connection_id), key)
+        cached = connections.cached(connection_id)
+        likely = cached is None or _key_id(cached, key) is not None
     except UnknownConnection:
-        known = None
-    if known is not None:
+        likely = False
+    if likely:
         return _key_id(connections.get(connection_id, fresh=True), key)
     return _key_id(connections.get(connection_id), key) if connections.refetch(connection_id) else None
 
