@@ -26,7 +26,7 @@ from tests.sources.samples import PLATFORMS, document
 from tests.support.stack import OPERATIONS, Context, Stack
 
 API_KEY = "fake-guarantees-api-key"
-READ_APIS = ("bigcommerce", "clover", "square")
+READ_APIS = ("bigcommerce", "clover", "lightspeed", "square")
 """Platforms with thin events, whose own API the sandbox plays too."""
 
 

@@ -12,6 +12,7 @@ from tests.sandbox.kangaroo_client import START, SandboxClient
 
 BIGCOMMERCE = {"X-Auth-Token": "fake-bigcommerce-token", "Accept": "application/json"}
 CLOVER = {"Authorization": "Bearer fake-clover-token"}
+LIGHTSPEED = {"Authorization": "Bearer fake-lightspeed-token"}
 SQUARE = {"Authorization": "Bearer fake-square-token", "Square-Version": "2026-07-15"}
 
 BC_CUSTOMERS = "/bigcommerce/stores/demohash1/v3/customers"
@@ -190,6 +191,17 @@ def test_square_locations_are_read_one_by_one_and_listed(client: SandboxClient) 
     assert get(client, "/square/v2/locations", SQUARE).json() == {"locations": [one]}
 
 
+def test_lightspeed_sales_name_their_customer_by_id_alone(client: SandboxClient) -> None:
+    (path,) = (path for path in client.state("lightspeed") if "/sales/" in path)
+    sale = get(client, f"/lightspeed/{path}", LIGHTSPEED).json()["data"]
+    assert "customer" not in sale
+    customer = get(client, f"/lightspeed/api/2.0/customers/{sale['customer_id']}", LIGHTSPEED).json()["data"]
+    assert customer["customer_code"] == "Zoe-4F2K"
+    missing = get(client, "/lightspeed/api/2.0/sales/NONE", LIGHTSPEED)
+    assert (missing.status_code, missing.json()) == (404, {"errors": {"global": ["Not found"]}})
+    assert get(client, f"/lightspeed/{path}", {"Authorization": "Bearer wrong"}).status_code == 401
+
+
 def test_square_orders_and_payments_are_read_one_by_one(client: SandboxClient) -> None:
     order = get(client, SQUARE_ORDER, SQUARE).json()["order"]
     (tender,) = order["tenders"]
@@ -287,4 +299,4 @@ def test_an_unknown_fault_is_no_fault() -> None:
 
 def test_the_sandbox_finds_the_platforms_by_itself() -> None:
     vendors = create_app(clock=lambda: START).state.sandbox.vendors
-    assert {"bigcommerce", "clover", "square"} <= set(vendors)
+    assert {"bigcommerce", "clover", "lightspeed", "square"} <= set(vendors)

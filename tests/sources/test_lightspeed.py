@@ -195,6 +195,8 @@ def changes(kind: str, who: dict[str, str], fields: dict[str, Any]) -> tuple[Tol
 
 
 UNUSED = (("ignored", "topic_not_used"),) * 2
+SALES = ["sale-updated"]
+SALES += [f"sale-updated-{kind}" for kind in ("walk-in", "split", "return", "unlinked", "voided", "id-only", "2-0")]
 EXPECTED: dict[str, tuple[Told, Told]] = {
     "customer-created": changes("register_customer", BOTH, CREATED),
     "customer-updated": changes("update_customer", {"mobile": "(04) 499 0123"}, UPDATED),
@@ -202,7 +204,8 @@ EXPECTED: dict[str, tuple[Told, Told]] = {
         "update_customer", {"email": "zoe@example.com", "mobile": "(04) 499 0123"}, OLD_SHAPE
     ),
     "customer-deleted": (("retire_customer", CUSTOMER, "deleted", None),) * 2,
-    "sale-updated": UNUSED,
+    **dict.fromkeys(SALES, (("ignored", "sales_not_enabled"),) * 2),
+    "sale-updated-parked": (("ignored", "not_closed"),) * 2,
     "product-updated": UNUSED,
     "inventory-updated": UNUSED,
     "register-closed": UNUSED,
@@ -211,10 +214,15 @@ EXPECTED: dict[str, tuple[Told, Told]] = {
 }
 
 
-@pytest.mark.parametrize("name", [topic.fixture for topic in LIGHTSPEED.topics])
+@pytest.mark.parametrize("name", EXPECTED)
 def test_each_topic_becomes_these_commands(name: str) -> None:
     for vendor, expected in zip(("capillary", "kangaroo"), EXPECTED[name], strict=True):
         assert outcome_of(fixture(name), connection("lightspeed", vendor)) == [expected], vendor
+
+
+def test_an_exchange_is_two_changes() -> None:
+    told = outcome_of(fixture("sale-updated-exchange"), connection("lightspeed"))
+    assert told == [("ignored", "sales_not_enabled")] * 2
 
 
 def test_the_topic_is_in_the_path_and_the_body_must_fit_it() -> None:

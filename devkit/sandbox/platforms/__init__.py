@@ -7,12 +7,13 @@ creates, changes and deletes them. docs/sandbox-kangaroo.md lists paths and resp
 from devkit.sandbox.platforms.base import Platform
 from devkit.sandbox.platforms.bigcommerce import BigCommerce
 from devkit.sandbox.platforms.clover import Clover
+from devkit.sandbox.platforms.lightspeed import Lightspeed
 from devkit.sandbox.platforms.square import Square
 from devkit.sandbox.vendor import Clock
 
-__all__ = ["VENDOR", "BigCommerce", "Clover", "Platform", "Square"]
+__all__ = ["VENDOR", "BigCommerce", "Clover", "Lightspeed", "Platform", "Square"]
 
 
 def VENDOR(clock: Clock) -> list[Platform]:  # noqa: N802 - the name that the sandbox looks for
     """Return every platform."""
-    return [BigCommerce(clock), Clover(clock), Square(clock)]
+    return [BigCommerce(clock), Clover(clock), Lightspeed(clock), Square(clock)]

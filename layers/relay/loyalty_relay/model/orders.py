@@ -247,6 +247,19 @@ class Order:
         return cls(**given)
 
 
+def in_currency(order: Order, currency: str) -> Order:
+    """Return an order whose platform reports no currency with this one, which is the shop's."""
+    if order.currency or not currency:
+        return order
+
+    def named(amounts: Amounts | None) -> Any:
+        return amounts and replace(amounts, currency=currency)
+
+    sale = order.sale and replace(order.sale, amounts=named(order.sale.amounts))
+    refunds = tuple(replace(refund, amounts=named(refund.amounts)) for refund in order.refunds)
+    return replace(order, currency=currency, sale=sale, refunds=refunds)
+
+
 def times(amounts: Amounts, rate: Decimal, currency: str) -> Amounts:
     """Return amounts converted by a rate of the platform, unrounded."""
     values = {f.name: getattr(amounts, f.name) * rate for f in fields(amounts) if f.name != "currency"}

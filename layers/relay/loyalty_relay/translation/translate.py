@@ -35,7 +35,7 @@ from loyalty_relay.model.commands import (
     RetireCustomer,
     UpdateCustomer,
 )
-from loyalty_relay.model.orders import Order
+from loyalty_relay.model.orders import Order, in_currency
 from loyalty_relay.sources.base import (
     Buyer,
     Change,
@@ -115,7 +115,7 @@ def _order_changed(change: OrderChanged, connection: Connection) -> list[Command
     if why := _no_sales(connection):
         return Skip(why)
     members: dict[str, Any] = {
-        "order": _with_mapped(change, connection),
+        "order": in_currency(_with_mapped(change, connection), connection.sales.currency),
         "version": change.version,
         "store": _store(change.store),
     }

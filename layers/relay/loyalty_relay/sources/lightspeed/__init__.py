@@ -1,7 +1,7 @@
-"""Lightspeed Retail (X-Series), once Vend: customers come whole, as JSON in a form.
+"""Lightspeed Retail (X-Series), once Vend: customers and sales come whole, as JSON in a form.
 
-Sources: X-Series API docs "Webhooks", "How to react to events", "Webhook example payloads"; the API reference (2026-07)
-and API 1.0 for the two shapes that a customer may have.
+Sources: X-Series API docs "Webhooks", "How to react to events", "Webhook example payloads", "Rate limiting"; the API
+reference (2026-07 and 2.0) and API 1.0 for the two shapes that a customer or a sale may have.
 
 - The request names no topic, so every webhook has a URL of its own with the topic after the connection. It is not
   signed; the body's shape must fit.
@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import REVISION, Event, Version, revision
@@ -27,23 +27,42 @@ from loyalty_relay.sources.base import (
     Change,
     CustomerChanged,
     CustomerRetired,
+    Fetch,
+    HydratingSource,
     NothingToDo,
     Request,
-    SourceModule,
+    ThinChange,
     Topic,
     Verdict,
 )
-from loyalty_relay.sources.parsing import address_line, body_digest, json_object, member, moment, text_id, text_or_none
+from loyalty_relay.sources.hydrating import needed_token, token_problems
+from loyalty_relay.sources.lightspeed.customers import LightspeedCustomer
+from loyalty_relay.sources.lightspeed.sales import (
+    GIFT_CARDS,
+    PLATFORM,
+    SALE,
+    customer_read,
+    sale_changes,
+    sale_read,
+)
+from loyalty_relay.sources.parsing import body_digest, json_object, member, moment, text_id, text_or_none
 from loyalty_relay.sources.signatures import base64_text, hmac_sha256, matching
-
-PLATFORM = "lightspeed"
 
 TOPICS = (
     Topic(name="customer.update", becomes="register", fixture="customer-created"),
     Topic(name="customer.update", becomes="update", fixture="customer-updated", note="registers an unknown customer"),
     Topic(name="customer.update", becomes="update", fixture="customer-updated-1-0", note="as API 1.0 has it"),
     Topic(name="customer.update", becomes="retire", fixture="customer-deleted", note="with deleted_at"),
-    Topic(name="sale.update", becomes="ignored", fixture="sale-updated"),
+    Topic(name="sale.update", becomes="transaction", fixture="sale-updated"),
+    Topic(name="sale.update", becomes="transaction", fixture="sale-updated-walk-in", note="a guest's"),
+    Topic(name="sale.update", becomes="transaction", fixture="sale-updated-split", note="two tenders"),
+    Topic(name="sale.update", becomes="transaction", fixture="sale-updated-return", note="a refund of the sale"),
+    Topic(name="sale.update", becomes="transaction", fixture="sale-updated-exchange", note="a refund and a sale"),
+    Topic(name="sale.update", becomes="transaction", fixture="sale-updated-unlinked", note="a return of no sale"),
+    Topic(name="sale.update", becomes="transaction", fixture="sale-updated-voided", note="takes all back"),
+    Topic(name="sale.update", becomes="hydrate", fixture="sale-updated-id-only", note="then transaction"),
+    Topic(name="sale.update", becomes="hydrate", fixture="sale-updated-2-0", note="who bought; then transaction"),
+    Topic(name="sale.update", becomes="ignored", fixture="sale-updated-parked", note="until it is closed"),
     Topic(name="product.update", becomes="ignored", fixture="product-updated"),
     Topic(name="inventory.update", becomes="ignored", fixture="inventory-updated"),
     Topic(name="register_closure.create", becomes="ignored", fixture="register-closed"),
@@ -53,11 +72,12 @@ TOPICS = (
 
 ENCODINGS: Mapping[str, Callable[[bytes], str]] = {"hex": bytes.hex, "base64": base64_text}
 COVERS = ("form", "payload")
-_OPTIONS = ("signature_encoding", "signature_covers", "retailers")
+LIMIT = (350, 300.0)
+"""Requests and seconds: 50, and 300 for each register of the retailer, who has one at least."""
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
 
 
-class Lightspeed(SourceModule):
+class Lightspeed(HydratingSource):
     """HMAC-SHA256 over the raw form under the app's client secret, as ``signature=…,algorithm=HMAC-SHA256``.
 
     No time is signed.
@@ -73,11 +93,17 @@ class Lightspeed(SourceModule):
             "additionalProperties": {"type": "string"},
             "description": "The retailer id of each store, by domain prefix",
         },
+        GIFT_CARDS: {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "The ids of products that are gift cards",
+        },
     }
     may_be_unsigned = True
+    api_domains = ("retail.lightspeed.app", "vendhq.com")
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
-        """Return retailers that are not listed by their domain prefix."""
+        """Return retailers that are not listed by their domain prefix. A token is needed only for sales."""
         if not source.stores:
             yield "stores", "needs at least one retailer, by domain prefix"
         for index, store in enumerate(source.stores):
@@ -96,6 +122,10 @@ class Lightspeed(SourceModule):
                 )
             ):
                 yield f"options.{name}", "must be an object of domain prefix (one of stores) -> retailer id"
+            elif name == GIFT_CARDS and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+                yield f"options.{name}", "must be a list of product ids"
+        if source.api_credentials:
+            yield from token_problems(source)
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
         """Accept any live secret."""
@@ -127,7 +157,7 @@ class Lightspeed(SourceModule):
         return known if known is not None or len(source.stores) == 1 else ""
 
     def read(self, request: Request, source: Source) -> list[Change]:
-        """Return the one change of a delivery."""
+        """Return the one change of a delivery; an exchange is a refund and a sale."""
         if request.topic is None:
             raise Untranslatable("no_topic")
         payload = _form(request).get("payload")
@@ -138,10 +168,31 @@ class Lightspeed(SourceModule):
             topic=request.topic, body=json_object(payload), raw=payload, store=self.store(request, source) or only
         )
         delivery.same_retailer(source)
+        if request.topic == "sale.update":
+            return _sale(delivery, source)
         reader = _READERS.get(request.topic)
         if reader is None:
             return [NothingToDo(event=delivery.event(""), reason="topic_not_used")]
         return [reader(delivery)]
+
+    def fetch(self, thin: ThinChange, source: Source) -> Fetch:
+        """Return the request for a sale or a customer of the retailer."""
+        token = needed_token(source, thin.store)
+        return Fetch(
+            path=f"/api/2.0/{thin.resource}s/{quote(str(thin.data['id']), safe='')}",
+            headers={"authorization": f"Bearer {token}", "accept": "application/json"},
+            default_host=f"https://{thin.store}.retail.lightspeed.app",
+            limit=LIMIT,
+        )
+
+    def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
+        """Return what a sale is, or its customer to be read before it."""
+        return sale_read(thin, status, body) if thin.resource == SALE else customer_read(thin, status, body)
+
+    def order_of(self, order_id: str, store: str | None) -> ThinChange | None:
+        """Return how to read a sale by its id."""
+        event = Event(source=PLATFORM, topic="sale.update", id="", entity_id=order_id)
+        return ThinChange(event=event, resource=SALE, data={"id": order_id}, store=store, sales=True)
 
 
 def _signature(header: str) -> str | None:
@@ -204,61 +255,6 @@ class _LightspeedDelivery:
 
 # -- customers ----------------------------------------------------------------------------------------------------
 
-_FIELDS = {
-    "first_name": ("first_name",),
-    "last_name": ("last_name",),
-    "email": ("email",),
-    "birthday": ("date_of_birth",),
-    "gender": ("gender", "sex"),
-    "notes": ("note",),
-    "postal_code": ("physical_postcode",),
-}
-_ADDRESS = (
-    ("physical_address_1", "physical_address1"),
-    ("physical_address_2", "physical_address2"),
-    ("physical_suburb",),
-    ("physical_city",),
-    ("physical_state",),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Customer:
-    """A customer in either shape: flat, or as API 1.0 has it with contact details in an object of their own."""
-
-    body: Mapping[str, Any]
-
-    def reported(self, *names: str) -> tuple[bool, Any]:
-        """Return whether a member is present by any of its names, and its value; values that are not empty first."""
-        contact = self.body.get("contact")
-        places = [self.body, contact] if isinstance(contact, dict) else [self.body]
-        found = [place[name] for name in names for place in places if name in place]
-        return bool(found), next((value for value in found if value not in (None, "")), None)
-
-    def text(self, *names: str) -> str | None:
-        """Return a member as text. Raises Untranslatable('bad_field') when it is none."""
-        value = self.reported(*names)[1]
-        if isinstance(value, bool | dict | list):
-            raise Untranslatable("bad_field", f"{names[0]} is not a string")
-        return text_or_none(value)
-
-    def fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {
-            ours: self.text(*names) for ours, names in _FIELDS.items() if self.reported(*names)[0]
-        }
-        if self.reported("mobile", "phone")[0]:
-            fields["phone"] = self.text("mobile", "phone")
-        if any(self.reported(*names)[0] for names in _ADDRESS):
-            fields["address"] = address_line(*(self.text(*names) for names in _ADDRESS))
-        if country := self.text("physical_country_id"):
-            fields["country"] = country
-        if self.reported("do_not_email")[1] in (True, 1, "1"):
-            fields["subscriptions.email.bulk"] = False
-        sms = self.reported("enable_promotional_sms")[1]
-        if isinstance(sms, bool):
-            fields["subscriptions.sms.bulk"] = sms
-        return fields
-
 
 def _customer(delivery: _LightspeedDelivery) -> Change:
     """Return a customer as they are now: new, changed or deleted."""
@@ -280,7 +276,7 @@ def _customer(delivery: _LightspeedDelivery) -> Change:
     return CustomerChanged(
         event=event,
         source_id=source_id,
-        fields=_Customer(body).fields(),
+        fields=LightspeedCustomer(body).fields(),
         payload=body,
         version=_version(body, event, time),
         created=bool(time) and moment(body.get("created_at")) == time,
@@ -298,6 +294,29 @@ def _version(body: Mapping[str, Any], event: Event, time: str) -> Version | None
     return Version(f"{PLATFORM}{REVISION}", revision(number), event.time, event.id)
 
 
+# -- sales --------------------------------------------------------------------------------------------------------
+
+
+def _sale(delivery: _LightspeedDelivery, source: Source) -> list[Change]:
+    """Return what a sale is. One that is only named is read, and so is a customer of whom nothing but the id is there.
+
+    Of a sale that is on its way to its customer, the parts that name people are left out.
+    """
+    body = delivery.body
+    if "customer_code" in body:
+        raise Untranslatable("topic_mismatch", f"the body is not that of {delivery.topic}")
+    sale_id = text_id(body.get("id"))
+    time = moment(body.get("updated_at")) or ""
+    event = delivery.event(sale_id, time)
+    cards = source.options.get(GIFT_CARDS, [])
+    thin = ThinChange(
+        event=event, resource=SALE, data={"id": sale_id, GIFT_CARDS: cards}, store=delivery.store, sales=True
+    )
+    if not isinstance(body.get("register_sale_products", body.get("line_items")), list):
+        return [thin]
+    return sale_changes(thin, body, _version(body, event, time))
+
+
 # -- everything else ----------------------------------------------------------------------------------------------
 
 
@@ -307,7 +326,6 @@ def _unused(delivery: _LightspeedDelivery) -> Change:
 
 _READERS: dict[str, Callable[[_LightspeedDelivery], Change]] = {
     "customer.update": _customer,
-    "sale.update": _unused,
     "product.update": _unused,
     "inventory.update": _unused,
     "register_closure.create": _unused,
