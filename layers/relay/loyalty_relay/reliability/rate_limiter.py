@@ -184,7 +184,7 @@ class Limiters:
 
     def _return(self, queue: _Queue, pk: str, unused: tuple[float, ...]) -> None:
         try:
-            self._change(queue, pk, lambda ledger: ledger.returned(unused))
+            self._change(queue, pk, lambda ledger: ledger.returned(unused, background=self._share is not None))
         except (StoreUnavailable, NoSlot):
             # They stay counted as used: less than the limit for a minute, never more.
             return
@@ -236,14 +236,14 @@ class Limiters:
                 ":ledger": after.to_json(),
                 ":next": (revision or 0) + 1,
                 ":expires": int(self._clock()) + KEPT_SECONDS,
-                ":live": after.live,
+                ":lanes": after.lanes_json(),
             }
             if revision is not None:
                 values[":revision"] = revision
             try:
                 self._table.update(
                     {"pk": pk},
-                    "SET ledger = :ledger, revision = :next, expires_at = :expires, live = :live",
+                    "SET ledger = :ledger, revision = :next, expires_at = :expires, lanes = :lanes",
                     condition="attribute_not_exists(pk)" if revision is None else "revision = :revision",
                     values=values,
                 )
@@ -262,9 +262,7 @@ class Limiters:
             queue.revision, queue.ledger = None, Ledger()
             return
         queue.revision = int(item["revision"])
-        queue.ledger = Ledger.from_json(
-            item.get("ledger"), float(item.get("blocked", 0.0)), float(item.get("live", 0.0))
-        )
+        queue.ledger = Ledger.from_json(item.get("ledger"), float(item.get("blocked", 0.0)), item.get("lanes"))
 
     def _queue(self, destination: str, api: str) -> _Queue:
         with self._lock:

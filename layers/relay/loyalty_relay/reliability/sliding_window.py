@@ -22,7 +22,11 @@ HORIZON = 2.0
 """Slots further away than this are not reserved: a record sleeps no longer than that."""
 LONGEST_WAIT = 900.0
 RESERVE = 0.02
-"""The part of a limit that background work leaves free for the next live request, at least one slot."""
+"""The part of a limit that background work leaves free at the least, and one slot."""
+BURST = 3.0
+"""It leaves so many standard deviations of the live requests of a window free, which come at random."""
+EVENLY = 0.9
+"""The distance of its slots, in paces of the limit: they are freed as evenly when live work needs them suddenly."""
 LIVE_SECONDS = 5.0
 """So long after a live request had to wait, background work gives way."""
 OVERBOOKING = 0.9
@@ -58,13 +62,13 @@ class Rate:
     def pace(self) -> float:
         return self.window / self.most
 
-    def background(self, share: float, *, live: bool) -> Rate:
+    def background(self, share: float, *, live: int, waits: bool) -> Rate:
         """Return how much of the limit may be in use, live work included, for background work to get a slot.
 
-        ``live``: whether live work waits. A limit of one request has nothing to leave free.
+        ``live``: slots of the window that live work used. ``waits``: whether live work waits.
         """
-        left = math.floor(self.most * share) if live else self.most - max(1, math.ceil(self.most * RESERVE))
-        return replace(self, most=max(left, 1))
+        free = max(1, math.ceil(self.most * RESERVE), math.ceil(BURST * math.sqrt(live)))
+        return replace(self, most=max(math.floor(self.most * share) if waits else self.most - free, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,44 +96,64 @@ class Ledger:
     """No slot before this: the vendor reported that its limit is used up."""
     live: float = 0.0
     """Until when live work waits."""
+    background: tuple[tuple[int, int], ...] = ()
+    """Those of ``counts`` that background work used."""
 
     def grant(self, rate: Rate, count: int, now: float, *, share: float | None = None) -> tuple[Ledger, Granted]:
         """Reserve up to ``count`` slots within the horizon, and give the rest a place in the line.
 
-        ``share``: for background work, see ``Rate.background``; its waits are no places in the line of live work.
+        ``share``: for background work, see ``Rate.background``. It gets slots of the next half second only, spread
+        evenly, and its waits are no places in the line of live work, so that no live request waits long behind it.
         """
-        if share is not None:
-            rate = rate.background(share, live=now < self.live)
         first = math.floor(now / BUCKET)
         counts = {b: n for b, n in self.counts if b > first - rate.span}
+        background = {b: n for b, n in self.background if b > first - rate.span}
+        horizon = HORIZON
+        if share is not None:
+            live = sum(counts.values()) - sum(background.values())
+            rate = rate.background(share, live=live, waits=now < self.live)
+            horizon = BUCKET
         slots: list[float] = []
         last = self.last
         at = now
         while len(slots) < count:
-            at = self._next(counts, rate, last, now)
-            if at - now > HORIZON:
+            earliest = last + rate.pace * EVENLY if share is not None else now
+            at = self._next(counts, background, rate, last, max(now, earliest))
+            if at - now > horizon:
                 break
             bucket = math.floor(at / BUCKET)
             counts[bucket] = counts.get(bucket, 0) + 1
+            if share is not None:
+                background[bucket] = background.get(bucket, 0) + 1
             slots.append(at)
             last = at
-        waits: list[float] = []
+        after = replace(
+            self, counts=tuple(sorted(counts.items())), background=tuple(sorted(background.items())), last=last
+        )
+        left = count - len(slots)
         if share is not None:
-            waits = [max(at - now, BUCKET) + rate.pace * number for number in range(count - len(slots))]
-            return replace(self, counts=tuple(sorted(counts.items())), last=last), Granted(tuple(slots), tuple(waits))
+            waits = [max(at - now, BUCKET) + rate.pace * number for number in range(left)]
+            return after, Granted(tuple(slots), tuple(waits))
+        return after._in_line(rate, left, at, now, tuple(slots))
+
+    def _in_line(
+        self, rate: Rate, count: int, at: float, now: float, slots: tuple[float, ...]
+    ) -> tuple[Ledger, Granted]:
+        """Give ``count`` live requests places in the line, which begins at the next slot."""
+        waits: list[float] = []
         line = self.line
-        for _ in range(count - len(slots)):
+        for _ in range(count):
             line = min(max(line, at), now + LONGEST_WAIT)
             waits.append(max(line - now, BUCKET))
             line += rate.pace * OVERBOOKING
         live = max(self.live, now + waits[-1] + LIVE_SECONDS) if waits else self.live
-        after = replace(self, counts=tuple(sorted(counts.items())), last=last, line=line, live=live)
-        return after, Granted(tuple(slots), tuple(waits))
+        return replace(self, line=line, live=live), Granted(slots, tuple(waits))
 
-    def _next(self, counts: dict[int, int], rate: Rate, last: float, now: float) -> float:
+    def _next(self, counts: dict[int, int], others: dict[int, int], rate: Rate, last: float, now: float) -> float:
+        """Return the moment of the next slot. ``others``: slots that do not count as crowding."""
         at = max(now, self.blocked)
         bucket = math.floor(at / BUCKET)
-        if 2 * self._used(counts, rate, bucket) >= rate.most > 1:
+        if 2 * (self._used(counts, rate, bucket) - self._used(others, rate, bucket)) >= rate.most > 1:
             # Half the pace's distance: enough to spread, and to catch up with slots that were not used.
             at = max(at, last + rate.pace / 2)
         # Slots are granted in ascending order, so that only windows that end in the new slot need to be looked at.
@@ -148,19 +172,33 @@ class Ledger:
     def _used(counts: dict[int, int], rate: Rate, bucket: int) -> int:
         return sum(n for b, n in counts.items() if bucket - rate.span < b <= bucket)
 
-    def returned(self, slots: tuple[float, ...]) -> Ledger:
+    def returned(self, slots: tuple[float, ...], *, background: bool = False) -> Ledger:
         """Return the ledger without slots that were reserved and not used."""
-        counts = dict(self.counts)
-        for slot in slots:
-            bucket = math.floor(slot / BUCKET)
-            if counts.get(bucket, 0) > 0:
-                counts[bucket] -= 1
-        return replace(self, counts=tuple((b, n) for b, n in sorted(counts.items()) if n))
+        after = replace(self, counts=_without(self.counts, slots))
+        return replace(after, background=_without(self.background, slots)) if background else after
 
     def to_json(self) -> str:
         return json.dumps([[list(c) for c in self.counts], self.last, self.line], separators=(",", ":"))
 
+    def lanes_json(self) -> str:
+        """Return what distinguishes live and background work, apart: earlier versions read the rest."""
+        return json.dumps([self.live, [list(c) for c in self.background]], separators=(",", ":"))
+
     @classmethod
-    def from_json(cls, text: str | None, blocked: float, live: float) -> Ledger:
+    def from_json(cls, text: str | None, blocked: float, lanes: str | None = None) -> Ledger:
         counts, last, line = json.loads(text) if text else ([], 0.0, 0.0)
-        return cls(tuple((b, n) for b, n in counts), last, line, blocked, live)
+        live, background = json.loads(lanes) if lanes else (0.0, [])
+        return cls(_pairs(counts), last, line, blocked, live, _pairs(background))
+
+
+def _pairs(counts: list[list[int]]) -> tuple[tuple[int, int], ...]:
+    return tuple((bucket, number) for bucket, number in counts)
+
+
+def _without(counts: tuple[tuple[int, int], ...], slots: tuple[float, ...]) -> tuple[tuple[int, int], ...]:
+    left = dict(counts)
+    for slot in slots:
+        bucket = math.floor(slot / BUCKET)
+        if left.get(bucket, 0) > 0:
+            left[bucket] -= 1
+    return tuple((bucket, number) for bucket, number in sorted(left.items()) if number)
