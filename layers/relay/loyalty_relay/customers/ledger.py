@@ -16,7 +16,7 @@ from loyalty_relay.customers.comparison import Compared, compare
 from loyalty_relay.customers.hold import Hold
 from loyalty_relay.customers.lww_register import LwwRegister
 from loyalty_relay.customers.record import CustomerRecord, Intent
-from loyalty_relay.customers.records import Records
+from loyalty_relay.customers.records import HOPS, Records
 from loyalty_relay.customers.retirement import erase_store, retire
 from loyalty_relay.customers.tombstones import Reason, Tombstone
 from loyalty_relay.model.commands import CustomerCommand, CustomerRef, Version
@@ -75,6 +75,17 @@ class CustomerLedger:
     def compare(self, connection: str, commands: Sequence[CustomerCommand]) -> list[Compared]:
         """Return how the ledger's records compare with what commands would send. See ``comparison.compare``."""
         return compare(self._records, connection, commands)
+
+    def lookup_hash(self, connection: str, customer_hash: str) -> CustomerRecord | None:
+        """Return the record of a customer by the keyed hash of the source's id; of the survivor after a merge."""
+        pk = keys.customer(connection, "source_id", customer_hash)
+        for _ in range(HOPS):
+            record = self._records.find(pk)
+            survivor = record.tombstone.survivor if record and record.tombstone else None
+            if survivor is None:
+                return record
+            pk = survivor
+        return None
 
     def reset(
         self, connection: str, customer: CustomerRef, *, fields: Collection[str] = (), tombstone: bool = False

@@ -295,6 +295,8 @@ class Booking:
     """Where the order was sold: the entry of ``sales.stores`` for its till or location; of its returns as well."""
     linked_branch: str = ""
     """Without ``place``: the branch of the shop's link, where ``SalesSupport.linked_branch`` is true."""
+    by_line: bool = False
+    """Whether returns of the order are booked by line where that is exact: the rule at its first booking."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,11 +33,15 @@ class OrderHold:
         self.record = record
         self._pointers: list[str] = []
         self._absorbed: list[OrderRecord] = []
-        self._ended = False
+        self.ended = False
+        """Whether the lease has ended."""
         self._written = False
 
     def fold(self, command: OrderCommand) -> None:
-        """Fold a report into the record, with what came under its aliases before. Raises LeaseBusy for those."""
+        """Fold a report into the record, with what came under its aliases before.
+
+        Raises LeaseBusy for those, InvalidCommand for more refunds than a record holds.
+        """
         order = command.order
         record = self.record
         names = (order.id, *order.aliases)
@@ -46,7 +50,10 @@ class OrderHold:
         self._absorbed, self._pointers = self._records.absorb(record, new[: MOST_ALIASES - len(record.aliases)])
         for orphan in self._absorbed:
             known = joined(known, orphan.known)
-        self.record = replace(folded(record, known), aliases=(*record.aliases, *self._pointers))
+        self.record = replace(
+            folded(record, known), aliases=(*record.aliases, *self._pointers), store=record.store or command.store or ""
+        )
+        self.record.check_size()
 
     def intend(self, booking: Booking, now: float) -> None:
         """Record that a booking is about to be made. Raises LeaseLost, as do the other writes."""
@@ -69,7 +76,7 @@ class OrderHold:
 
     def _write(self, entry: JournalEntry | None = None, *, end: bool = False) -> None:
         self._records.write(self.record, pointers=self._pointers, absorbed=self._absorbed, entry=entry, end=end)
-        self._ended, self._written = end, True
+        self.ended, self._written = end, True
         self._pointers, self._absorbed = [], []
 
     def __enter__(self) -> Self:
@@ -78,7 +85,7 @@ class OrderHold:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._ended or not (error is None or isinstance(error, Exception)):
+        if self.ended or not (error is None or isinstance(error, Exception)):
             return
         for orphan in self._absorbed:
             self._records.release(orphan)

@@ -16,6 +16,7 @@ from loyalty_relay.destinations.base import Booking
 from loyalty_relay.orders.hold import OrderHold
 from loyalty_relay.orders.record import OrderRecord
 from loyalty_relay.orders.records import OrderRecords
+from loyalty_relay.orders.waiting import WaitingOrders
 from loyalty_relay.reliability.journal import Journal
 from loyalty_relay.storage.digests import Digests
 
@@ -85,6 +86,7 @@ class OrderLedger:
             new_token=new_token,
             sleep=sleep,
         )
+        self.waiting = WaitingOrders(self._records.table)
 
     def hold(self, connection: str, order_id: str) -> OrderHold:
         """Take the lease of an order, for a ``with`` block. ``order_id``: its id or an alias.
@@ -92,6 +94,10 @@ class OrderLedger:
         Raises LeaseBusy while another execution works on the order, StoreUnavailable.
         """
         return OrderHold(self._records, self._records.take(connection, order_id))
+
+    def contact(self, connection: str, kind: str, value: str) -> str:
+        """Return the digest of a guest's contact. ``kind``: email or mobile."""
+        return self._records.digests.identity(connection, kind, value)
 
     def lookup(self, connection: str, order_id: str) -> OrderState | None:
         """Return what is known of an order, by its id or an alias, without touching it; None when nothing is."""

@@ -12,6 +12,7 @@ from loyalty_relay.destinations.base import Booking
 from loyalty_relay.model.errors import AdjustmentNeeded
 from loyalty_relay.model.money import ZERO, text_of
 from loyalty_relay.orders.bills import supplementary
+from loyalty_relay.orders.known import KnownOrder
 from loyalty_relay.orders.record import OrderRecord
 from loyalty_relay.orders.target import Target, target_of
 
@@ -135,7 +136,7 @@ def _explained_by(record: OrderRecord, rules: Sales) -> str:
     return new[0] if before.amount == record.booked else ""
 
 
-def folded(record: OrderRecord, known: Any) -> OrderRecord:
+def folded(record: OrderRecord, known: KnownOrder) -> OrderRecord:
     """Return the record with what is known after a report; refunds that changed become unsettled."""
     unsettled = dict(record.unsettled)
     for name, refund in known.refunds.items():

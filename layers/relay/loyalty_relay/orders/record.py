@@ -20,9 +20,9 @@ from loyalty_relay.storage.lease import Lease
 from loyalty_relay.storage.table import Item
 
 MOST_BYTES = 380_000
-"""Of a record; DynamoDB takes items of 400 KB."""
+"""Of a record before its bookings are made; DynamoDB takes items of 400 KB."""
 
-_CONSTANT = ("currency", "marker", "order_id", "sold_at", "place", "linked_branch")
+_CONSTANT = ("currency", "marker", "order_id", "sold_at", "place", "linked_branch", "by_line")
 """Members that all bookings of an order have alike, or that follow from their number; kept once."""
 
 
@@ -35,6 +35,8 @@ class OrderRecord:
     order_id: str
     known: KnownOrder = field(default_factory=KnownOrder)
     aliases: tuple[str, ...] = ()
+    store: str = ""
+    """Which shop of the source the order is from, where a connection has several."""
     buyer: str = ""
     """Keyed hash of the customer's id at the source; empty for a guest."""
     loyalty_id: str | None = None
@@ -78,7 +80,7 @@ class OrderRecord:
         return replace(self, unsettled={})
 
     def to_attributes(self) -> Item:
-        """Return the attributes of the item, without its keys and lease. Raises InvalidCommand for one too large."""
+        """Return the attributes of the item, without its keys and lease."""
         state: dict[str, Any] = {}
         for name in _PLAIN:
             value = getattr(self, name)
@@ -89,8 +91,6 @@ class OrderRecord:
             state["rules"] = frozen_rules(self.rules)
         state["bookings"] = [_row(booking) for booking in self.bookings]
         text = json.dumps(state, ensure_ascii=False, separators=(",", ":"))
-        if len(text.encode()) > MOST_BYTES:
-            raise InvalidCommand("the order has more refunds than its record can hold", code="too_many_refunds")
         item: Item = {"connection": self.connection, "order_state": text, "expires_at": int(self.until)}
         if self.intent is not None:
             item["intent"] = json.dumps(plain(self.intent), ensure_ascii=False, separators=(",", ":"))
@@ -118,6 +118,11 @@ class OrderRecord:
         )
         return replace(record, bookings=tuple(record._booked(row) for row in state.get("bookings", ())))
 
+    def check_size(self) -> None:
+        """Raise InvalidCommand for a record that the table cannot hold."""
+        if len(self.to_attributes()["order_state"].encode()) > MOST_BYTES:
+            raise InvalidCommand("the order has more refunds than its record can hold", code="too_many_refunds")
+
     def constants(self, number: int) -> dict[str, Any]:
         """Return the members that all bookings of the order have alike, and the marker of the ``number``-th."""
         sale = self.known.sale
@@ -128,6 +133,7 @@ class OrderRecord:
             "sold_at": sale.sold_at if sale else "",
             "place": self.place,
             "linked_branch": self.linked_branch,
+            "by_line": self.rules is not None and self.rules.returns == "line",
         }
 
     def _booked(self, row: Mapping[str, Any]) -> Booking:
@@ -137,6 +143,7 @@ class OrderRecord:
 _PLAIN = (
     "order_id",
     "aliases",
+    "store",
     "buyer",
     "loyalty_id",
     "contacts",

@@ -39,7 +39,7 @@ class OrderRecords:
     ) -> None:
         self.table = Table(dynamodb, table)
         self.clock = clock
-        self._digests = digests
+        self.digests = digests
         self._journal = journal
         self._leases = Leases(self.table, clock=clock, seconds=lease_seconds)
         self._new_token = new_token
@@ -47,7 +47,7 @@ class OrderRecords:
 
     def key(self, connection: str, name: str) -> str:
         """Return the key of an order by its id or an alias."""
-        return keys.order(connection, self._digests.identity(connection, "order", name))
+        return keys.order(connection, self.digests.identity(connection, "order", name))
 
     def find(self, connection: str, name: str) -> OrderRecord | None:
         """Return the record behind a name, as it is now; None when there is none."""

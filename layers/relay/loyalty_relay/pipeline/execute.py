@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.model.commands import (
     Command,
+    CustomerCommand,
     Envelope,
     EraseStore,
     LinkStore,
+    OrderCommand,
     PatchCrmFields,
     RegisterCustomer,
     RetireCustomer,
@@ -32,6 +34,7 @@ from loyalty_relay.reliability.circuit_breaker import CircuitCall
 
 if TYPE_CHECKING:
     from loyalty_relay.connections.store import ConnectionStore
+    from loyalty_relay.pipeline.transaction import SalesParts
     from loyalty_relay.reliability.circuit_breaker import Circuit
     from loyalty_relay.reliability.idempotency import Idempotency
     from loyalty_relay.stores.links import Links
@@ -63,6 +66,8 @@ class Pipeline:
     """The client of a connection's destination."""
     digest: Callable[[str], str]
     """The keyed digest of a text."""
+    sales: Callable[[], SalesParts]
+    """What the operation ``transaction`` works with."""
 
     def execute(self, envelope: Envelope, deadline: Deadline, *, receives: int = 1) -> Executed:
         """Carry out one command, or recognise that it was carried out.
@@ -86,8 +91,14 @@ class Pipeline:
             ):
                 if key.original is not None:
                     return _replay(key.original, context)
-                outcome = key.outcome = self._handle(command, context)
+                outcome = self._handle(command, context)
                 call.succeeded = outcome.result is Result.APPLIED
+                if isinstance(command, CustomerCommand) and live.sales.enabled and live.sales.guests != "skip":
+                    from loyalty_relay.pipeline.guests import release_guests
+
+                    # Before the key is completed: a process that dies in between is followed by another attempt.
+                    release_guests(command, outcome, context, self.sales())
+                key.outcome = outcome
             return Executed(outcome)
 
         try:
@@ -154,6 +165,10 @@ class Pipeline:
                 from loyalty_relay.pipeline.crm_patch import crm_patch
 
                 return crm_patch(command, context, self.crm(context.connection), customers())
+            case OrderCommand():
+                from loyalty_relay.pipeline.transaction import transaction
+
+                return transaction(command, context, self.crm(context.connection), self.sales())
             case LinkStore():
                 from loyalty_relay.pipeline.link_store import link_store
 

@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from loyalty_relay.destinations.definitions import DefinitionCache
     from loyalty_relay.destinations.tokens import TokenStore
     from loyalty_relay.http.client import Client
+    from loyalty_relay.model.commands import Envelope
     from loyalty_relay.orders.ledger import OrderLedger
     from loyalty_relay.pipeline.execute import Pipeline
+    from loyalty_relay.pipeline.transaction import SalesParts
     from loyalty_relay.reliability.circuit_breaker import Circuit
     from loyalty_relay.reliability.dead_letters import DeadLetterQueue
     from loyalty_relay.reliability.headroom import Headroom
@@ -202,6 +205,20 @@ class Services:
             recorder=Recorder(journal=self.journal, clock=self.clock, customers=lambda: self.customers),
             crm=self.crm,
             digest=lambda text: self.digests.identity("", "credentials", text),
+            sales=lambda: self.sales,
+        )
+
+    @cached_property
+    def sales(self) -> SalesParts:
+        from loyalty_relay.pipeline.transaction import SalesParts
+        from loyalty_relay.reliability.follow_ups import FollowUps
+
+        return SalesParts(
+            customers=self.customers,
+            orders=self.orders,
+            links=self.links,
+            follow_ups=FollowUps(lambda: self.sqs, self.settings.queue),
+            order_reader=_order_reader,
         )
 
     @cached_property
@@ -290,6 +307,23 @@ class Services:
             return
         for failed in answer.get("Failed", ()):
             logs.warning("visibility not changed", operation=operation, code=failed.get("Code"))
+
+
+def _order_reader(connection: Connection, envelope: Envelope, order_id: str) -> Envelope | None:
+    """Return the request that reads an order from the connection's platform; None where the platform offers none."""
+    from loyalty_relay.model.commands import Hydrate
+    from loyalty_relay.sources import source_module
+    from loyalty_relay.sources.base import HydratingSource
+
+    module = source_module(connection.source.platform)
+    if not isinstance(module, HydratingSource):
+        return None
+    thin = module.order_of(order_id, envelope.command.store)
+    if thin is None:
+        return None
+    event = replace(thin.event, id=envelope.event.id, time=envelope.event.time)
+    command = Hydrate(resource=thin.resource, data=thin.data, store=thin.store)
+    return replace(envelope, event=event, command=command, redrives=0)
 
 
 _shared: Services | None = None
