@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Annotated, Any
 
 import typer
@@ -42,6 +43,11 @@ class Commands(TyperGroup):
             problem = from_relay_error(error)
         except SettingMissing as error:
             problem = CommandError(str(error), do="use --stack NAME, or set the variable")
+        except OSError as error:
+            if error.filename is None:
+                # Of a pipe whose reader has ended, which Click handles, or of a connection.
+                raise
+            problem = from_file_error(error)
         except Exception as error:
             found = from_aws_error(error)
             if found is None:
@@ -64,6 +70,16 @@ def from_relay_error(error: RelayError) -> CommandError:
 
 def _request(request_id: str | None) -> str:
     return f"vendor request {request_id}" if request_id else ""
+
+
+def from_file_error(error: OSError) -> CommandError:
+    """Return what a file could not be used for as a command's error."""
+    refused = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+    return CommandError(
+        f"a file cannot be used: {(error.strerror or 'unknown').lower()}",
+        where=str(error.filename),
+        do="take a checkout that may be written to; RELAY_LOCAL_STATE names another state file" if refused else "",
+    )
 
 
 def from_aws_error(error: BaseException) -> CommandError | None:

@@ -240,18 +240,14 @@ def _whereabouts(env: Mapping[str, str], client: Any) -> str:
 
 
 def _local_credentials(env: Mapping[str, str]) -> dict[str, str]:
-    """Return made-up credentials for an endpoint on this machine, where none are set: an emulator accepts any."""
-    endpoint = env.get("AWS_ENDPOINT_URL", "")
-    if not _on_this_machine(env):
+    """Return what an endpoint on this machine needs: what is set, the rest made up, as an emulator accepts anything."""
+    if not _on_this_machine(env) or env.get("AWS_PROFILE"):
         return {}
-    if env.get("AWS_ACCESS_KEY_ID") or env.get("AWS_PROFILE"):
-        return {}
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": env.get("AWS_DEFAULT_REGION") or env.get("AWS_REGION") or "us-east-1",
-    }
+    made_up = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    names = ("AWS_ENDPOINT_URL", *made_up, "AWS_SESSION_TOKEN")
+    given = {name: env[name] for name in names if env.get(name)}
+    region = env.get("AWS_DEFAULT_REGION") or env.get("AWS_REGION") or "us-east-1"
+    return made_up | given | {"AWS_DEFAULT_REGION": region}
 
 
 def _on_this_machine(env: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import io
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -102,11 +103,13 @@ class LayerBuilder:
         if target == "packages":
             log("building the layer for the local stack (about 15 s the first time)")
         scratch = Path(tempfile.mkdtemp(prefix=f"{target}-", suffix=".part", dir=self._cache))
+        # Words of a shell's line in the Makefile: the checkout's path may have a blank.
+        interpreter = shlex.quote(str(self._python))
         command = [
             *("make", "--no-print-directory", "-C", str(self._source), target),
             f"ARTIFACTS_DIR={scratch}",
-            f"INTERPRETER={self._python}",
-            f"INSTALL={self._python} -m pip --disable-pip-version-check install -qq --no-compile",
+            f"INTERPRETER={interpreter}",
+            f"INSTALL={interpreter} -m pip --disable-pip-version-check install -qq --no-compile",
         ]
         # Started from make itself, its flags and job server are not for this one.
         environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import errno
 import json
 import zlib
 from collections.abc import Iterator
@@ -436,6 +437,24 @@ def test_a_file_that_cannot_be_written_is_an_error_without_a_traceback(relay: Re
         result = relay(*command, str(tmp_path / "missing" / "file"))
         assert result.exit_code == 1
         assert "cannot write the file: no such file or directory" in result.stderr
+
+
+def test_a_checkout_that_may_not_be_written_to_is_an_error_without_a_traceback(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "/checkout/.local/layer/lock")
+
+    monkeypatch.setattr("devkit.localstack.LocalStack.start", refuse)
+
+    result = relay("dev", "--port", "0", "--json")
+
+    assert result.exit_code == 1
+    assert json.loads(result.stderr)["error"] == {
+        "what": "a file cannot be used: read-only file system",
+        "where": "/checkout/.local/layer/lock",
+        "do": "take a checkout that may be written to; RELAY_LOCAL_STATE names another state file",
+    }
 
 
 def test_a_port_that_does_not_exist_is_a_usage_error(relay: Relay) -> None:

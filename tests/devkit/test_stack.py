@@ -159,6 +159,25 @@ def test_an_endpoint_on_this_machine_has_one_relay_whatever_its_name_and_an_api_
     assert made[0].credentials["AWS_ACCESS_KEY_ID"] == "test"
 
 
+@pytest.mark.parametrize(
+    ("given", "key", "region"),
+    [
+        ({}, "test", "us-east-1"),
+        ({"AWS_ACCESS_KEY_ID": "fake-key"}, "fake-key", "us-east-1"),
+        ({"AWS_DEFAULT_REGION": "eu-west-1"}, "test", "eu-west-1"),
+    ],
+)
+def test_an_endpoint_on_this_machine_needs_no_further_variable(
+    env: dict[str, str], given: dict[str, str], key: str, region: str
+) -> None:
+    endpoint = {"AWS_ENDPOINT_URL": "http://127.0.0.1:4599"}
+    stack = find_stack(None, {**env, **endpoint, **given}, formation=Formation)
+
+    found = stack.session.get_credentials().get_frozen_credentials()
+    assert (found.access_key, found.secret_key, stack.client("sqs").meta.region_name) == (key, "test", region)
+    assert stack.client("sqs").meta.endpoint_url == "http://127.0.0.1:4599"
+
+
 def test_the_variables_of_a_function_describe_a_stack(env: dict[str, str]) -> None:
     given = {**env, **{variable: f"value-of-{variable}" for variable in OUTPUTS}, "RELAY_SANDBOX_HOSTS": "a:1,b:2"}
 

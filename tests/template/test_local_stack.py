@@ -68,8 +68,9 @@ def handler(event, context):
 
 @pytest.fixture(scope="module")
 def project(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with the real template and entry points, and the small layer."""
-    root = tmp_path_factory.mktemp("project")
+    """A project with the real template and entry points, and the small layer; its path has blanks."""
+    root = tmp_path_factory.mktemp("project") / "a checkout"
+    root.mkdir()
     shutil.copy(checkout / "template.yaml", root)
     shutil.copytree(checkout / "functions", root / "functions", symlinks=True)
     for name, content in LAYER.items():
