@@ -11,7 +11,7 @@ import typer
 
 from devkit.cli.connections import known_connection, store_of
 from devkit.cli.customers import customer_hashes
-from devkit.cli.following import entry_dict, settled, show_entries
+from devkit.cli.following import entry_dict, settled, show_entries, vendors_of
 from devkit.cli.hints import hint
 from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import CommandError, note, show_json, show_table, when
@@ -121,7 +121,8 @@ def show(
 ) -> None:
     """Show what happened to one delivery, why, and what to do next."""
     whole = delivery_id.partition(".")[0]
-    entries = services_of(find_stack(stack)).journal.show(whole)
+    found = find_stack(stack)
+    entries = services_of(found).journal.show(whole)
     if not entries:
         raise CommandError(
             f"the journal has no delivery {whole}",
@@ -130,4 +131,4 @@ def show(
     if json:
         show_json({"delivery_id": whole, "settled": settled(entries), "outcomes": [entry_dict(e) for e in entries]})
     else:
-        show_entries(entries)
+        show_entries(entries, vendors_of(found))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import typer
 
-from devkit.cli.hints import hint, meaning
-from devkit.cli.output import err, note, result_text, show_json, show_pairs, when
+from devkit.cli.connections import store_of
+from devkit.cli.hints import hint, in_words, meaning
+from devkit.cli.output import CommandError, err, note, out, result_text, show_json, show_pairs, when
 from devkit.cli.services import services_of
 from devkit.cli.stack import Stack
 from loyalty_relay.model.outcomes import Result
@@ -47,6 +49,20 @@ def settled(entries: Sequence[JournalEntry]) -> bool:
     return bool(entries) and all(entry.result is not Result.RETRYING for entry in entries)
 
 
+def vendors_of(stack: Stack) -> Callable[[str], str]:
+    """Return a function from a connection's id to its vendor; to an empty name where it cannot be read any more."""
+    store = store_of(stack)
+
+    @cache
+    def vendor(connection: str) -> str:
+        try:
+            return store.read(connection).destination.vendor
+        except CommandError:
+            return ""
+
+    return vendor
+
+
 def entry_dict(entry: JournalEntry) -> dict[str, Any]:
     """Return a journal entry as JSON."""
     return {
@@ -59,6 +75,7 @@ def entry_dict(entry: JournalEntry) -> dict[str, Any]:
         "operation": entry.operation,
         "outcome": entry.result.value,
         "reason": entry.reason,
+        "means": meaning(entry.reason, entry.result.value),
         "loyalty_id": entry.loyalty_id,
         "codes": list(entry.codes),
         "fields": list(entry.fields),
@@ -69,21 +86,32 @@ def entry_dict(entry: JournalEntry) -> dict[str, Any]:
         "redrives": entry.redrives,
         "occurred_at": entry.occurred_at,
         "received_at": entry.received_at,
-        "finished_at": entry.finished_at,
+        "finished_at": None if entry.result is Result.RETRYING else entry.finished_at,
+        "tried_at": entry.finished_at,
+        "next_at": entry.next_at,
         "next": hint(entry.reason, entry.result.value),
     }
 
 
-def show_entries(entries: Iterable[JournalEntry]) -> None:
-    """Show each entry on one screen: its outcome, why, when, and what to do next."""
-    for entry in entries:
+def show_entries(
+    entries: Iterable[JournalEntry], vendor: Callable[[str], str], *, clock: Callable[[], float] = time.time
+) -> None:
+    """Show each entry on one screen: its outcome, why, when, and what to do next.
+
+    ``vendor``: from a connection's id to the vendor whose codes an entry has.
+    """
+    for number, entry in enumerate(entries):
+        if number:
+            out.print()
         result = entry.result.value
+        known = vendor(entry.connection) if entry.code or entry.codes else ""
         show_pairs(
             [
                 ("delivery", f"{entry.delivery_id}, position {entry.position}"),
                 ("outcome", result_text(result)),
                 ("reason", entry.reason),
                 ("means", meaning(entry.reason, result)),
+                ("next attempt", _moment(entry.next_at, clock()) if result == Result.RETRYING else ""),
                 ("next", hint(entry.reason, result)),
                 ("event", f"{entry.source} {entry.topic}"),
                 ("event id", entry.event_id),
@@ -91,8 +119,8 @@ def show_entries(entries: Iterable[JournalEntry]) -> None:
                 ("operation", entry.operation),
                 ("loyalty id", entry.loyalty_id or ""),
                 ("fields sent", ", ".join(entry.fields)),
-                ("codes", ", ".join(entry.codes)),
-                ("vendor code", entry.code or ""),
+                ("notices", "; ".join(in_words(code, known) for code in entry.codes)),
+                ("vendor code", in_words(entry.code, known) if entry.code else ""),
                 ("vendor request", entry.request_id or ""),
                 *((name, text) for name, text in entry.details.items()),
                 ("receives", str(entry.receives)),
@@ -104,7 +132,19 @@ def show_entries(entries: Iterable[JournalEntry]) -> None:
         )
 
 
-def show_outcomes(delivery_id: str, entries: Sequence[JournalEntry], *, as_json: bool, **more: Any) -> None:
+def _moment(epoch: float | None, now: float) -> str:
+    """Return a moment and how far it is away."""
+    if epoch is None:
+        return ""
+    left = round(epoch - now)
+    if left <= 0:
+        return f"{when(epoch)}, now"
+    return f"{when(epoch)}, in {left} s" if left < 120 else f"{when(epoch)}, in {left // 60} min"
+
+
+def show_outcomes(
+    stack: Stack, delivery_id: str, entries: Sequence[JournalEntry], *, as_json: bool, **more: Any
+) -> None:
     """Show a delivery's outcomes; exit with status 1 when something was parked or has no outcome yet.
 
     ``more``: further members of the JSON.
@@ -112,7 +152,7 @@ def show_outcomes(delivery_id: str, entries: Sequence[JournalEntry], *, as_json:
     if as_json:
         show_json({"delivery_id": delivery_id, "outcomes": [entry_dict(entry) for entry in entries], **more})
     else:
-        show_entries(entries)
+        show_entries(entries, vendors_of(stack))
     if not entries:
         note(f"no outcome yet; look again with relay events show {delivery_id}")
     if not settled(entries) or any(entry.result is Result.PARKED for entry in entries):

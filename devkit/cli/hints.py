@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
+
+from loyalty_relay.destinations.registry import vendor as destination
+from loyalty_relay.destinations.registry import vendors
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +17,8 @@ class Hint:
     means: str
     do: str = ""
 
+
+STATUSES = {str(status.value): status.phrase for status in HTTPStatus}
 
 GIVEN_UP = "It was tried for 72 hours without success; the last time:"
 
@@ -193,6 +199,29 @@ HINTS: Mapping[str, Hint] = {
     "connection_invalid": Hint("The stored connection is not valid.", "Correct the named fields and apply it again."),
 }
 
+NOTICES: Mapping[str, str] = {
+    "credits_not_sent": "points, enrolments or referral codes were not sent",
+    "email_too_long": "the programme keeps the beginning of the e-mail only",
+    "identifier_changed": "the member is found by the new identifier now",
+    "identifier_not_updated": "the identifier could not be changed; another member may have it",
+    "identifier_unchanged": "the member was found by this identifier already",
+    "link_differs": "the vendor shows another link than was asked for",
+    "link_disabled": "the link is there and disabled; enable it at the vendor",
+    "merged": "the member had been merged into another one, who was updated",
+    "name_too_long": "the programme keeps the beginning of the name only",
+    "not_cleared": "the programme keeps its value: it cannot be emptied",
+    "not_read_back": "the fields were sent; they could not be read afterwards",
+    "not_updatable": "a field can be set by a registration only",
+    "not_verified": "a field was left out, because the source has not verified it",
+    "option_not_sent": "an option has no effect on this request",
+    "tags_differ": "the programme shows other tags than were sent",
+    "unsupported_field": "the programme has no such field",
+    "value_differs": "the programme shows another value than was sent",
+    "value_refused": "a value that the programme would refuse was left out",
+}
+"""What the relay's own notices mean; NAME_invalid is written for each field."""
+
+
 RESULTS: Mapping[str, Hint] = {
     "applied": Hint("The destination has it."),
     "unchanged": Hint("The destination had exactly this already; no call was needed."),
@@ -234,6 +263,18 @@ def meaning(reason: str, result: str = "") -> str:
         # A passing fault that did not pass: by its own sentence it is tried again.
         return f"{GIVEN_UP} {found.means.split(';')[0].rstrip('.')}."
     return found.means
+
+
+def in_words(code: str, vendor: str = "") -> str:
+    """Return a code of a notice or of a vendor with what it means, where that is known."""
+    means = NOTICES.get(code, "")
+    if not means and code.endswith("_invalid"):
+        means = f"{code.removesuffix('_invalid')} is not valid and was left out"
+    if not means and vendor in vendors():
+        means = destination(vendor).code_text(code)
+    if not means and code in STATUSES:
+        means = f"HTTP {STATUSES[code]}"
+    return f"{code}: {means}" if means else code
 
 
 def as_markdown() -> str:

@@ -64,7 +64,7 @@ def link_by_queue(stack: Stack, connection: str, members: Mapping[str, Any], *, 
     link = services_of(stack).links.get(connection, members["shop_id"])
     if link is not None and not as_json:
         show_pairs([("branch link", str(link.branch_link_id)), ("branch", link.branch_id)])
-    show_outcomes(envelope.delivery_id, entries, as_json=as_json, link=link_to_dict(link) if link else None)
+    show_outcomes(stack, envelope.delivery_id, entries, as_json=as_json, link=link_to_dict(link) if link else None)
 
 
 def instant_of(now: float) -> str:

@@ -84,7 +84,7 @@ def resend(
         note(f"sent again as delivery {new}")
     seen = follow(found, new, seconds=wait, expected=len(envelopes)) if wait else []
     if wait:
-        show_outcomes(new, seen, as_json=json)
+        show_outcomes(found, new, seen, as_json=json)
     elif json:
         show_json({"delivery_id": new, "outcomes": []})
 

@@ -11,7 +11,7 @@ import typer
 from devkit.cli.connections import store_of
 from devkit.cli.delivery import Delivered, deliver, live_secret, signed_headers, webhook_url, why_refused
 from devkit.cli.fixtures import Sample, load
-from devkit.cli.following import entry_dict, follow, settled, show_entries
+from devkit.cli.following import entry_dict, follow, settled, show_entries, vendors_of
 from devkit.cli.mapping import from_own_store, translation
 from devkit.cli.options import AsJson, StackName, Wait
 from devkit.cli.output import CommandError, note, out, progress, show_json, show_text
@@ -92,8 +92,9 @@ def send(
         ]
         show_json(shown[0] if count == 1 else shown)
     else:
+        vendor = vendors_of(found)
         for _, entries in results:
-            show_entries(entries)
+            show_entries(entries, vendor)
     refused = [answer for answer in answers if not answer.accepted]
     if refused:
         raise CommandError(

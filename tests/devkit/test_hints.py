@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devkit.cli.hints import FORMER, HINTS, RESULTS, as_markdown, hint, meaning
+from devkit.cli.hints import FORMER, HINTS, NOTICES, RESULTS, as_markdown, hint, in_words, meaning
 from loyalty_relay.model import errors
 from loyalty_relay.model.errors import PermanentError, RelayError
 from loyalty_relay.model.outcomes import Result
@@ -49,6 +49,21 @@ def literals(call: str, argument: str | int) -> set[str]:
             chosen = [c for v in given for c in ((v.body, v.orelse) if isinstance(v, ast.IfExp) else (v,))]
             found |= {value.value for value in chosen if isinstance(value, ast.Constant)}
     return {text for text in found if isinstance(text, str) and re.fullmatch(r"[a-z]+(_[a-z]+)*", text)}
+
+
+def test_every_code_of_a_notice_is_put_into_words() -> None:
+    codes = literals("Notice", 0)
+
+    assert {"credits_not_sent", "phone_invalid"} <= codes
+    assert [code for code in codes if in_words(code) == code] == []
+    assert NOTICES.keys() - codes == {"tags_differ", "value_differs"}, "no notice has this code"
+
+
+def test_a_code_means_what_its_own_vendor_documents() -> None:
+    assert in_words("8014", "capillary") == "8014: the primary identifier or mobile is not valid"
+    assert in_words("8014", "kangaroo") == in_words("8014") == "8014"
+    assert in_words("422", "kangaroo").startswith("422: HTTP Unprocessable")
+    assert in_words("invalid_grant", "gone") == "invalid_grant"
 
 
 def test_every_reason_for_ignoring_or_parking_a_delivery_is_explained() -> None:

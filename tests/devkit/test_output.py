@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ ENTRY = JournalEntry(
     operation="register",
     result=Result.PARKED,
     reason="rejected",
-    code="1000",
+    code="8014",
     receives=3,
     received_at=1795857302.0,
 )
@@ -80,7 +81,11 @@ def demo() -> None:
 
 
 def one_event() -> None:
-    show_entries([ENTRY])
+    now = ENTRY.received_at
+    waiting = replace(
+        ENTRY, result=Result.RETRYING, reason="unavailable", code="503", codes=("phone_invalid",), next_at=now + 43
+    )
+    show_entries([ENTRY, waiting], lambda connection: "capillary", clock=lambda: now)
 
 
 def error() -> None:

@@ -36,6 +36,16 @@ PERMANENT = [
 ]
 
 
+def test_refused_credentials_are_tried_within_a_minute_at_first_and_within_a_quarter_of_an_hour_later() -> None:
+    waits = [retry_policy.delay(errors.CredentialsRefused(), receives, 0.999) for receives in range(1, 40)]
+
+    assert waits == sorted(waits)
+    assert waits[0] <= 60
+    assert 890 < waits[-1] <= 900
+    # Mended after any time, the wait is over after a quarter of that time.
+    assert all(wait <= 60 + sum(waits[:index]) / 3 for index, wait in enumerate(waits))
+
+
 @pytest.mark.parametrize("error", TRANSIENT, ids=lambda e: type(e).__name__)
 def test_what_may_pass_is_tried_again_even_a_bug(error: Exception) -> None:
     assert retry_policy.retryable(error)

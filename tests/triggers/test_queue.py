@@ -208,6 +208,20 @@ def test_waiting_for_a_limit_does_not_use_up_the_horizon(functions: Functions) -
     assert entry.reason == "rate_limited"
 
 
+def test_an_event_that_waits_names_its_next_attempt_and_one_that_is_done_does_not(functions: Functions) -> None:
+    functions.crm.before = [RateLimited(retry_after=5)]
+    send(functions, envelope())
+    functions.consume("update")
+    (waiting,) = functions.stack.journal.show("delivery-1")
+    assert waiting.next_at is not None
+    assert 5 <= waiting.next_at - functions.stack.clock.now <= 10
+
+    services = functions.services("update")
+    services.journal.write(replace(waiting, result=Result.APPLIED, next_at=None))
+    (done,) = functions.stack.journal.show("delivery-1")
+    assert (done.result, done.next_at) == (Result.APPLIED, None)
+
+
 def test_a_tombstone_makes_older_events_stale(functions: Functions) -> None:
     who = CustomerRef(source_id="1", identifiers=(Identifier("email", "c1@example.com"),))
     retire = RetireCustomer(customer=who, reason="deleted", version=version("5"))

@@ -83,6 +83,8 @@ class Vendor:
     """Name of the profile that a command is about, for a vendor that keeps several of one member: what was sent is
     remembered for each. Empty for a vendor that keeps one.
     """
+    code_text: Callable[[str], str] = lambda code: ""
+    """What the vendor documents about a code of its errors and warnings; empty where it documents nothing."""
 
     def takes(self, field: str) -> bool:
         """Return whether a mapping may name this field."""

@@ -50,6 +50,9 @@ class JournalEntry:
     """The source's event time (``instant`` text)."""
     received_at: float = 0.0
     finished_at: float = 0.0
+    """When it was tried last."""
+    next_at: float | None = None
+    """When it is tried again; None where it is not."""
     request_id: str | None = None
     code: str | None = None
     """The vendor's error code."""
@@ -81,6 +84,8 @@ class JournalEntry:
             given[name] = tuple(given.get(name, ()))
         for name in ("received_at", "finished_at"):
             given[name] = float(given.get(name, 0))
+        if "next_at" in given:
+            given["next_at"] = float(given["next_at"])
         return cls(**given)
 
 

@@ -52,6 +52,12 @@ WAITING = (*TURNS, CustomerUnknown, CircuitOpen, CredentialsRefused)
 an operator.
 """
 
+FIRST_REFUSAL = 60.0
+REFUSAL_GROWTH = 1.25
+"""Whoever mends refused credentials looks for the effect, so the first waits are a minute at most; each is a quarter
+longer than the one before, which is a quarter of the time for which they have been refused.
+"""
+
 FIRST_ABSENCE = 30.0
 """Seconds until an event about an unknown customer is tried again; each further wait is four times as long. Somebody
 may send thousands of such events in one delivery, so each of them costs little until it is ignored.
@@ -80,7 +86,8 @@ def delay(error: BaseException, receives: int, jitter: float) -> float:
     """Return the seconds until the next attempt. ``receives`` counts from 1; ``jitter`` is in [0, 1)."""
     retry_after = getattr(error, "retry_after", None)
     if isinstance(error, CredentialsRefused):
-        return MAX_BACKOFF / 2 * (1 + jitter)
+        ceiling = min(MAX_BACKOFF, FIRST_REFUSAL * REFUSAL_GROWTH ** (min(max(receives, 1), 20) - 1))
+        return ceiling / 2 * (1 + jitter)
     if isinstance(error, CustomerUnknown):
         return min(MAX_RETRY_AFTER, FIRST_ABSENCE * 4.0 ** (min(max(receives, 1), 10) - 1)) * (1 - jitter / 4)
     ceiling = min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(max(receives, 1), 20))

@@ -123,10 +123,18 @@ def crm(connection: Connection, client: Client, parts: ClientParts) -> Capillary
     )
 
 
+def code_text(code: str) -> str:
+    """Return what Capillary documents about a code."""
+    from loyalty_relay.destinations.capillary.codes import meaning
+
+    return meaning(code).text
+
+
 VENDOR = Vendor(
     name="capillary",
     parse=parse,
     crm=crm,
+    code_text=code_text,
     profile=profile,
     operations=frozenset({"register", "update", "transaction"}),
     sales=SalesSupport(
