@@ -200,8 +200,12 @@ HINTS: Mapping[str, Hint] = {
 }
 
 NOTICES: Mapping[str, str] = {
+    "amount_differs": "the programme shows another amount than was sent",
+    "branch_refused": "the branch was refused; booked at the main branch instead",
     "credits_not_sent": "points, enrolments or referral codes were not sent",
+    "customer_changed": "the order names another customer now; it stays with the member to whom it was booked",
     "email_too_long": "the programme keeps the beginning of the e-mail only",
+    "gender_not_known": "the programme has no such gender; it was left out",
     "identifier_changed": "the member is found by the new identifier now",
     "identifier_not_updated": "the identifier could not be changed; another member may have it",
     "identifier_unchanged": "the member was found by this identifier already",
@@ -214,9 +218,11 @@ NOTICES: Mapping[str, str] = {
     "not_updatable": "a field can be set by a registration only",
     "not_verified": "a field was left out, because the source has not verified it",
     "option_not_sent": "an option has no effect on this request",
+    "points_not_done": "the sale is booked; not all of its points were given",
     "tags_differ": "the programme shows other tags than were sent",
     "unsupported_field": "the programme has no such field",
     "value_differs": "the programme shows another value than was sent",
+    "value_not_taken": "a value that the programme does not take was left out",
     "value_refused": "a value that the programme would refuse was left out",
 }
 """What the relay's own notices mean; NAME_invalid is written for each field."""
