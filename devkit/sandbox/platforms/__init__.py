@@ -8,12 +8,13 @@ from devkit.sandbox.platforms.base import Platform
 from devkit.sandbox.platforms.bigcommerce import BigCommerce
 from devkit.sandbox.platforms.clover import Clover
 from devkit.sandbox.platforms.lightspeed import Lightspeed
+from devkit.sandbox.platforms.shopify import Shopify
 from devkit.sandbox.platforms.square import Square
 from devkit.sandbox.vendor import Clock
 
-__all__ = ["VENDOR", "BigCommerce", "Clover", "Lightspeed", "Platform", "Square"]
+__all__ = ["VENDOR", "BigCommerce", "Clover", "Lightspeed", "Platform", "Shopify", "Square"]
 
 
 def VENDOR(clock: Clock) -> list[Platform]:  # noqa: N802 - the name that the sandbox looks for
     """Return every platform."""
-    return [BigCommerce(clock), Clover(clock), Lightspeed(clock), Square(clock)]
+    return [BigCommerce(clock), Clover(clock), Lightspeed(clock), Shopify(clock), Square(clock)]

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from devkit.sandbox.platforms.population import Person, Population, check
 from devkit.sandbox.vendor import JSON, Answer, Clock, SettingError, UnknownFaultError, Vendor
 
 Entity: TypeAlias = dict[str, Any]
@@ -60,7 +61,8 @@ class Platform(Vendor):
         access_token: str,
         settings: Mapping[str, JSON] | None = None,
     ) -> None:
-        super().__init__(clock, {"access_token": access_token, "entities": {}, **(settings or {})})
+        more = {"customers": 0, "customers_removed": [], **(settings or {})}
+        super().__init__(clock, {"access_token": access_token, "entities": {}, **more})
         self._demo = dict(demo)
 
     @abstractmethod
@@ -94,6 +96,16 @@ class Platform(Vendor):
         merged = {**self._demo, **changed}
         return {path: copy.deepcopy(entity) for path, entity in merged.items() if entity is not None}
 
+    def made(self, person: Person) -> Entity:
+        """Return one of the customers that the setting `customers` adds, in the platform's shape."""
+        raise SettingError("customers", f"{self.name} lists no customers here")
+
+    def everyone(self, written: Sequence[Entity]) -> Population[Entity]:
+        """Return the customers that are written down, and those that the settings add."""
+        count = cast("int", self.settings["customers"])
+        removed = cast("list[int]", self.settings["customers_removed"])
+        return Population(written, count, removed, self.made)
+
     def find(self, path: str) -> Entity | None:
         """Return one entity, or None when there is none or it was deleted."""
         return self.entities().get(path)
@@ -108,6 +120,7 @@ class Platform(Vendor):
 
     def configure(self, changes: Mapping[str, JSON]) -> None:
         """Change settings; `entities` adds to the changes made before and takes none of them back."""
+        check(dict(changes))
         given = changes.get("entities")
         if isinstance(given, dict):
             before = cast("dict[str, JSON]", self.settings["entities"])

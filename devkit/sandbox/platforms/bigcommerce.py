@@ -5,12 +5,13 @@ BigCommerce docs: Customers V3, Subscribers, Inventory locations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 
 from devkit.sandbox.platforms.base import Entity, Handler, Platform, listed
+from devkit.sandbox.platforms.population import Person
 from devkit.sandbox.vendor import Answer, Clock, json_answer
 
 STORE = "demohash1"
@@ -180,7 +181,11 @@ class BigCommerce(Platform):
             chosen = [it for it in chosen if str(it.get(key)).lower() in {item.lower() for item in wanted}]
         included = set(listed(query.get("include", "")))
         hidden = {key for key, name in _ON_REQUEST.items() if name not in included}
-        return self._page(request, [{k: v for k, v in it.items() if k not in hidden} for it in chosen])
+        shown = [{k: v for k, v in it.items() if k not in hidden} for it in chosen]
+        everyone = shown if {"id:in", "email:in"} & query.keys() else self.everyone(shown)
+        if since := query.get("date_modified:min"):
+            everyone = [it for it in everyone if str(it["date_modified"]) >= since[:19]]
+        return self._page(request, everyone)
 
     def _subscribers(self, request: Request) -> Answer:
         chosen = self._all(f"stores/{request.path_params['store']}/v3/customers/subscribers/")
@@ -210,7 +215,21 @@ class BigCommerce(Platform):
         found = self.find(f"stores/{request.path_params['store']}/v2/store")
         return self.error(404) if found is None else json_answer(200, found)
 
-    def _page(self, request: Request, items: list[Entity]) -> Answer:
+    def made(self, person: Person) -> Entity:
+        """Return a customer as the list shows them."""
+        changed = person.changed.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            "id": person.number,
+            "email": person.email,
+            "first_name": person.first_name,
+            "last_name": person.last_name,
+            "phone": "",
+            "notes": "",
+            "date_created": changed,
+            "date_modified": changed,
+        }
+
+    def _page(self, request: Request, items: Sequence[Entity]) -> Answer:
         query = request.query_params
         page = max(1, _number(query.get("page"), 1))
         limit = min(max(1, _number(query.get("limit"), PLAIN_LIMIT)), MAX_LIMIT)

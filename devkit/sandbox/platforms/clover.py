@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 
 from devkit.sandbox.platforms.base import Entity, Handler, Platform, bearer, listed
+from devkit.sandbox.platforms.population import Person
 from devkit.sandbox.vendor import JSON, Answer, Clock, SettingError, json_answer
 
 MERCHANT = "DEMOMERCHANT1"
@@ -14,6 +15,7 @@ CUSTOMER = "DEMOCUSTOMER1"
 COLLECTIONS = frozenset({"addresses", "emailAddresses", "phoneNumbers", "cards", "orders"})
 EXPANDABLE = COLLECTIONS | {"metadata"}
 MERCHANT_EXPANDABLE = frozenset({"address", "owner", "properties"})
+MOST_ROWS = 1000
 _MESSAGES: Mapping[int, str] = {
     400: "Bad Request",
     401: "401 Unauthorized",
@@ -101,9 +103,10 @@ class Clover(Platform):
         super().configure(changes)
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return the two resources."""
+        """Return the resources."""
         return {
             "/v3/merchants/{merchant}": self._merchant,
+            "/v3/merchants/{merchant}/customers": self._customers,
             "/v3/merchants/{merchant}/customers/{customer}": self._customer,
         }
 
@@ -122,12 +125,35 @@ class Clover(Platform):
         expanded = set(listed(request.query_params.get("expand", "")))
         return json_answer(200, {k: v for k, v in found.items() if k not in MERCHANT_EXPANDABLE or k in expanded})
 
+    def _customers(self, request: Request) -> Answer:
+        prefix = f"v3/merchants/{request.path_params['merchant']}/customers/"
+        written = [entity for path, entity in self.entities().items() if path.startswith(prefix)]
+        query = request.query_params
+        limit, offset = (int(query.get(name, default)) for name, default in (("limit", "100"), ("offset", "0")))
+        shown = self.everyone(written)[offset : offset + min(limit, MOST_ROWS)]
+        return json_answer(200, {"elements": [self._shown(request, f"{prefix}{it['id']}", it) for it in shown]})
+
     def _customer(self, request: Request) -> Answer:
         merchant, customer = request.path_params["merchant"], request.path_params["customer"]
         path = f"v3/merchants/{merchant}/customers/{customer}"
         found = self.find(path)
-        if found is None:
-            return self.error(404)
+        return self.error(404) if found is None else json_answer(200, self._shown(request, path, found))
+
+    def made(self, person: Person) -> Entity:
+        """Return a customer as the list shows them."""
+        return {
+            "id": f"C{person.number}",
+            "firstName": person.first_name,
+            "lastName": person.last_name,
+            "marketingAllowed": False,
+            "addresses": [],
+            "emailAddresses": [{"id": f"E{person.number}", "emailAddress": person.email, "primaryEmail": True}],
+            "phoneNumbers": [],
+            "metadata": {"modifiedTime": int(person.changed.timestamp() * 1000)},
+        }
+
+    def _shown(self, request: Request, path: str, found: Entity) -> Entity:
+        """Return an entity with what the request expands."""
         expanded = set(listed(request.query_params.get("expand", "")))
         shown: Entity = {"href": f"{request.url.scheme}://{request.headers.get('host', '')}{self.prefix}/{path}"}
         for key, value in found.items():
@@ -135,4 +161,4 @@ class Clover(Platform):
                 shown[key] = {"elements": value}
             elif key not in EXPANDABLE or key in expanded:
                 shown[key] = value
-        return json_answer(200, shown)
+        return shown
