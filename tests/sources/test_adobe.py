@@ -564,7 +564,7 @@ EXPECTED: dict[str, tuple[list[Told], list[Told]]] = {
     "webhook-customer-saved": changes("update_customer", BOTH, HOOKED),
     "webhook-customer-deleted": same("retire_customer", "42", "deleted", None),
     "webhook-address-saved": changes("update_customer", {"mobile": "01 99 00 12 34"}, ADDRESS),
-}
+} | {topic.fixture: same("ignored", "sales_not_enabled") for topic in ADOBE.topics if topic.becomes == "transaction"}
 
 
 @pytest.mark.parametrize("name", [topic.fixture for topic in ADOBE.topics if topic.becomes != "handshake"])

@@ -21,8 +21,11 @@ from typing import Any, ClassVar
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import Event
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.sources.adobe.bodies import PLATFORM, READERS, AdobeEvent, object_of
+from loyalty_relay.sources.adobe import bodies
+from loyalty_relay.sources.adobe.bodies import PLATFORM, AdobeEvent, object_of
 from loyalty_relay.sources.adobe.keys import PATH, KeyUnavailable, PublicKeys, usable
+from loyalty_relay.sources.adobe.orders import READERS as ORDER_READERS
+from loyalty_relay.sources.adobe.orders import is_of_a_sale, is_of_kind, sales_kind
 from loyalty_relay.sources.base import (
     Change,
     Fetch,
@@ -85,6 +88,83 @@ TOPICS = (
         name="plugin.magento.customer.api.address_repository.save",
         becomes="update",
         fixture="webhook-address-saved",
+        note="Commerce webhook",
+    ),
+    Topic(
+        name="observer.sales_order_save_commit_after",
+        becomes="transaction",
+        fixture="order-placed",
+        note="not paid yet",
+    ),
+    Topic(
+        name="observer.sales_order_save_commit_after",
+        becomes="transaction",
+        fixture="order-paid",
+        note="configurable product",
+    ),
+    Topic(
+        name="observer.sales_order_save_commit_after",
+        becomes="transaction",
+        fixture="order-guest",
+        note="gift card bought, gift wrapping",
+    ),
+    Topic(
+        name="observer.sales_order_save_commit_after",
+        becomes="transaction",
+        fixture="order-currencies",
+        note="in two currencies",
+    ),
+    Topic(
+        name="observer.sales_order_save_commit_after",
+        becomes="transaction",
+        fixture="order-gift-card",
+        note="paid by gift card and store credit",
+    ),
+    Topic(
+        name="observer.sales_order_save_commit_after",
+        becomes="transaction",
+        fixture="order-refunded",
+        note="in part, cumulative",
+    ),
+    Topic(name="observer.sales_order_save_commit_after", becomes="transaction", fixture="order-cancelled"),
+    Topic(
+        name="observer.sales_order_save_after", becomes="transaction", fixture="order-saved", note="before the commit"
+    ),
+    Topic(name="observer.sales_order_invoice_save_commit_after", becomes="transaction", fixture="invoice-committed"),
+    Topic(
+        name="observer.sales_order_invoice_save_after",
+        becomes="transaction",
+        fixture="invoice-saved",
+        note="before the commit",
+    ),
+    Topic(
+        name="observer.sales_order_creditmemo_save_commit_after",
+        becomes="transaction",
+        fixture="creditmemo-committed",
+        note="an amount alone",
+    ),
+    Topic(
+        name="observer.sales_order_creditmemo_save_after",
+        becomes="transaction",
+        fixture="creditmemo-saved",
+        note="by line, with shipping",
+    ),
+    Topic(
+        name="plugin.magento.sales.api.order_repository.save",
+        becomes="transaction",
+        fixture="webhook-order-saved",
+        note="Commerce webhook",
+    ),
+    Topic(
+        name="plugin.magento.sales.api.invoice_repository.save",
+        becomes="transaction",
+        fixture="webhook-invoice-saved",
+        note="Commerce webhook",
+    ),
+    Topic(
+        name="plugin.magento.sales.api.creditmemo_repository.save",
+        becomes="transaction",
+        fixture="webhook-creditmemo-saved",
         note="Commerce webhook",
     ),
     Topic(name="challenge", becomes="handshake", fixture="challenge", note="when a registration is saved"),
@@ -346,6 +426,12 @@ def _hook(request: Request, source: Source) -> Change:
     if _is_id_alone(body) and not source.proves(topic):
         # Whatever else the shop signs may hold an id alone, and the topic is not signed.
         return NothingToDo(event=delivery.event(""), reason="topic_not_proven")
+    if kind := sales_kind(topic):
+        if not is_of_kind(body, kind):
+            raise Untranslatable("topic_mismatch", f"the body is not that of {topic}")
+        return reader(delivery)
+    if is_of_a_sale(body):
+        raise Untranslatable("topic_mismatch", f"the body is not that of {topic}")
     entity = object_of(body, "address" if "address" in topic else "customer")
     if ("address" in topic) != bool(entity.keys() & _ADDRESS_MEMBERS) and not _is_id_alone(body):
         raise Untranslatable("topic_mismatch", "an address has a customer's id or a street, and a customer has none")
@@ -358,10 +444,12 @@ def _is_id_alone(body: Any) -> bool:
 
 
 def _topic(name: str) -> str:
-    """Return the topic without ``magento.``, which cloud service installations leave out."""
-    return (
-        name.replace("plugin.customer.", "plugin.magento.customer.", 1) if name.startswith("plugin.customer.") else name
-    )
+    """Return the topic with ``magento.``, which cloud service installations leave out."""
+    plugin, _, rest = name.partition(".")
+    return f"plugin.magento.{rest}" if plugin == "plugin" and rest.startswith(("customer.", "sales.")) else name
+
+
+READERS = bodies.READERS | ORDER_READERS
 
 
 SOURCE = Adobe()
