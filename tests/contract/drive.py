@@ -8,10 +8,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from loyalty_relay.connections.model import Connection, Destination
 from loyalty_relay.connections.parse import parse_connection
+from loyalty_relay.destinations.base import Booking
 from loyalty_relay.http.client import Client
 from loyalty_relay.http.transports import Limits
 from loyalty_relay.model.commands import (
@@ -139,6 +141,13 @@ class Relay:
         assert isinstance(made, LinkStore)
         return self._called(lambda crm, by: crm.create_link(made, branch_id, integration_id, by))
 
+    def book(self, booking: Mapping[str, Any], order: Mapping[str, Any]) -> dict[str, Any]:
+        command = command_from_dict("record_sale", {"order": {"id": "1001", **order}})
+        return self._called(lambda crm, by: crm.book(_booking(booking), command, by))
+
+    def find_booking(self, booking: Mapping[str, Any]) -> dict[str, Any]:
+        return self._called(lambda crm, by: crm.find_booking(_booking(booking), by) or {"transaction_id": None})
+
     def probe(self) -> dict[str, Any]:
         return self._called(lambda crm, by: {"findings": [dataclasses.asdict(found) for found in crm.probe(by)]})
 
@@ -175,6 +184,10 @@ def _customer_command(kind: str, command: Mapping[str, Any]) -> CustomerCommand:
     made = command_from_dict(kind, {"customer": {}, **command})
     assert isinstance(made, CustomerCommand)
     return made
+
+
+def _booking(given: Mapping[str, Any]) -> Booking:
+    return Booking(**{**given, "amount": Decimal(given["amount"])})
 
 
 def _plain(call: Callable[[], Any]) -> dict[str, Any]:

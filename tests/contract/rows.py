@@ -30,7 +30,7 @@ class World:
     stack: Stack
     brief: bool = False
 
-    def capillary(self, **destination: Any) -> Relay:
+    def capillary(self, *, sales: Mapping[str, Any] | None = None, **destination: Any) -> Relay:
         """A connection with Capillary's EU cluster, source INSTORE and a till's credentials, unless changed."""
         given = {
             "vendor": "capillary",
@@ -39,7 +39,7 @@ class World:
             "source": "INSTORE",
             "credentials": BASIC,
         }
-        return self._relay({**given, **destination})
+        return self._relay({**given, **destination}, **({"sales": sales} if sales else {}))
 
     def kangaroo(self, **destination: Any) -> Relay:
         """A connection with a Kangaroo business and a fixed access token, unless changed."""
@@ -51,10 +51,10 @@ class World:
         }
         return self._relay({**given, **destination})
 
-    def _relay(self, destination: Mapping[str, Any]) -> Relay:
+    def _relay(self, destination: Mapping[str, Any], **connection: Any) -> Relay:
         # Nobody shares an account, so no row sees another one's tokens, limits or circuit.
         credentials = {"account": f"account-{next(_numbers)}", **destination["credentials"]}
-        relay = Relay(self.stack, self.stub.host, {**destination, "credentials": credentials})
+        relay = Relay(self.stack, self.stub.host, {**destination, "credentials": credentials}, **connection)
         relay.services.brief = self.brief
         return relay
 

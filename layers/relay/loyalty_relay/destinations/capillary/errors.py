@@ -50,7 +50,8 @@ class CapillaryReply:
 
     @property
     def request_id(self) -> str | None:
-        return self.answer.headers.get("x-cap-requestid") or None
+        headers = self.answer.headers
+        return headers.get("x-cap-requestid") or headers.get("x-cap-request-id") or None
 
     def text(self, message: object) -> str:
         return redact(str(message or ""), self.values)
