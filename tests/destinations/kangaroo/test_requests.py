@@ -87,6 +87,8 @@ def problems(script: Script, fields: dict[str, Any], replace_tags: tuple[str, ..
         ({"first_name": ""}, {"first_name": ""}),
         ({"subscriptions.email.bulk": False}, {"promotions_mail": False}),
         ({"subscriptions.email.bulk": None}, {"promotions_mail": False}),
+        ({"subscriptions.email.bulk": " False "}, {"promotions_mail": False}),
+        ({"subscriptions.email.bulk": "true"}, {"promotions_mail": True}),
         ({"custom_fields.custom_field_1": 42}, {"custom_field_1": "42"}),
         ({"custom_fields.custom_field_1": 4.5}, {"custom_field_1": "4.5"}),
         ({"custom_fields.custom_field_1": 19999.99}, {"custom_field_1": "19999.99"}),
@@ -334,6 +336,7 @@ def test_another_value_than_was_sent_is_a_notice_and_not_confirmed(
         showing(name, shown), {**fields, "last_name": "Doe", "custom_fields.custom_field_4": True}, strict=strict
     )
 
+    assert receipt.sent == ()
     assert receipt.unconfirmed == (*fields, "last_name", "custom_fields.custom_field_4")
     assert [(n.code, n.field) for n in receipt.notices] == [("value_differs", ours) for ours in receipt.unconfirmed]
 
