@@ -153,6 +153,7 @@ VENDORS_MODULES = {
     "redaction",
     "requests",
     "responses",
+    "sales",
     "session",
 }
 """The modules of every vendor; a concern that only one vendor has is a module besides."""
