@@ -21,7 +21,7 @@ _NAMES = ("Ana", "Ben", "Cleo", "Dara", "Eli", "Fay", "Gus", "Hana", "Ivo", "Joy
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A customer whom nobody wrote down."""
+    """A customer who is not written down."""
 
     number: int
 

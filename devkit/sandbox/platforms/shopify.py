@@ -48,7 +48,7 @@ class Shopify(Platform):
     """NAME.myshopify.com. One route, whose query is recognised by the connection that it reads.
 
     Settings: `customers` are made in addition to those that are written down, `restore_rate` limits what queries cost
-    (in points a second; 0: no limit), `denied` answers as without the scope read_customers.
+    (in points a second; 0: no limit), `denied` refuses as without the scope read_customers.
     """
 
     name = "shopify"
@@ -73,7 +73,7 @@ class Shopify(Platform):
         return request.headers.get("x-shopify-access-token", "")
 
     def error(self, status: int, detail: str | None = None) -> Answer:
-        """Return the errors that are no answers of GraphQL."""
+        """Return the errors that are not those of GraphQL."""
         return json_answer(status, {"errors": detail or "[API] Invalid API key or access token"})
 
     def _graphql(self) -> Callable[[Request], Awaitable[Response]]:

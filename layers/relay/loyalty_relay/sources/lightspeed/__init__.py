@@ -29,7 +29,10 @@ from loyalty_relay.sources.base import (
     CustomerRetired,
     Fetch,
     HydratingSource,
+    ListingSource,
     NothingToDo,
+    Page,
+    PageRequest,
     Request,
     ThinChange,
     Topic,
@@ -77,7 +80,7 @@ LIMIT = (350, 300.0)
 _PREFIX = re.compile(r"[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
 
 
-class Lightspeed(HydratingSource):
+class Lightspeed(HydratingSource, ListingSource):
     """HMAC-SHA256 over the raw form under the app's client secret, as ``signature=…,algorithm=HMAC-SHA256``.
 
     No time is signed.
@@ -85,6 +88,7 @@ class Lightspeed(HydratingSource):
 
     platform = PLATFORM
     topics = TOPICS
+    listing_scopes = ("customers:read",)
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "signature_encoding": {"enum": list(ENCODINGS), "description": "How signatures are written; default: either"},
         "signature_covers": {"enum": list(COVERS), "description": "What is signed: the whole body, or its payload"},
@@ -193,6 +197,18 @@ class Lightspeed(HydratingSource):
         """Return how to read a sale by its id."""
         event = Event(source=PLATFORM, topic="sale.update", id="", entity_id=order_id)
         return ThinChange(event=event, resource=SALE, data={"id": order_id}, store=store, sales=True)
+
+    def listing(self, page: PageRequest, source: Source) -> Fetch:
+        """Return the request of a page of the shop's customers."""
+        from loyalty_relay.sources.lightspeed import listing
+
+        return listing.request(page, source)
+
+    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
+        """Return the customers of a page."""
+        from loyalty_relay.sources.lightspeed import listing
+
+        return listing.page_of(page, status, body)
 
 
 def _signature(header: str) -> str | None:
@@ -322,6 +338,11 @@ def _sale(delivery: _LightspeedDelivery, source: Source) -> list[Change]:
 
 def _unused(delivery: _LightspeedDelivery) -> Change:
     return NothingToDo(event=delivery.event(text_or_none(member(delivery.body, "id")) or ""), reason="topic_not_used")
+
+
+def listed_customer(row: dict[str, Any], store: str) -> Change:
+    """Return a customer of the API, whose shape is that of a webhook's payload."""
+    return _customer(_LightspeedDelivery(topic="customer.update", body=row, raw="", store=store))
 
 
 _READERS: dict[str, Callable[[_LightspeedDelivery], Change]] = {

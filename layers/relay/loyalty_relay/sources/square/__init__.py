@@ -30,7 +30,10 @@ from loyalty_relay.sources.base import (
     CustomerRetired,
     Fetch,
     HydratingSource,
+    ListingSource,
     NothingToDo,
+    Page,
+    PageRequest,
     Request,
     StoreChanged,
     ThinChange,
@@ -127,7 +130,7 @@ TOPICS = (
 )
 
 
-class Square(HydratingSource):
+class Square(HydratingSource, ListingSource):
     """HMAC-SHA256 over notification URL and raw body under the subscription's signature key, in base64.
 
     No time is signed.
@@ -135,6 +138,8 @@ class Square(HydratingSource):
 
     platform = PLATFORM
     topics = TOPICS
+    lists_changed = True
+    listing_scopes = ("CUSTOMERS_READ",)
     api_domains = ("squareup.com", "squareupsandbox.com")
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
@@ -202,6 +207,18 @@ class Square(HydratingSource):
         if payment_id != order_id:
             return ThinChange(event=event, resource=PAYMENT, data={"payment_id": payment_id}, store=store, sales=True)
         return ThinChange(event=event, resource=ORDER, data={"order_id": order_id}, store=store, sales=True)
+
+    def listing(self, page: PageRequest, source: Source) -> Fetch:
+        """Return the request of a page of the shop's customers."""
+        from loyalty_relay.sources.square import listing
+
+        return listing.request(page, source)
+
+    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
+        """Return the customers of a page."""
+        from loyalty_relay.sources.square import listing
+
+        return listing.page_of(page, status, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +446,15 @@ def _unused(delivery: _SquareDelivery) -> Change:
 
 def _ping(delivery: _SquareDelivery) -> Change:
     return NothingToDo(event=delivery.event(""), reason="ping")
+
+
+def listed_customer(row: dict[str, Any], merchant: str, read_at: str) -> Change:
+    """Return a customer of the API, whose shape is that of a notification's object."""
+    body = {"data": {"object": {"customer": row}}}
+    delivery = _SquareDelivery(
+        topic="customer.updated", body=body, raw=b"", time=read_at, merchant=merchant, can_fetch=True
+    )
+    return _customer(delivery)
 
 
 _READERS: dict[str, Callable[[_SquareDelivery], Change]] = {

@@ -36,11 +36,14 @@ from loyalty_relay.sources.base import (
     Change,
     CustomerChanged,
     CustomerRetired,
+    Fetch,
+    ListingSource,
     NothingToDo,
     OrderChanged,
+    Page,
+    PageRequest,
     Reply,
     Request,
-    SourceModule,
     Topic,
     Verdict,
     objects,
@@ -114,11 +117,13 @@ def site_of(url: str) -> str:
     return (rest if separator and scheme.isascii() and scheme.isalpha() else address).strip("/")
 
 
-class WooCommerce(SourceModule):
+class WooCommerce(ListingSource):
     """HMAC-SHA256 over the raw body under the webhook's secret, in base64. No time is signed."""
 
     platform = PLATFORM
     topics = TOPICS
+    runs_at_shops = True
+    listing_scopes = ("a consumer key with the right to read",)
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         ROLES: {
             "type": "array",
@@ -189,6 +194,18 @@ class WooCommerce(SourceModule):
             # Deleted products, orders and coupons have the same body, and the topic is not signed.
             return [NothingToDo(event=delivery.event(delivery.source_id(), shape="deleted"), reason="topic_not_proven")]
         return [reader(delivery)]
+
+    def listing(self, page: PageRequest, source: Source) -> Fetch:
+        """Return the request of a page of the shop's customers."""
+        from loyalty_relay.sources.woocommerce import listing
+
+        return listing.request(page, source)
+
+    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
+        """Return the customers of a page."""
+        from loyalty_relay.sources.woocommerce import listing
+
+        return listing.page_of(page, source, status, headers, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +434,23 @@ def _order_deleted(delivery: _WooCommerceDelivery) -> Change:
 
 def _sum(entries: Iterable[Mapping[str, Any]], name: str) -> Decimal:
     return sum((amount(entry, name) for entry in entries), ZERO)
+
+
+def listed_customer(row: dict[str, Any], site: str, source: Source) -> Change:
+    """Return a customer of the REST API, whose shape is that of a webhook's body.
+
+    Its links are left out: they prove where a signed body is from, and this one was read from there.
+    """
+    delivery = _WooCommerceDelivery(
+        topic="customer.updated",
+        body={name: value for name, value in row.items() if name != "_links"},
+        raw=b"",
+        site=site,
+        sites=(),
+        roles=source.options.get(ROLES),
+        gift_cards=frozenset(),
+    )
+    return _customer(delivery)
 
 
 _READERS: dict[str, Callable[[_WooCommerceDelivery], Change]] = {
