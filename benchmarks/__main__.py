@@ -71,7 +71,12 @@ def _costs(console: Console) -> int:
     if not kept:
         print("nothing was measured yet: run `make bench` first", file=sys.stderr)
         return 1
-    cost.show(cost.Measured.from_dict(kept["measured"]), console)
+    try:
+        measured = cost.Measured.from_dict(kept["measured"])
+    except TypeError:
+        print("what was measured last lacks a part: run `make bench` again", file=sys.stderr)
+        return 1
+    cost.show(measured, console)
     return 0
 
 

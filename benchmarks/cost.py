@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from math import prod
+from math import exp
 from typing import Any
 
 from rich.console import Console
@@ -33,6 +33,10 @@ class Measured:
     operation_cold_ms: float
     write_units: Mapping[str, float]
     """Per kind of event, pacing left out."""
+    upstream: Mapping[str, float]
+    """Requests to the vendor, per kind of event; those of one event are made one after the other."""
+    pacing: Mapping[str, float]
+    """Write units of pacing in a batch of one, per kind of event."""
     ingest_log_bytes: float
     operation_log_bytes: float
     stored_bytes: Mapping[str, float]
@@ -70,13 +74,16 @@ class Assumptions:
     customers_per_connection: int = 10_000
     kangaroo_share: float = 0.5
     """Of connections; each has a second secret, for the vendor's token."""
-    topics: int = 4
-    outcomes: int = 4
-    reasons: int = 2
-    """Of one connection, in a month."""
-    alarms: int = 37
+    queues: int = 5
+    alarm_metrics: int = 19
+    """Of the alarms in every stack."""
+    full_alarm_metrics: int = 26
+    """Of those that Monitoring=full adds."""
+    metrics_per_connection: int = 23
+    """That ConnectionMetrics adds in a month, at most: four topics and outcomes, two reasons."""
+    monitoring: str = "basic"
     connection_metrics: bool = False
-    """The stack's ConnectionMetrics."""
+    """The stack's parameters Monitoring and ConnectionMetrics."""
 
     def records_per_invocation(self, per_second: float) -> float:
         """Estimate how full batches are. Lambda begins with five pollers, so few events make small batches."""
@@ -133,7 +140,7 @@ def bill(measured: Measured, scale: Scale, assumed: Assumptions = DEFAULT) -> Bi
     per_month = scale.per_month
     commands = 1 - assumed.mix["ignored"]
     batch = assumed.records_per_invocation(scale.per_second * commands)
-    ingest_ms, operation_ms = _durations(measured, assumed, batch)
+    ingest_ms, operation_ms = _durations(measured, assumed, batch, commands)
     ingest_running = scale.per_second * ingest_ms / 1000
     operation_running = scale.per_second * commands / batch * operation_ms / 1000
     invocations = per_month * (1 + commands / batch)
@@ -148,11 +155,13 @@ def bill(measured: Measured, scale: Scale, assumed: Assumptions = DEFAULT) -> Bi
             "SQS": _queues(per_month * commands, batch),
             "DynamoDB requests": _tables(measured, assumed, per_month, batch),
             "DynamoDB storage": _storage(measured, scale, assumed),
-            "Secrets kept": scale.connections * (1 + assumed.kangaroo_share) * prices.SECRET_MONTH,
+            # The key of the digests is one, too.
+            "Secrets kept": (1 + scale.connections * (1 + assumed.kangaroo_share)) * prices.SECRET_MONTH,
             "Secrets read": _secret_reads(scale, commands, batch, ingest_running, operation_running),
             "Logs": _logs(measured, per_month, commands),
-            "Metrics": tiered(metrics(scale.connections, assumed), prices.METRIC_MONTH),
-            "Alarms, dashboard, idle polling": _fixed(assumed),
+            "Metrics": tiered(metrics(scale, assumed), prices.METRIC_MONTH),
+            "Alarms, dashboard": _watching(assumed),
+            "Idle polling": _polling(assumed),
         },
         ingest_running,
         operation_running,
@@ -160,14 +169,16 @@ def bill(measured: Measured, scale: Scale, assumed: Assumptions = DEFAULT) -> Bi
     )
 
 
-def _durations(measured: Measured, assumed: Assumptions, batch: float) -> tuple[float, float]:
+def _durations(measured: Measured, assumed: Assumptions, batch: float, commands: float) -> tuple[float, float]:
     """Return the billed milliseconds of one invocation of ingest, and of an operation's batch.
 
     Waits run side by side, work for the processor does not, and a function has only a part of a processor.
     """
     share = min(1.0, assumed.memory_mb / prices.LAMBDA_VCPU_MB)
     ingest = assumed.sqs_ms + measured.ingest_cpu_ms / share
-    waits = assumed.upstream_ms + 5 * assumed.dynamodb_ms
+    # A batch holds commands of one operation, and the slowest of its records decides.
+    calls = sum(share * measured.upstream.get(kind, 0) for kind, share in assumed.mix.items()) / commands
+    waits = calls * assumed.upstream_ms + 5 * assumed.dynamodb_ms
     return ingest, waits + batch * measured.operation_cpu_ms / share
 
 
@@ -179,8 +190,8 @@ def _queues(commands: float, batch: float) -> float:
 
 def _tables(measured: Measured, assumed: Assumptions, per_month: float, batch: float) -> float:
     units = sum(share * measured.write_units[kind] for kind, share in assumed.mix.items())
-    asked = assumed.mix["register"] + assumed.mix["update"]
-    return per_month * (units + asked / batch) * prices.DYNAMODB_WRITE_UNIT
+    pacing = sum(share * measured.pacing.get(kind, 0) for kind, share in assumed.mix.items())
+    return per_month * (units + pacing / batch) * prices.DYNAMODB_WRITE_UNIT
 
 
 def _storage(measured: Measured, scale: Scale, assumed: Assumptions) -> float:
@@ -224,36 +235,43 @@ def _logs(measured: Measured, per_month: float, commands: float) -> float:
     return tiered(gigabytes, prices.LAMBDA_LOG_GB) + gigabytes * 0.15 * prices.LOG_GB_MONTH
 
 
-def metrics(connections: int, assumed: Assumptions = DEFAULT) -> float:
-    """Return how many metrics CloudWatch makes of our lines at most: one for each combination of dimensions.
+def metrics(scale: Scale, assumed: Assumptions = DEFAULT) -> float:
+    """Return how many metrics CloudWatch makes of our lines, in whole months.
 
-    It charges by the hour, and a combination that does not occur in an hour costs nothing in it.
+    One for each combination of dimensions, charged by the hour in which it occurs: in a quiet stack many do not occur
+    in every hour. Raise KeyError for a metric of which this page states nothing.
     """
-    values = {
-        "outcome": assumed.outcomes,
-        "reason": assumed.reasons,
-        "topic": assumed.topics,
-        "source": min(5, connections),
-        "operation": 4,
-        "destination": 2,
-        # Nothing comes near a bound in a month like any other.
-        "bound": 0,
-    }
-    found = 0.0
-    for sets in METRICS.values():
-        for dimensions in sets:
-            if "connection" not in dimensions:
-                found += prod(values[name] for name in dimensions)
-            elif assumed.connection_metrics:
-                # A connection has one source.
-                found += connections * prod(values[name] for name in dimensions if name not in ("connection", "source"))
-    return found
+    mix = assumed.mix
+    applied = mix["register"] + mix["update"]
+    others = [mix[kind] for kind in ("unchanged", "stale", "duplicate")]
+    # Share of events by combination; what only faults write occurs in no hour of a month like any other.
+    occurring: dict[tuple[str, tuple[str, ...]], list[float]] = {
+        ("Deliveries", ("outcome",)): [1 - mix["ignored"], mix["ignored"]],
+        ("Outcomes", ("outcome",)): [applied, *others],
+        ("Latency", ()): [applied],
+        ("Failures", ("reason",)): [],
+    } | {(name, ()): [] for name in ("Refused", "Unavailable", "TokenRefreshFailed", "Unforeseen", "NearBound")}
+    hourly = scale.events_per_day / 24
+    found = sum(
+        1 - exp(-hourly * share)
+        for name, sets in METRICS.items()
+        for dimensions in sets
+        if "connection" not in dimensions
+        for share in occurring[name, dimensions]
+    )
+    return found + scale.connections * assumed.metrics_per_connection * assumed.connection_metrics
 
 
-def _fixed(assumed: Assumptions) -> float:
-    """Price what is always there; Lambda's pollers poll each queue about once in 20 seconds, five side by side."""
-    polls = 5 * 5 * 86_400 / 20 * DAYS
-    return assumed.alarms * prices.ALARM_MONTH + prices.DASHBOARD_MONTH + tiered(polls, prices.SQS_REQUEST)
+def _watching(assumed: Assumptions) -> float:
+    read = assumed.alarm_metrics
+    if assumed.monitoring == "basic":
+        return read * prices.ALARM_METRIC_MONTH
+    return (read + assumed.full_alarm_metrics) * prices.ALARM_METRIC_MONTH + prices.DASHBOARD_MONTH
+
+
+def _polling(assumed: Assumptions) -> float:
+    """Price the pollers of quiet queues: five side by side, each about once in 20 seconds (AWS docs: SQS, scaling)."""
+    return tiered(assumed.queues * 5 * 86_400 / 20 * DAYS, prices.SQS_REQUEST)
 
 
 def show(measured: Measured, console: Console, assumed: Assumptions = DEFAULT) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import limits, processes, requests, sizes
-from benchmarks.cost import Measured
+from benchmarks.cost import Measured, Scale, bill
 from benchmarks.functions import Catalogue
 from benchmarks.processes import Function, Start
 from benchmarks.requests import Counted
@@ -21,6 +21,8 @@ UPSTREAM_MS = 200.0
 TABLE_MS = 5.0
 """What DynamoDB takes inside a region, as a rule of thumb."""
 RECORDS = 10
+KINDS = ("register", "update", "unchanged", "stale", "duplicate")
+"""Of commands, as the cost model mixes them."""
 PUBLISHED = (("PUT /v2/customers", 50.0), ("POST /v2/customers", 100.0))
 """Capillary docs: Rate limits, EMEA; per minute."""
 
@@ -90,7 +92,22 @@ def everything(rounds: int, log: Log) -> Found:
         Row(what="memory, ingest, peak", measured=memory["ingest"], unit="MB", plain=memory["plain ingest"]),
         Row(what="memory, register, peak", measured=memory["register"], unit="MB", plain=memory["plain register"]),
     ]
-    return Found(rows, _measured(starts, ours, cpu))
+    measured = _measured(starts, ours, cpu)
+    return Found([*rows, *_bill_rows(measured)], measured)
+
+
+def _bill_rows(measured: Measured) -> list[Row]:
+    """Return the bills of small shops; everything but what was measured is a price or an assumption of the model."""
+    return [
+        Row(
+            what=f"monthly bill (computed): {number(scale.events_per_day)} events a day, "
+            f"{scale.connections} {'connection' if scale.connections == 1 else 'connections'}",
+            budget=budget,
+            measured=bill(measured, scale).total,
+            unit="$",
+        )
+        for scale, budget in ((Scale(10_000, 10), 20.0), (Scale(100, 1), 6.0))
+    ]
 
 
 def paired(ours: list[float], theirs: list[float]) -> float:
@@ -261,8 +278,9 @@ def _measured(starts: dict[str, Start], ours: dict[str, Counted], cpu: dict[str,
         operation_cpu_ms=cpu["register"],
         ingest_cold_ms=median(starts["ingest"].whole),
         operation_cold_ms=median(starts["register"].whole),
-        write_units={name: units(name) for name in ("register", "update", "unchanged", "stale", "duplicate")}
-        | {"ignored": units("delivery, ignored")},
+        write_units={name: units(name) for name in KINDS} | {"ignored": units("delivery, ignored")},
+        upstream={name: float(ours[name].upstream) for name in KINDS},
+        pacing={name: float(ours[name].pacing) for name in KINDS},
         ingest_log_bytes=float(ours["delivery"].log_bytes),
         operation_log_bytes=float(ours["update"].log_bytes),
         stored_bytes=ours["register"].stored_bytes,

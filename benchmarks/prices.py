@@ -1,6 +1,7 @@
 """List prices, in US dollars, us-east-1, without free tiers, discounts and tax.
 
-Written down from AWS's public price pages as known in November 2026. Prices change: check them before you decide
+Written down from AWS's public price pages (aws.amazon.com/SERVICE/pricing: lambda, api-gateway, sqs,
+dynamodb/on-demand, secrets-manager, cloudwatch) as known in November 2026. Prices change: check them before you decide
 anything by them.
 """
 
@@ -38,7 +39,8 @@ SECRET_REQUEST = 0.05 / 10_000
 LAMBDA_LOG_GB: Tiers = ((10e3, 0.50), (30e3, 0.25), (50e3, 0.10), (math.inf, 0.05))
 LOG_GB_MONTH = 0.03
 METRIC_MONTH: Tiers = ((10e3, 0.30), (250e3, 0.10), (1000e3, 0.05), (math.inf, 0.02))
-ALARM_MONTH = 0.10
+ALARM_METRIC_MONTH = 0.10
+"""For each metric that an alarm reads: one with an expression over two costs twice as much."""
 DASHBOARD_MONTH = 3.00
 
 

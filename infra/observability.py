@@ -1,7 +1,8 @@
 """Alarms, dashboard and saved queries, written to infra/observability.json: the stack nested in template.yaml.
 
-What is watched comes from template.yaml (functions, queues) and from the code (metrics, results, destinations). The
-alarms that roll a deployment back are not here: CodeDeploy's deployment groups refer to them.
+What is watched comes from template.yaml (functions, queues) and from the code (metrics, results). The
+alarms that roll a deployment back are not here: CodeDeploy's deployment groups refer to them. What only the parameter
+Monitoring=full pays for has the condition ``Full``.
 
 `python -m infra.observability` writes the file, `--check` compares it.
 """
@@ -41,6 +42,14 @@ REPORTED: tuple[tuple[str, str, str, dict[str, str], tuple[int, int], str, str],
      "Work is on its way to being parked, or a function near its memory or time.", "near-bound"),
 )  # fmt: skip
 """Alarms on what the code and the gateway report, over periods of five minutes."""
+
+CRASHES = ("Task timed out", "Runtime.ExitError", "Runtime.ImportModuleError", "[ERROR]")
+"""What Lambda and its interface client write when an invocation fails, whose code then counts nothing (AWS docs:
+Troubleshoot execution issues in Lambda; Troubleshoot runtime issues).
+"""
+
+CRASHES_IN = {"Fn::Sub": f"{NAMESPACE}/{APPLICATION}"}
+"""Their namespace: a filter of plain text cannot give its metric the stack as a dimension."""
 
 QUERIES = (
     # logical id, name, query
@@ -99,9 +108,6 @@ class Application:
             for r in template["Resources"].values()
             if r["Type"] == "AWS::CloudWatch::Alarm"
         ]
-        self.destinations = sorted(
-            path.parent.name for path in (CHECKOUT / "layers/relay/loyalty_relay/destinations").glob("*/__init__.py")
-        )
 
 
 # --- alarms ---------------------------------------------------------------------------------------
@@ -111,17 +117,22 @@ def alarm(
     name: str,
     text: str,
     runbook: str,
-    metric: tuple[str, str, Json],
+    metric: tuple[Any, str, Json],
     *,
     statistic: str,
     period: int,
     periods: tuple[int, int] = (1, 1),
     threshold: Any = 0,
+    full: bool = False,
 ) -> Json:
-    """Return an alarm that is on while `metric` is above `threshold`, in so many of so many periods."""
+    """Return an alarm that is on while `metric` is above `threshold`, in so many of so many periods.
+
+    `full`: only with Monitoring=full.
+    """
     namespace, metric_name, dimensions = metric
     return {
         "Type": "AWS::CloudWatch::Alarm",
+        **({"Condition": "Full"} if full else {}),
         "Properties": {
             "AlarmName": {"Fn::Sub": f"{APPLICATION}-{name}"},
             "AlarmDescription": f"{text} See docs/runbooks/{runbook}.md.",
@@ -195,6 +206,7 @@ def alarms(app: Application) -> Iterator[tuple[str, Json]]:
                 statistic="Maximum",
                 period=300,
                 threshold=100_000,
+                full=True,
             ),
         )
     for function in app.functions:
@@ -208,8 +220,21 @@ def alarms(app: Application) -> Iterator[tuple[str, Json]]:
                 statistic="Sum",
                 period=60,
                 periods=(5, 3),
+                full=True,
             ),
         )
+    yield (
+        "CrashesAlarm",
+        alarm(
+            "crashes",
+            "Invocations of a function crash, run out of time or cannot begin.",
+            "function-errors",
+            (CRASHES_IN, "Crashes", {}),
+            statistic="Sum",
+            period=60,
+            periods=(5, 2),
+        ),
+    )
     for logical, name, metric, dimensions, periods, text, runbook in REPORTED:
         of = (
             (NAMESPACE, emitted(metric, dimensions), {"service": {"Ref": "Application"}, **dimensions})
@@ -217,6 +242,31 @@ def alarms(app: Application) -> Iterator[tuple[str, Json]]:
             else ("AWS/ApiGateway", "5xx", {"ApiId": {"Ref": "HttpApiId"}})
         )
         yield f"{logical}Alarm", alarm(name, text, runbook, of, statistic="Sum", period=300, periods=periods)
+
+
+def crashes(app: Application) -> Iterator[tuple[str, Json]]:
+    """Yield a filter of every function's log that counts failed invocations; it writes nothing while none fails.
+
+    Lambda counts them too, but as one metric for each function, and each metric of an alarm is paid for.
+    """
+    for index, function in enumerate(app.functions):
+        yield (
+            f"{function}Crashes",
+            {
+                "Type": "AWS::Logs::MetricFilter",
+                "Properties": {
+                    "LogGroupName": {"Fn::Select": [index, {"Ref": "LogGroups"}]},
+                    "FilterPattern": " ".join(f'?"{text}"' for text in CRASHES),
+                    "MetricTransformations": [
+                        {
+                            "MetricNamespace": CRASHES_IN,
+                            "MetricName": "Crashes",
+                            "MetricValue": "1",
+                        }
+                    ],
+                },
+            },
+        )
 
 
 # --- dashboard ------------------------------------------------------------------------------------
@@ -275,25 +325,16 @@ def rows(app: Application, watched: Iterable[str]) -> Iterator[tuple[int, list[J
     arns = [f"${{{name}.Arn}}" for name in watched] + [start + name for name in app.deployment_alarms]
     yield 3, [{"type": "alarm", "properties": {"title": "Alarms", "alarms": arns}}]
     deliveries = [ours("Deliveries", outcome=outcome) for outcome in ("accepted", "ignored", "parked")]
+    axis = {"left": {"label": "ms", "showUnits": False, "min": 0}}
     yield (
         6,
         [
-            widget("Deliveries", [*deliveries, ours("Unavailable")]),
-            by_reason("Deliveries refused, by reason", "Refused"),
+            widget("Deliveries", [*deliveries, ours("Refused"), ours("Unavailable")]),
+            widget("Outcomes", [ours("Outcomes", outcome=result) for result in Result]),
             by_reason("Failed attempts, by reason", "Failures"),
+            widget("From arrival to applied", percentiles(*ours("Latency")), yAxis=axis),
         ],
     )
-    axis = {"left": {"label": "ms", "showUnits": False, "min": 0}}
-    for destination in app.destinations:
-        outcomes = [ours("Outcomes", destination=destination, outcome=result) for result in Result]
-        latency = percentiles(*ours("Latency", destination=destination))
-        yield (
-            6,
-            [
-                widget(f"Outcomes at {destination}", outcomes),
-                widget(f"From arrival to applied at {destination}", latency, yAxis=axis),
-            ],
-        )
     yield (
         6,
         [
@@ -330,6 +371,7 @@ def dashboard(app: Application, watched: Iterable[str]) -> Json:
         y += height
     return {
         "Type": "AWS::CloudWatch::Dashboard",
+        "Condition": "Full",
         "Properties": {
             "DashboardName": {"Fn::Sub": f"{APPLICATION}-${{AWS::Region}}"},
             "DashboardBody": {"Fn::Sub": json.dumps({"start": "-PT12H", "widgets": widgets})},
@@ -361,7 +403,8 @@ def document(template: Json) -> Json:
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Alarms, dashboard and saved queries of Loyalty Relay; written by infra/observability.py.",
         "Parameters": {name: {"Type": kinds.get(name, "String")} for name in given},
-        "Resources": {**watching, "Dashboard": dashboard(app, watching), **queries},
+        "Conditions": {"Full": {"Fn::Equals": [{"Ref": "Monitoring"}, "full"]}},
+        "Resources": {**watching, **dict(crashes(app)), "Dashboard": dashboard(app, watching), **queries},
     }
 
 

@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from benchmarks.cost import SCALES, Assumptions, Measured, Scale, bill, metrics, miss_ratio
-from benchmarks.prices import DYNAMODB_WRITE_UNIT, tiered
+from benchmarks.prices import ALARM_METRIC_MONTH, DASHBOARD_MONTH, DYNAMODB_WRITE_UNIT, SECRET_MONTH, tiered
 from tests.support.stack import TEMPLATE
 from tests.support.templates import whole
 
@@ -18,6 +18,8 @@ MEASURED = Measured(
     ingest_cold_ms=300,
     operation_cold_ms=400,
     write_units={"register": 16, "update": 9, "unchanged": 9, "stale": 9, "duplicate": 3, "ignored": 2},
+    upstream={"register": 3, "update": 1, "unchanged": 0, "stale": 0, "duplicate": 0},
+    pacing={"register": 2, "update": 1, "unchanged": 0, "stale": 0, "duplicate": 0},
     ingest_log_bytes=360,
     operation_log_bytes=970,
     stored_bytes={"Journal": 500, "Idempotency": 300, "State": 1100},
@@ -40,9 +42,14 @@ def test_one_more_write_unit_per_event_costs_what_a_unit_costs() -> None:
     assert added == pytest.approx(DYNAMODB_WRITE_UNIT * 1e6)
 
 
-def test_twice_the_connections_keep_twice_the_secrets() -> None:
-    twice = bill(MEASURED, replace(SCALE, connections=200))
-    assert twice.items["Secrets kept"] == pytest.approx(2 * bill(MEASURED, SCALE).items["Secrets kept"])
+def test_a_connection_keeps_a_secret_and_every_second_one_a_token() -> None:
+    more = bill(MEASURED, replace(SCALE, connections=200)).items["Secrets kept"]
+    assert more - bill(MEASURED, SCALE).items["Secrets kept"] == pytest.approx(100 * 1.5 * SECRET_MONTH)
+
+
+def test_requests_before_a_registration_are_paid_for() -> None:
+    one = replace(MEASURED, upstream={**MEASURED.upstream, "register": 1})
+    assert bill(MEASURED, SCALE).items["Lambda"] > bill(one, SCALE).items["Lambda"]
 
 
 def test_more_memory_shortens_the_work_but_not_the_waiting() -> None:
@@ -65,9 +72,22 @@ def test_more_connections_than_the_cache_holds_are_read_more_often() -> None:
 
 def test_connections_cost_metrics_only_where_the_stack_enables_them() -> None:
     assert Assumptions().connection_metrics is False
-    assert metrics(10) == metrics(1000)
+    assert metrics(Scale(10_000, 10)) == metrics(Scale(10_000, 1000))
     enabled = Assumptions(connection_metrics=True)
-    assert metrics(1000, enabled) - metrics(999, enabled) == pytest.approx(23)
+    added = metrics(Scale(10_000, 1000), enabled) - metrics(Scale(10_000, 999), enabled)
+    assert added == pytest.approx(enabled.metrics_per_connection)
+
+
+def test_a_metric_costs_nothing_in_an_hour_without_its_event() -> None:
+    busy, quiet, silent = (metrics(Scale(events, 1)) for events in (1e6, 100, 0))
+    assert busy == pytest.approx(7)
+    assert 0 < quiet < 0.7 * busy
+    assert silent == 0
+
+
+def test_full_monitoring_costs_its_alarms_and_the_dashboard() -> None:
+    basic, full = (bill(MEASURED, SCALE, Assumptions(monitoring=value)) for value in ("basic", "full"))
+    assert full.total - basic.total == pytest.approx(5.6)
 
 
 def test_a_million_events_cost_less_where_there_are_more_of_them() -> None:
@@ -80,6 +100,22 @@ def test_a_bill_is_the_sum_of_its_items() -> None:
     assert whole.per_million() == pytest.approx(sum(whole.per_million(item) for item in whole.items))
 
 
-def test_every_alarm_of_the_stack_is_paid_for() -> None:
+def test_every_metric_of_an_alarm_and_every_poller_is_paid_for() -> None:
     resources = whole(TEMPLATE.read_text())["Resources"].values()
-    assert Assumptions().alarms == sum(resource["Type"] == "AWS::CloudWatch::Alarm" for resource in resources)
+    read: dict[bool, int] = {False: 0, True: 0}
+    for resource in resources:
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            metrics = [metric for metric in resource["Properties"].get("Metrics", [{}]) if "Expression" not in metric]
+            read["Condition" in resource] += len(metrics)
+    polled = [
+        event
+        for resource in resources
+        if resource["Type"] == "AWS::Serverless::Function"
+        for event in resource["Properties"].get("Events", {}).values()
+        if event["Type"] == "SQS"
+    ]
+
+    assumed = Assumptions()
+    assert (assumed.alarm_metrics, assumed.full_alarm_metrics) == (read[False], read[True])
+    assert assumed.queues == len(polled)
+    assert read[True] * ALARM_METRIC_MONTH + DASHBOARD_MONTH == pytest.approx(5.6)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from devkit.runtime import Built, Emulator, RuntimeProblem, build, emulator_binary
+from infra.observability import CRASHES
 from tests.runtime.conftest import CHECKOUT
 
 HANDLERS = """
@@ -66,6 +67,7 @@ def test_a_failed_function_is_an_error_and_the_next_invocation_works(
 ) -> None:
     with emulator(built, folder) as function:
         assert function.invoke(event).error == error
+        assert any(text in function.log for text in CRASHES)
         assert function.invoke("again").payload["event"] == "again"
 
 
@@ -75,12 +77,14 @@ def test_a_function_that_takes_too_long_is_ended(built: Built, folder: Path) -> 
 
         assert answer.error is not None
         assert "timed out after 1.00 seconds" in answer.payload
+        assert any(text in answer.payload for text in CRASHES)
 
 
 @pytest.mark.parametrize("handler", ["app.missing", "missing.handler"])
 def test_a_wrong_handler_is_seen(built: Built, folder: Path, handler: str) -> None:
     with emulator(built, folder, handler) as function:
         assert function.invoke({}).error in ("Runtime.HandlerNotFound", "Runtime.ImportModuleError")
+        assert any(text in function.log for text in CRASHES)
 
 
 @pytest.mark.parametrize("package", ["boto3", "pytest", "devkit", "starlette"])

@@ -27,7 +27,8 @@ def whole(text: str) -> Json:
     stack = template["Resources"].pop("Observability")["Properties"]
     nested = json.loads((CHECKOUT / stack["TemplateURL"]).read_text())
     assert nested["Parameters"].keys() == stack["Parameters"].keys()
-    return {**template, "Resources": template["Resources"] | _given(nested["Resources"], stack["Parameters"])}
+    given = {part: _given(nested[part], stack["Parameters"]) for part in ("Conditions", "Resources")}
+    return template | {part: template[part] | found for part, found in given.items()}
 
 
 def _given(node: Any, parameters: Json) -> Any:

@@ -28,7 +28,6 @@ def test_a_metric_is_separate_by_stack_and_by_each_of_its_sets(
     assert directive["Metrics"] == [{"Name": "Failures", "Unit": "Count"}]
     assert directive["Dimensions"] == [
         ["service", "reason"],
-        ["service", "operation", "reason"],
         ["service", "connection", "reason"],
     ]
     assert line["Failures"] == 1
@@ -57,7 +56,7 @@ def test_an_unknown_metric_and_a_dimension_that_is_missing_are_bugs() -> None:
     with pytest.raises(KeyError):
         metrics.count("Elsewhere")
     with pytest.raises(KeyError, match="reason"):
-        metrics.count("Refused")
+        metrics.count("Failures")
 
 
 def test_an_unforeseen_exception_is_counted_without_its_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,7 @@ def test_a_metric_that_not_every_stack_writes_is_refused(metric: str, dimensions
 def test_the_nested_stack_is_given_every_parameter_and_uses_each(text: str) -> None:
     given = read(text)["Resources"]["Observability"]["Properties"]["Parameters"]
     nested = json.loads(observability.DOCUMENT.read_text())
-    used = json.dumps(nested["Resources"])
+    used = json.dumps([nested["Conditions"], nested["Resources"]])
 
     assert nested["Parameters"].keys() == given.keys()
     assert all(f'"Ref": "{name}"' in used or f"${{{name}}}" in used for name in given)
