@@ -191,6 +191,20 @@ def test_square_locations_are_read_one_by_one_and_listed(client: SandboxClient) 
     assert get(client, "/square/v2/locations", SQUARE).json() == {"locations": [one]}
 
 
+def test_bigcommerce_orders_come_apart_from_their_products_and_refunds(client: SandboxClient) -> None:
+    path = "/bigcommerce/stores/demohash1/v2/orders/201"
+    assert get(client, path, BIGCOMMERCE).json()["total_inc_tax"] == "31.9338"
+    (product,) = get(client, f"{path}/products", BIGCOMMERCE).json()
+    assert product["quantity"] == 2
+    empty = get(client, f"{path}/products", BIGCOMMERCE, page=2)
+    assert (empty.status_code, empty.content) == (204, b"")
+    refunds = "/bigcommerce/stores/demohash1/v3/orders/201/payment_actions/refunds"
+    assert [it["id"] for it in get(client, refunds, BIGCOMMERCE).json()["data"]] == [301, 302]
+    missing = get(client, "/bigcommerce/stores/demohash1/v2/orders/9", BIGCOMMERCE)
+    assert (missing.status_code, missing.json()[0]["status"]) == (404, 404)
+    assert get(client, "/bigcommerce/stores/demohash1/v2/orders/9/products", BIGCOMMERCE).status_code == 404
+
+
 def test_lightspeed_sales_name_their_customer_by_id_alone(client: SandboxClient) -> None:
     (path,) = (path for path in client.state("lightspeed") if "/sales/" in path)
     sale = get(client, f"/lightspeed/{path}", LIGHTSPEED).json()["data"]

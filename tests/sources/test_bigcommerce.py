@@ -134,6 +134,7 @@ CUSTOMER = ("hydrate", "customer", {"id": "1001"})
 SUBSCRIBER = ("hydrate", "subscriber", {"id": "501"})
 LOCATION = ("hydrate", "location", {"id": "7"})
 UNUSED = (("ignored", "topic_not_used"),) * 2
+ORDERS = [topic.fixture for topic in BIGCOMMERCE.topics if topic.name.startswith("store/order/")]
 
 EXPECTED: dict[str, tuple[Told, Told]] = {
     "customer-created": (CUSTOMER, CUSTOMER),
@@ -142,6 +143,7 @@ EXPECTED: dict[str, tuple[Told, Told]] = {
     "address-created": (CUSTOMER, CUSTOMER),
     "address-updated": (CUSTOMER, CUSTOMER),
     "address-deleted": (CUSTOMER, CUSTOMER),
+    **dict.fromkeys(ORDERS, (("ignored", "sales_not_enabled"),) * 2),
     "login-access-updated": UNUSED,
     "default-instrument-updated": UNUSED,
     "subscriber-created": (SUBSCRIBER, SUBSCRIBER),
@@ -166,7 +168,7 @@ def test_each_scope_becomes_these_commands(name: str) -> None:
         assert outcome_of(fixture(name), connection("bigcommerce", vendor)) == [expected], vendor
 
 
-@pytest.mark.parametrize("scope", ["store/customer/address/update", "store/metafield/created", "store/order/created"])
+@pytest.mark.parametrize("scope", ["store/customer/address/update", "store/metafield/created", "store/order/archived"])
 def test_scopes_of_other_things_and_the_vendors_own_mistakes_are_ignored(scope: str) -> None:
     change = read(fixture("customer-created").changed(scope=scope))
     assert isinstance(change, NothingToDo)

@@ -1,6 +1,6 @@
-"""BigCommerce's reads: customers, subscribers, inventory locations and the store.
+"""BigCommerce's reads: customers, subscribers, inventory locations, orders with products and refunds, and the store.
 
-BigCommerce docs: Customers V3, Subscribers, Inventory locations.
+BigCommerce docs: Customers V3, Subscribers, Inventory locations, Orders V2, Order refunds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from devkit.sandbox.platforms.base import Entity, Handler, Platform, listed
+from devkit.sandbox.platforms.base import Entity, Handler, Platform, demo_orders, listed
 from devkit.sandbox.platforms.population import Person
 from devkit.sandbox.vendor import Answer, Clock, json_answer
 
@@ -118,6 +118,7 @@ DEMO: Mapping[str, Entity] = {
         "currency": "USD",
         "timezone": {"name": "America/Los_Angeles", "raw_offset": -28800, "dst_offset": -25200},
     },
+    **demo_orders("bigcommerce"),
 }
 
 
@@ -131,19 +132,25 @@ class BigCommerce(Platform):
         r"stores/[^/]+/v3/customers/subscribers/(?P<id>[0-9]+)": "number",
         r"stores/[^/]+/v3/inventory/locations/(?P<id>[0-9]+)": "number",
         r"stores/(?P<id>[^/]+)/v2/store": "text",
+        r"stores/[^/]+/v2/orders/(?P<id>[0-9]+)": "number",
+        r"stores/[^/]+/v2/orders/(?P<id>[0-9]+)/products": "number",
+        r"stores/[^/]+/v3/orders/(?P<id>[0-9]+)/payment_actions/refunds": "number",
     }
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, DEMO, "fake-bigcommerce-token")
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return the four resources."""
+        """Return the resources."""
         return {
             "/stores/{store}/v3/customers": self._customers,
             "/stores/{store}/v3/customers/subscribers": self._subscribers,
             "/stores/{store}/v3/customers/subscribers/{subscriber:int}": self._subscriber,
             "/stores/{store}/v3/inventory/locations": self._locations,
             "/stores/{store}/v2/store": self._store,
+            "/stores/{store}/v2/orders/{order:int}": self._order,
+            "/stores/{store}/v2/orders/{order:int}/products": self._products,
+            "/stores/{store}/v3/orders/{order:int}/payment_actions/refunds": self._refunds,
         }
 
     def token_of(self, request: Request) -> str:
@@ -229,6 +236,25 @@ class BigCommerce(Platform):
             "date_modified": changed,
         }
 
+    def _order(self, request: Request) -> Answer:
+        found = self.find("stores/{store}/v2/orders/{order}".format(**request.path_params))
+        return _v2_error(404) if found is None else json_answer(200, found)
+
+    def _products(self, request: Request) -> Answer:
+        """Return a page as a bare list; one without anything is an answer without a body."""
+        path = "stores/{store}/v2/orders/{order}".format(**request.path_params)
+        if self.find(path) is None:
+            return _v2_error(404)
+        products = (self.find(f"{path}/products") or {}).get("products", [])
+        page = max(1, _number(request.query_params.get("page"), 1))
+        limit = min(max(1, _number(request.query_params.get("limit"), PLAIN_LIMIT)), MAX_LIMIT)
+        chosen = products[(page - 1) * limit : page * limit]
+        return json_answer(200, chosen) if chosen else (204, {}, b"")
+
+    def _refunds(self, request: Request) -> Answer:
+        path = "stores/{store}/v3/orders/{order}/payment_actions/refunds".format(**request.path_params)
+        return json_answer(200, {"data": (self.find(path) or {}).get("refunds", []), "meta": {}})
+
     def _page(self, request: Request, items: Sequence[Entity]) -> Answer:
         query = request.query_params
         page = max(1, _number(query.get("page"), 1))
@@ -253,6 +279,11 @@ class BigCommerce(Platform):
             "links": links,
         }
         return json_answer(200, {"data": data, "meta": {"pagination": pagination}})
+
+
+def _v2_error(status: int) -> Answer:
+    """Return an error as the older API writes it: a list."""
+    return json_answer(status, [{"status": status, "message": _TITLES[status]}])
 
 
 def _number(text: str | None, default: int) -> int:

@@ -1,7 +1,7 @@
 """BigCommerce: thin events under one app for many stores; what has changed is read from the store's API.
 
 Sources: BigCommerce docs "Webhooks overview", "HTTPS webhooks", "Webhook events"; the API reference for Customers V3,
-Subscribers, Store information and Inventory locations.
+Subscribers, Store information, Inventory locations, Orders V2 and refunds.
 
 Deliveries are signed as in Standard Webhooks, under the client secret's own characters. The id is signed, and the
 body names the store as ``producer``: nothing unsigned is believed.
@@ -35,7 +35,8 @@ from loyalty_relay.sources.base import (
     Topic,
     Verdict,
 )
-from loyalty_relay.sources.bigcommerce.resources import CLOCK, HOST, LIMIT, PLATFORM, RESOURCES
+from loyalty_relay.sources.bigcommerce.orders import CLOCK, ORDER
+from loyalty_relay.sources.bigcommerce.resources import HOST, LIMIT, PLATFORM, RESOURCES
 from loyalty_relay.sources.hydrating import needed_token, token_problems
 from loyalty_relay.sources.parsing import epoch, json_object, member, text_id, text_or_none
 from loyalty_relay.sources.signatures import standard_webhooks_verdict
@@ -62,6 +63,19 @@ TOPICS = (
     ),
     Topic(
         name="store/inventory/location/updated", becomes="hydrate", fixture="location-updated", note="then link-store"
+    ),
+    *(
+        Topic(name=f"store/order/{name}", becomes="hydrate", fixture=fixture, note=f"then transaction{note}")
+        for name, fixture, note in (
+            ("created", "order-created", ""),
+            ("created", "order-created-unpaid", ", of an order that is not paid yet"),
+            ("updated", "order-updated", ", a guest's, in another currency"),
+            ("updated", "order-updated-migrated", ", a test order"),
+            ("statusUpdated", "order-status-cancelled", ", which takes nothing back"),
+            ("statusUpdated", "order-status-refunded", ", refunded by hand"),
+            ("refund/created", "refund-created", ", of a product"),
+            ("refund/created", "refund-created-amount", ", of an amount"),
+        )
     ),
     Topic(name="store/channel/created", becomes="ignored", fixture="channel-created"),
     Topic(name="store/channel/updated", becomes="ignored", fixture="channel-updated"),
@@ -132,6 +146,14 @@ class BigCommerce(HydratingSource, ListingSource):
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
         """Return the change in the response of the store's API."""
         return [RESOURCES[thin.resource].change(thin, status, body)]
+
+    def order_of(self, order_id: str, store: str | None) -> ThinChange | None:
+        """Return how to read an order by its store's hash and its number."""
+        own, _, number = order_id.partition(":")
+        if not number:
+            return None
+        event = Event(source=PLATFORM, topic="store/order/updated", id="", entity_id=order_id)
+        return ThinChange(event=event, resource=ORDER, data={"id": number}, store=own, sales=True)
 
     def listing(self, page: PageRequest, source: Source) -> Fetch:
         """Return the request of a page of the store's customers."""
@@ -224,6 +246,16 @@ def _unsubscribed(delivery: _BigCommerceDelivery) -> Change:
     )
 
 
+# -- orders -------------------------------------------------------------------------------------------------------
+
+
+def _order(delivery: _BigCommerceDelivery) -> Change:
+    """Read the order as a whole, whichever of its parts has changed."""
+    number = delivery.number("id")
+    event = delivery.event(delivery.own(number))
+    return ThinChange(event=event, resource=ORDER, data={"id": number}, store=delivery.store, sales=True)
+
+
 # -- stores and locations -----------------------------------------------------------------------------------------
 
 
@@ -260,6 +292,10 @@ _READERS: dict[str, Callable[[_BigCommerceDelivery], Change]] = {
     "store/information/updated": _information,
     "store/inventory/location/created": _location,
     "store/inventory/location/updated": _location,
+    "store/order/created": _order,
+    "store/order/updated": _order,
+    "store/order/statusUpdated": _order,
+    "store/order/refund/created": _order,
     "store/channel/created": _unused,
     "store/channel/updated": _unused,
     "store/app/uninstalled": _uninstalled,

@@ -13,11 +13,20 @@ from urllib.parse import quote
 
 from loyalty_relay.model.commands import Version
 from loyalty_relay.sources.base import Change, CustomerChanged, NothingToDo, StoreChanged, ThinChange
+from loyalty_relay.sources.bigcommerce.orders import (
+    CLOCK,
+    ORDER,
+    PAGE,
+    PRODUCTS,
+    REFUNDS,
+    order_read,
+    products_read,
+    refunds_read,
+)
 from loyalty_relay.sources.hydrating import entity_of, only, unreadable, version_read, web_address
 from loyalty_relay.sources.parsing import address_line, moment, text_or_none
 
 PLATFORM = "bigcommerce"
-CLOCK = "bigcommerce"
 HOST = "https://api.bigcommerce.com"
 LIMIT = (150, 30.0)
 """Requests and seconds: the smallest published quota, of the plans Standard and Plus."""
@@ -25,7 +34,7 @@ LIMIT = (150, 30.0)
 
 @dataclass(frozen=True, slots=True)
 class BigCommerceResource:
-    """One kind of entity. ``under``: its path below ``/stores/HASH``, with ``{id}`` where the id goes."""
+    """One kind of entity. ``under``: its path below ``/stores/HASH``, with ``{id}`` and ``{page}`` where these go."""
 
     under: str
     reader: Callable[[ThinChange, int, Any], Change]
@@ -33,7 +42,8 @@ class BigCommerceResource:
     def path(self, thin: ThinChange) -> str:
         """Return the path with query to GET."""
         store, number = (quote(str(part), safe="") for part in (thin.store, thin.data["id"]))
-        return f"/stores/{store}/{self.under.replace('{id}', number)}"
+        under = self.under.replace("{id}", number).replace("{page}", str(thin.data.get("page", 1)))
+        return f"/stores/{store}/{under}"
 
     def change(self, thin: ThinChange, status: int, body: Any) -> Change:
         """Return the change that the response reports. Raises what ``entity_of`` raises."""
@@ -175,4 +185,7 @@ RESOURCES: dict[str, BigCommerceResource] = {
     "subscriber": BigCommerceResource("v3/customers/subscribers/{id}", _subscriber),
     "store": BigCommerceResource("v2/store", _store),
     "location": BigCommerceResource("v3/inventory/locations?location_id:in={id}", _location),
+    ORDER: BigCommerceResource("v2/orders/{id}", order_read),
+    PRODUCTS: BigCommerceResource(f"v2/orders/{{id}}/products?limit={PAGE}&page={{page}}", products_read),
+    REFUNDS: BigCommerceResource("v3/orders/{id}/payment_actions/refunds", refunds_read),
 }
