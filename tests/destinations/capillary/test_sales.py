@@ -399,6 +399,16 @@ def test_a_return_whose_points_failed_and_that_the_books_do_not_have_is_tried_ag
     assert (error.code, error.reached) == (code, True)
 
 
+@pytest.mark.parametrize("failed", [httpx.ReadTimeout("silence"), answer(b"", 503), failure(521), failure(401)])
+@pytest.mark.parametrize("first", [failure(637), failure(604), answer(b"")])
+def test_a_look_up_that_fails_leaves_open_whether_it_was_booked(first: Any, failed: Any) -> None:
+    """Else the ledger would forget the intent, and the next attempt would book a second time."""
+    upstream = told(first, *[failed] * 2)
+    with pytest.raises(RelayError) as caught:
+        upstream.crm().book(booking(), recorded(), deadline())
+    assert caught.value.reached
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -753,6 +763,13 @@ def test_requests_count_against_the_limits_of_their_apis() -> None:
     crm.book(booking(), recorded(), deadline())
     crm.book(booking("conversion"), recorded(), deadline())
     assert limiter.apis == ["v2-transaction", "v1-transaction"]
+
+
+def test_codes_are_put_into_words() -> None:
+    assert VENDOR.code_text("604") == "the bill number exists"
+    assert VENDOR.code_text("8015") == "no such customer"
+    assert VENDOR.code_text("618") == "the fraud status; of a transaction: the customer is marked as fraud"
+    assert VENDOR.code_text("4711") == ""
 
 
 def test_a_mapping_may_name_the_fields_of_a_transaction() -> None:

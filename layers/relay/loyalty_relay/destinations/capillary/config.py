@@ -124,10 +124,11 @@ def crm(connection: Connection, client: Client, parts: ClientParts) -> Capillary
 
 
 def code_text(code: str) -> str:
-    """Return what Capillary documents about a code."""
+    """Return what Capillary documents about a code; where transactions have another meaning, both."""
     from loyalty_relay.destinations.capillary.codes import meaning
 
-    return meaning(code).text
+    text, of_sale = meaning(code).text, meaning(code, sale=True).text
+    return text if of_sale in ("", text) else f"{text}; of a transaction: {of_sale}" if text else of_sale
 
 
 VENDOR = Vendor(

@@ -48,6 +48,7 @@ from loyalty_relay.model.errors import (
     PermanentError,
     UpstreamUnavailable,
     VendorRejected,
+    after_effect,
 )
 from loyalty_relay.model.money import ZERO, decimal_of
 from loyalty_relay.model.outcomes import Notice
@@ -196,7 +197,8 @@ class BillBook:
 
     def _read_back(self, booking: Booking, reply: CapillaryReply, deadline: Deadline) -> BookingReceipt:
         """Return the record of what was just booked."""
-        found = self.find(booking, deadline)
+        with after_effect():
+            found = self.find(booking, deadline)
         if found is None:
             summary = "the booking was accepted, and the bill does not show it yet"
             raise UpstreamUnavailable(summary, reached=True, request_id=reply.request_id)
@@ -205,7 +207,9 @@ class BillBook:
     def _looked_up(self, booking: Booking, refused: PermanentError, deadline: Deadline) -> BookingReceipt:
         """Return the booking that an error is about, where the vendor's books have it; else raise what it means."""
         code = refused.code or ""
-        found = self.find(booking, deadline)
+        # A look-up that fails leaves open whether the booking was made.
+        with after_effect():
+            found = self.find(booking, deadline)
         if found is not None:
             notices = _with_points((Notice(code, f"the booking is made; the destination reported: {refused}"),))
             return replace(found, notices=notices, request_id=refused.request_id)
