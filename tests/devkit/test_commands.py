@@ -7,67 +7,18 @@ import dataclasses
 import errno
 import json
 import zlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
-from typer.testing import CliRunner, Result
 
-from devkit.cli.app import app
 from devkit.cli.fixtures import load
 from devkit.cli.stack import OUTPUTS
-from tests.support.tables import STATE, make_tables
+from tests.devkit.conftest import Relay
 
 SAMPLE = Path(__file__).parents[2] / "events" / "connections" / "shopify-capillary.json"
-
-
-class Relay:
-    """Runs commands against a stack whose names stand in the environment."""
-
-    def __init__(self, env: dict[str, str]) -> None:
-        self.env = env
-
-    def __call__(self, *arguments: str, stdin: str | None = None) -> Result:
-        return CliRunner().invoke(app, list(arguments), input=stdin, env=dict(self.env), catch_exceptions=False)
-
-    def json(self, *arguments: str) -> Any:
-        result = self(*arguments, "--json")
-        assert result.exit_code == 0, result.stderr
-        return json.loads(result.stdout)
-
-
-@pytest.fixture
-def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Relay]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "RELAY_STACK", "RELAY_JOURNAL_TABLE"):
-        monkeypatch.delenv(name, raising=False)
-    env = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "RELAY_LOCAL_STATE": str(tmp_path / "dev.json"),
-    }
-    with mock_aws():
-        for name, value in env.items():
-            monkeypatch.setenv(name, value)
-        sqs = boto3.client("sqs")
-        names = {variable: f"value-of-{variable.lower()}" for variable in OUTPUTS}
-        for variable in names:
-            if variable.startswith(("RELAY_QUEUE_", "RELAY_PARKED_")):
-                names[variable] = sqs.create_queue(QueueName=variable)["QueueUrl"]
-        names |= {
-            "RELAY_SECRETS_PREFIX": "relay-test",
-            "RELAY_API_URL": "https://relay.example.com",
-            "RELAY_SANDBOX_URL": "http://127.0.0.1:8400",
-            "RELAY_SANDBOX_HOSTS": "127.0.0.1:8400",
-            "COLUMNS": "200",
-        }
-        names["RELAY_STATE_TABLE"] = STATE
-        make_tables(boto3.client("dynamodb"))
-        yield Relay({**env, **names})
 
 
 def test_applying_a_connection_reports_what_happened_and_where_the_source_delivers_to(relay: Relay) -> None:

@@ -260,7 +260,7 @@ def stack_in_process() -> Iterator[Stack]:
         clients = {name: OneAtATime(shared_client(name)) for name in ("dynamodb", "sqs", "secretsmanager")}
         environment = {
             "RELAY_SANDBOX_HOSTS": "127.0.0.1:9",
-            **create_resources(clients, str(next(_numbers)), _queue_of_moto),
+            **create_resources(clients, str(next(_numbers)), queue_of_moto),
         }
         stack = Stack(Clock(), environment, clients)
         with stack.ends:
@@ -291,8 +291,8 @@ def create_resources(
     return environment
 
 
-def _queue_of_moto(name: str) -> str:
-    """Requests for eleven queues would take half of the time in which a stack is made."""
+def queue_of_moto(name: str) -> str:
+    """Make a queue and return its URL: requests for eleven queues would take half of the time of making a stack."""
     moto_sqs.sqs_backends[ACCOUNT][REGION].create_queue(name)
     return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
 
