@@ -71,7 +71,8 @@ check: $(DEV) $(SAM) $(SAFETY) $(TEMPLATE) ## format, lint, types, the generated
 	@echo "== mypy"; $(PY) -m mypy
 	@echo "== openapi"; $(PY) -m devkit.openapi --check
 	@echo "== observability"; $(PY) -m infra.observability --check
-	@echo "== cfn-lint"; .local/sam/bin/cfn-lint template.yaml $(TEMPLATE) infra/observability.json
+	@$(PY) -m devkit.rehearsal
+	@echo "== cfn-lint"; .local/sam/bin/cfn-lint template.yaml $(TEMPLATE) infra/observability.json .local/template/deployed-*.json
 	@echo "== checkov"; .local/safety/bin/checkov --config-file .checkov.yaml
 	@echo "== sam validate"; $(SAM_CLI) validate --lint --template-file $(TEMPLATE)
 

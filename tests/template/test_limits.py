@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from devkit.rehearsal import STYLES, deployed
 from devkit.render import rendered
 from tests.support.templates import transformed
 
 Json = dict[str, Any]
 
-STYLES = ("AllAtOnce", "Canary10Percent5Minutes")
 LONGEST_ARN = 140
 """Characters of the longest reference in a policy: a queue's ARN with a long stack's name and a suffix."""
 
@@ -48,7 +48,7 @@ def test_the_templates_fit_into_an_object_of_a_megabyte(text: str, checkout: Pat
     folder = checkout / ".local/template"
 
     assert len(json.dumps(rendered(text, checkout=checkout, folder=folder), indent=1)) < 1_000_000 / 2
-    assert len(json.dumps(transformed(text, STYLES[1]), indent=1)) < 1_000_000 / 2
+    assert len(json.dumps(deployed(text, STYLES[1], checkout=checkout), indent=1)) < 1_000_000 / 2
     assert len(json.dumps(nested, indent=1)) < 1_000_000 / 2
 
 
@@ -96,3 +96,17 @@ def test_no_resource_waits_for_itself(text: str) -> None:
     while ready := {name for name, found in waits.items() if not found}:
         waits = {name: found - ready for name, found in waits.items() if name not in ready}
     assert waits == {}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_what_is_linted_is_what_cloudformation_would_get(text: str, style: str, checkout: Path) -> None:
+    """`make check` runs cfn-lint over these documents."""
+    found = deployed(text, style, checkout=checkout)
+    whole = compact(found)
+
+    assert "AWS::Serverless" not in whole
+    assert "Transform" not in found
+    assert set(found["Resources"]) == set(transformed(text, style))
+    conditions = set(re.findall(r'"Condition":"(\w+)"|"Fn::If":\["(\w+)"', whole))
+    assert {name for pair in conditions for name in pair if name} <= set(found["Conditions"])
+    assert any("DeploymentGroup" in name for name in found["Resources"]) is (style != "AllAtOnce")
