@@ -21,6 +21,8 @@ from devkit.openapi_answers import (
     GatewayMessage,
     OutcomeAnswer,
     Problem,
+    SaleAnswer,
+    SaleOutcome,
     StoreLinkAnswer,
     StoreLinkOutcome,
     StoreLinksAnswer,
@@ -28,7 +30,7 @@ from devkit.openapi_answers import (
     WebhookRefusal,
 )
 from loyalty_relay.connections.model import CONNECTION_ID
-from loyalty_relay.triggers import api_bodies
+from loyalty_relay.triggers import api_bodies, sale_bodies
 from loyalty_relay.triggers.api import ENDPOINTS
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "openapi.json"
@@ -36,7 +38,7 @@ REFERENCE = "#/components/schemas/{model}"
 
 PROBLEMS = {
     400: "The request is not of the form this API takes.",
-    404: "No such customer, store link, connection or route.",
+    404: "No such customer, store link, order, connection or route.",
     409: "It exists already, is linked elsewhere, is being worked on, or may have been done.",
     410: "The customer was erased or deleted at the source.",
     413: "The body is too large.",
@@ -147,6 +149,58 @@ ROUTES: dict[str, dict[str, Any]] = {
         "summary": "Read the link of a shop",
         "answers": {200: (StoreLinkAnswer, "The link.")},
     },
+    "POST /connections/{connection}/sales": {
+        "id": "recordSale",
+        "summary": "Record a sale",
+        "body": sale_bodies.SaleBody,
+        "example": {
+            "order_id": "S-1001",
+            "sold_at": "2026-03-10T14:05:00Z",
+            "currency": "GBP",
+            "total": "64.00",
+            "tax": "10.00",
+            "tips": "4.00",
+            "location": "store-1",
+            "customer": {"identifiers": [{"type": "email", "value": "ana@example.com"}]},
+            "lines": [{"id": "1", "item_code": "MUG-GRN", "quantity": 2, "rate": "25.00", "tax": "10.00"}],
+            "payments": [{"mode": "card", "amount": "64.00"}],
+        },
+        "answers": {
+            201: (SaleOutcome, "Booked, or recorded until what it needs arrives."),
+            200: (SaleOutcome, "Nothing to book: the bookings are as they should be, or the sale earns nothing."),
+        },
+        "command": True,
+    },
+    "GET /connections/{connection}/sales/{order_id}": {
+        "id": "readSale",
+        "summary": "Read what is known and booked of a sale",
+        "answers": {200: (SaleAnswer, "The order's ledger.")},
+    },
+    "POST /connections/{connection}/sales/{order_id}/refunds": {
+        "id": "recordRefund",
+        "summary": "Record a refund of a sale",
+        "body": sale_bodies.RefundBody,
+        "example": {
+            "refund_id": "R-1",
+            "currency": "GBP",
+            "total": "30.00",
+            "lines": [{"id": "1", "quantity": 1, "rate": "25.00", "tax": "5.00"}],
+        },
+        "answers": {
+            201: (SaleOutcome, "Booked, or recorded until its sale arrives."),
+            200: (SaleOutcome, "Nothing to book."),
+        },
+        "command": True,
+    },
+    "POST /connections/{connection}/sales/{order_id}/void": {
+        "id": "voidSale",
+        "summary": "Take back all of a sale",
+        "answers": {
+            201: (SaleOutcome, "Booked, or recorded until its sale arrives."),
+            200: (SaleOutcome, "Nothing to book."),
+        },
+        "command": True,
+    },
 }
 
 WEBHOOK_METHODS = {
@@ -165,6 +219,7 @@ PARAMETERS = {
     "connection": "The connection's id.",
     "customer_id": "The customer's loyalty id.",
     "shop_id": "The shop's id at the platform.",
+    "order_id": "The order's id, or an alias of it.",
     "topic": "The topic, for sources that name it nowhere else.",
 }
 
@@ -185,8 +240,8 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Loyalty Relay",
             "version": "1",
-            "description": "Register and update customers, patch CRM fields, link stores. Keys are made with "
-            "`relay connections new-key` and sent as x-api-key. Platforms deliver their webhooks to /webhooks.",
+            "description": "Register and update customers, patch CRM fields, link stores, record sales. Keys are made "
+            "with `relay connections new-key` and sent as x-api-key. Platforms deliver their webhooks to /webhooks.",
         },
         "security": [{"apiKey": []}],
         "paths": paths,

@@ -100,6 +100,55 @@ class StoreLinksAnswer(Answer):
     store_links: list[StoreLinkAnswer]
 
 
+class SaleOutcome(OutcomeAnswer):
+    """What came of a sale, a refund or a void. Of several bookings, the values follow one another with commas."""
+
+    order_id: str | None = None
+    kind: str | None = Field(None, examples=["sale", "return", "conversion"])
+    amount: str | None = Field(None, description="What was booked.", examples=["64.00"])
+    currency: str | None = None
+    bill: str | None = None
+    transaction_id: str | None = Field(None, description="The vendor's id of the booking.")
+
+
+class BookingAnswer(Answer):
+    """One entry of an order in the vendor's books. Amounts are decimal texts."""
+
+    number: int
+    kind: str = Field(examples=["sale", "return", "conversion"])
+    amount: str = Field(examples=["64.00"])
+    currency: str
+    bill: str = Field(description="The bill number of the sale, or of the one that a return takes from.")
+    at: str
+    transaction_id: str | None = Field(None, description="The vendor's id of this booking.")
+    refund_id: str | None = None
+    loyalty_id: str | None = None
+
+
+class SaleAnswer(Answer):
+    """What is known of an order, and what was booked of it. Amounts are decimal texts."""
+
+    order_id: str
+    aliases: list[str]
+    sale_known: bool = Field(description="false: only payments or refunds were reported so far.")
+    paid_currency: str = Field(description="The customer's: of total, captured, refunded and refunds.")
+    total: str | None = None
+    captured: str
+    refunded: str
+    refunds: dict[str, str] = Field(description="Amount by the refund's id; 0 for one that failed or was withdrawn.")
+    currency: str = Field(description="Of the bookings.")
+    target: str = Field(description="What the bookings should add up to.")
+    booked: str = Field(description="What they add up to: sales minus returns.")
+    difference: str = Field(description="What is still to be booked; negative: to be taken back.")
+    next: str = Field(examples=["nothing", "book", "take_back", "look_up", "wait"])
+    reason: str | None = Field(None, description="Why nothing earns, or what the order waits for.")
+    loyalty_id: str | None = None
+    guest: bool
+    bookings: list[BookingAnswer]
+    intent: BookingAnswer | None = Field(None, description="A booking that may have been made.")
+    kept_until: str
+
+
 class StoreLinkOutcome(OutcomeAnswer):
     """What came of linking a shop."""
 

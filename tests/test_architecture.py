@@ -72,7 +72,7 @@ ONLY_IN = {
     "httpx": {"http", "destinations"},
     "httpcore": {"http/sockets.py"},
     "boto3": {"storage/aws.py"},
-    "pydantic": {"triggers/api_bodies.py", "triggers/api.py"},
+    "pydantic": {"triggers/api_bodies.py", "triggers/sale_bodies.py", "triggers/api.py"},
     "phonenumbers": {"model/phones.py"},
 }
 """Library -> the packages and modules that may import it at all."""

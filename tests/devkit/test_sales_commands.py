@@ -36,6 +36,7 @@ BOOKED = Booking(
     loyalty_id="600000001",
     transaction_id="t-1",
 )
+NOTHING = {"target": Decimal(0), "booked": Decimal(0)}
 STATE = OrderState(
     order_id="1",
     aliases=("payment:9",),
@@ -114,8 +115,8 @@ def test_an_unknown_order_is_an_error(relay: Relay) -> None:
         ({"target": Decimal("64.00")}, "nothing"),
         ({"target": Decimal(70)}, "book"),
         ({"target": Decimal(70), "intent": BOOKED}, "look_up"),
-        ({"target": Decimal(0), "booked": Decimal(0), "reason": "test_order"}, "nothing"),
-        *(({"target": Decimal(0), "booked": Decimal(0), "reason": reason}, "wait") for reason in sorted(WAITS)),
+        ({**NOTHING, "reason": "test_order"}, "nothing"),
+        *(({**NOTHING, "reason": reason}, "wait") for reason in sorted({*WAITS, "guest_held"})),
     ],
 )
 def test_what_is_next_follows_from_the_ledger(changes: dict[str, Any], step: Step) -> None:

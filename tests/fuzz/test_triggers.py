@@ -45,7 +45,7 @@ def functions() -> Iterator[Functions]:
 def worked_off(functions: Functions) -> None:
     """Work off every queue but hydrate's, whose platforms are not there."""
     functions.stack.messages("hydrate")
-    for operation in ("register", "update", "crm-patch", "link-store"):
+    for operation in ("register", "update", "crm-patch", "link-store", "transaction"):
         while (
             functions.stack.client("sqs").get_queue_attributes(
                 QueueUrl=functions.stack.environment["RELAY_QUEUE_" + operation.upper().replace("-", "_")],

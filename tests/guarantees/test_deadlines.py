@@ -19,7 +19,14 @@ from tests.guarantees.world import World
 from tests.sources.samples import load
 from tests.support.stack import TEMPLATE, Context
 
-OPERATION_FUNCTIONS = ("RegisterFunction", "UpdateFunction", "CrmPatchFunction", "LinkStoreFunction", "HydrateFunction")
+OPERATION_FUNCTIONS = (
+    "RegisterFunction",
+    "UpdateFunction",
+    "CrmPatchFunction",
+    "LinkStoreFunction",
+    "TransactionFunction",
+    "HydrateFunction",
+)
 
 
 @pytest.fixture(scope="module")

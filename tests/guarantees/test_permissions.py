@@ -16,6 +16,8 @@ import httpx
 import pytest
 
 from devkit.sandbox.server import SandboxServer
+from loyalty_relay.model.commands import Envelope, Event, RecordRefund
+from loyalty_relay.model.orders import Order
 from loyalty_relay.triggers.authorizer import authorize
 from tests.guarantees.conftest import empty_world
 from tests.guarantees.world import API_KEY, World
@@ -23,7 +25,7 @@ from tests.sources.samples import EVENTS, load
 from tests.support.permissions import FUNCTIONS, Grant, Use, grants, grants_in, resources
 from tests.support.stack import stack_in_process
 
-OPERATIONS = ("register", "update", "crm-patch", "link-store")
+OPERATIONS = ("register", "update", "crm-patch", "link-store", "transaction")
 ANA = {"identifiers": [{"type": "email", "value": "ana@example.com"}], "first_name": "Ana"}
 SHOP = {
     "shop_id": "1234",
@@ -31,6 +33,8 @@ SHOP = {
     "store_name": "High Street",
     "store_domain": "https://acme.example.com",
 }
+SALE = {"order_id": "S-1", "sold_at": "2026-01-01T10:00:00Z", "currency": "EUR", "total": "10.00", "customer": ANA}
+REFUND = {"refund_id": "R-1", "currency": "EUR", "total": "4.00"}
 OAUTH = {"credentials": {"type": "oauth", "key": "fake-client-key", "secret": "fake-client-secret"}}
 
 LAMBDAS_OWN = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:ReceiveMessage", "sqs:DeleteMessage"}
@@ -59,6 +63,7 @@ def run_everything(world: World) -> None:
         world.call("POST", "/customers", ANA, headers=prefer)
         world.call("PATCH", "/customers/{customer_id}/crm-fields", {"fields": {}}, customer_id="1", headers=prefer)
     world.call("GET", "/store-links")
+    sell_everything(world)
     document = world.connect(destination=OAUTH)
     all_samples(world, "shopify")
     world.call("PUT", "/customers", ANA, headers={"prefer": "respond-async"})
@@ -73,6 +78,30 @@ def run_everything(world: World) -> None:
     refuse_everything(world)
     request = {"headers": {"x-api-key": API_KEY}, "pathParameters": {"connection": "shop"}}
     assert authorize(request, world.stack.services("authorize").connections)["isAuthorized"]
+
+
+def sell_everything(world: World) -> None:
+    """Sales of a member, and of a guest who registers later; a refund whose sale is read from the platform."""
+    sales = {"enabled": True, "guests": "hold"}
+    world.connect("standard", "kangaroo", sales=sales)
+    world.restart()
+    all_samples(world, "standard")
+    world.call("POST", "/customers", {"identifiers": [{"type": "email", "value": "guest@example.com"}]})
+    for prefer in ({}, {"prefer": "respond-async"}):
+        world.call("POST", "/sales", SALE, headers=prefer)
+        world.call("POST", "/sales/{order_id}/refunds", REFUND, order_id="S-1", headers=prefer)
+        world.call("POST", "/sales/{order_id}/void", order_id="S-1", headers=prefer)
+    world.call("GET", "/sales/{order_id}", order_id="S-1")
+    world.settle()
+    world.connect("square", "kangaroo", sales=sales)
+    world.restart()
+    all_samples(world, "square")
+    event = Event(source="square", topic="refund.updated", id="woken", entity_id="o-1")
+    command = RecordRefund(order=Order(id="o-1"), store="MLDEMOMERCHANT")
+    woken = Envelope(delivery_id="woken", connection="shop", event=event, command=command, received_at=1.0)
+    queue = world.stack.environment["RELAY_QUEUE_TRANSACTION"]
+    world.stack.client("sqs").send_message(QueueUrl=queue, MessageBody=woken.to_json())
+    world.settle()
 
 
 def troubles(world: World, platform: str, where: str) -> None:

@@ -114,9 +114,15 @@ class World:
             "isBase64Encoded": False,
             "body": raw if raw is not None else json.dumps(body),
         }
-        operation = {"store-links": "link-store", "crm-fields": "crm-patch", "tags": "crm-patch"}.get(
-            path.rpartition("/")[2], "register" if method == "POST" else "update"
-        )
+        operation = {
+            "store-links": "link-store",
+            "crm-fields": "crm-patch",
+            "tags": "crm-patch",
+            "sales": "transaction",
+            "refunds": "transaction",
+            "void": "transaction",
+            "{order_id}": "transaction",
+        }.get(path.rpartition("/")[2], "register" if method == "POST" else "update")
         reply = answer(event, Context(30), operation, self.functions[operation])
         return reply["statusCode"], json.loads(reply["body"])
 

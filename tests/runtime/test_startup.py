@@ -157,6 +157,7 @@ FIRST = {
     "ingest": "shopify-base64",
     "link_store": "sqs",
     "register": "sqs",
+    "transaction": "sqs",
     "update": "sqs",
 }
 """Each function's typical first event."""

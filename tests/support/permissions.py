@@ -24,6 +24,7 @@ FUNCTIONS = {
     "update": "Update",
     "crm-patch": "CrmPatch",
     "link-store": "LinkStore",
+    "transaction": "Transaction",
     "authorize": "Authorize",
 }
 """Operation -> the name that its function's resources begin with."""
@@ -88,12 +89,18 @@ def allowed(function: str, use: Use) -> bool:
 
 def grants_in(declared: Mapping[str, Any], function: str) -> Iterator[Grant]:
     """Return what the role of a function allows. ``declared``: the resources of a template."""
-    properties = declared[f"{FUNCTIONS[function]}Role"]["Properties"]
+    name = f"{FUNCTIONS[function]}Role"
+    properties = declared[name]["Properties"]
     documents = [policy["PolicyDocument"] for policy in properties["Policies"]]
     documents += [
         declared[managed["Ref"]]["Properties"]["PolicyDocument"]
         for managed in properties["ManagedPolicyArns"]
         if "Ref" in managed
+    ]
+    documents += [
+        resource["Properties"]["PolicyDocument"]
+        for resource in declared.values()
+        if resource["Type"] == "AWS::IAM::ManagedPolicy" and {"Ref": name} in resource["Properties"].get("Roles", [])
     ]
     for statement in (s for document in documents for s in document["Statement"]):
         assert statement["Effect"] == "Allow", "this evaluation covers Allow only"

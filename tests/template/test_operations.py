@@ -16,8 +16,8 @@ from tests.support.templates import transformed
 
 Json = dict[str, Any]
 
-FUNCTIONS = ("Ingest", "Hydrate", "Register", "Update", "CrmPatch", "LinkStore", "Authorize")
-QUEUES = ("Register", "Update", "CrmPatch", "LinkStore", "Hydrate")
+FUNCTIONS = ("Ingest", "Hydrate", "Register", "Update", "CrmPatch", "LinkStore", "Transaction", "Authorize")
+QUEUES = ("Register", "Update", "CrmPatch", "LinkStore", "Transaction", "Hydrate")
 
 
 def of_type(template: Json, kind: str) -> dict[str, Json]:
@@ -297,7 +297,7 @@ def test_a_changed_layer_publishes_a_new_version_of_every_function(text: str) ->
         body = localize(text, code=code, parameters={}, region="us-east-1").body
         return {name for name, resource in body["Resources"].items() if resource["Type"] == "AWS::Lambda::Version"}
 
-    assert len(versions("one")) == 7
+    assert len(versions("one")) == 8
     assert not versions("one") & versions("two")
 
 

@@ -11,7 +11,7 @@ from loyalty_relay.reliability.retry_policy import MAX_RECEIVES
 
 Json = dict[str, Any]
 
-OPERATIONS = ("Register", "Update", "CrmPatch", "LinkStore")
+OPERATIONS = ("Register", "Update", "CrmPatch", "LinkStore", "Transaction")
 FUNCTIONS = (*OPERATIONS, "Ingest", "Hydrate", "Authorize")
 FROM_QUEUES = (*OPERATIONS, "Hydrate")
 FOURTEEN_DAYS = 14 * 24 * 3600
@@ -32,6 +32,10 @@ ROUTES = {
     "POST /connections/{connection}/store-links": "LinkStore",
     "GET /connections/{connection}/store-links": "LinkStore",
     "GET /connections/{connection}/store-links/{shop_id}": "LinkStore",
+    "POST /connections/{connection}/sales": "Transaction",
+    "POST /connections/{connection}/sales/{order_id}/refunds": "Transaction",
+    "POST /connections/{connection}/sales/{order_id}/void": "Transaction",
+    "GET /connections/{connection}/sales/{order_id}": "Transaction",
 }
 
 
@@ -65,7 +69,11 @@ def statements(template: Json, function: str | None = None) -> Iterator[Json]:
     roles = of_type(template, "AWS::IAM::Role")
     if function:
         role = roles[f"{function}Role"]
-        managed = {n: p for n, p in managed.items() if {"Ref": n} in role.get("ManagedPolicyArns", [])}
+        managed = {
+            n: p
+            for n, p in managed.items()
+            if {"Ref": n} in role.get("ManagedPolicyArns", []) or {"Ref": f"{function}Role"} in p.get("Roles", [])
+        }
         roles = {function: role}
     for policy in managed.values():
         yield from policy["PolicyDocument"]["Statement"]
@@ -198,8 +206,13 @@ EVERY_QUEUE = {
     "RELAY_QUEUE_UPDATE": "UpdateQueue",
     "RELAY_QUEUE_CRM_PATCH": "CrmPatchQueue",
     "RELAY_QUEUE_LINK_STORE": "LinkStoreQueue",
+    "RELAY_QUEUE_TRANSACTION": "TransactionQueue",
     "RELAY_QUEUE_HYDRATE": "HydrateQueue",
 }
+
+
+RELEASING = {"RELAY_QUEUE_TRANSACTION": "TransactionQueue"}
+"""Of what registers and updates customers: a guest's sales that were held are sent on."""
 
 
 @pytest.mark.parametrize(
@@ -207,10 +220,18 @@ EVERY_QUEUE = {
     [
         ("Ingest", EVERY_QUEUE | {"RELAY_PARKED": "IngestParkedQueue"}),
         ("Hydrate", EVERY_QUEUE | {"RELAY_PARKED": "HydrateParkedQueue"}),
-        ("Register", {"RELAY_QUEUE_REGISTER": "RegisterQueue", "RELAY_PARKED": "RegisterParkedQueue"}),
-        ("Update", {"RELAY_QUEUE_UPDATE": "UpdateQueue", "RELAY_PARKED": "UpdateParkedQueue"}),
-        ("CrmPatch", {"RELAY_QUEUE_CRM_PATCH": "CrmPatchQueue", "RELAY_PARKED": "CrmPatchParkedQueue"}),
+        ("Register", RELEASING | {"RELAY_QUEUE_REGISTER": "RegisterQueue", "RELAY_PARKED": "RegisterParkedQueue"}),
+        ("Update", RELEASING | {"RELAY_QUEUE_UPDATE": "UpdateQueue", "RELAY_PARKED": "UpdateParkedQueue"}),
+        ("CrmPatch", RELEASING | {"RELAY_QUEUE_CRM_PATCH": "CrmPatchQueue", "RELAY_PARKED": "CrmPatchParkedQueue"}),
         ("LinkStore", {"RELAY_QUEUE_LINK_STORE": "LinkStoreQueue", "RELAY_PARKED": "LinkStoreParkedQueue"}),
+        (
+            "Transaction",
+            {
+                "RELAY_QUEUE_TRANSACTION": "TransactionQueue",
+                "RELAY_QUEUE_HYDRATE": "HydrateQueue",
+                "RELAY_PARKED": "TransactionParkedQueue",
+            },
+        ),
     ],
 )
 def test_a_function_has_the_urls_of_the_queues_that_it_uses(

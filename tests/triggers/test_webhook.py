@@ -123,7 +123,7 @@ class World:
         default_factory=lambda: Settings.from_env(
             {
                 f"RELAY_QUEUE_{name}": f"queue:{name}"
-                for name in ("REGISTER", "UPDATE", "CRM_PATCH", "LINK_STORE", "HYDRATE")
+                for name in ("REGISTER", "UPDATE", "CRM_PATCH", "LINK_STORE", "TRANSACTION", "HYDRATE")
             }
         )
     )

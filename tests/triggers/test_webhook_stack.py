@@ -55,7 +55,7 @@ def post(ingest: Ingest, fixture: str, to: str = "shop") -> dict[str, Any]:
 def test_each_sample_event_gets_its_response(stack: Stack, ingest: Ingest, path: Path) -> None:
     status, operation = ANSWERS[path.stem]
     assert ingest.answer(json.loads(path.read_text()))["statusCode"] == status
-    for name in ("register", "update", "crm-patch", "link-store", "hydrate"):
+    for name in ("register", "update", "crm-patch", "link-store", "transaction", "hydrate"):
         assert len(stack.messages(name)) == (1 if name == operation else 0)
 
 

@@ -34,7 +34,15 @@ VISIBILITY = 60.0
 """Seconds by the fast clock until a message of a killed function is received again: longer than its lease."""
 LIMITS = {"v2-create": 12, "v2-update": 20, "api": 120}
 """Requests per minute of the fast clock: low, so that they are what everything waits for."""
-FUNCTIONS = (("ingest", 2), ("hydrate", 1), ("register", 1), ("update", 2), ("crm-patch", 2), ("link-store", 1))
+FUNCTIONS = (
+    ("ingest", 2),
+    ("hydrate", 1),
+    ("register", 1),
+    ("update", 2),
+    ("crm-patch", 2),
+    ("link-store", 1),
+    ("transaction", 1),
+)
 ANSWERS_WITHIN = 60.0
 
 

@@ -358,7 +358,7 @@ KINDS: dict[str, type[Command]] = {
         Hydrate,
     )
 }
-OPERATIONS = ("register", "update", "crm-patch", "link-store")
+OPERATIONS = ("register", "update", "crm-patch", "link-store", "transaction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

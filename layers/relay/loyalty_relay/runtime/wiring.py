@@ -262,7 +262,8 @@ class Services:
         from loyalty_relay.destinations.registry import vendor, vendors
 
         for name in vendors():
-            if any(command.operation == operation for command in vendor(name).commands.values()):
+            events = {command.operation for command in vendor(name).commands.values()}
+            if operation in events or (operation == "transaction" and vendor(name).sales is not None):
                 import_module(f"loyalty_relay.destinations.{name}.client")
 
     def crm(self, connection: Connection) -> Crm:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
-from loyalty_relay.model.commands import MAX_ID, Command, Envelope, Event, instant_at
+from loyalty_relay.model.commands import MAX_ID, Command, Envelope, Event, instant, instant_at
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.delivery_ids import new_delivery_id
 from loyalty_relay.model.errors import (
@@ -38,6 +38,8 @@ from loyalty_relay.telemetry import logs, metrics
 from loyalty_relay.triggers.enqueue import enqueue
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pydantic import BaseModel
 
     from loyalty_relay.connections.model import Connection
@@ -191,6 +193,39 @@ def _link_store(api: Api, request: ApiRequest) -> Answer:
     return _carry_out(api, request, _parse(request, StoreLinkBody).to_command())
 
 
+def _record_sale(api: Api, request: ApiRequest) -> Answer:
+    from loyalty_relay.triggers.sale_bodies import SaleBody
+
+    body = _parse(request, SaleBody)
+    _not_later(request, sold_at=body.sold_at)
+    return _carry_out(api, request, body.to_command())
+
+
+def _record_refund(api: Api, request: ApiRequest) -> Answer:
+    from loyalty_relay.triggers.sale_bodies import RefundBody
+
+    body = _parse(request, RefundBody)
+    _not_later(request, refunded_at=body.refunded_at)
+    return _carry_out(api, request, body.to_command(request.path["order_id"]))
+
+
+def _void_sale(api: Api, request: ApiRequest) -> Answer:
+    from loyalty_relay.triggers.sale_bodies import void_of
+
+    return _carry_out(api, request, void_of(request.path["order_id"]))
+
+
+def _sale(api: Api, request: ApiRequest) -> Answer:
+    from loyalty_relay.pipeline.order_view import order_to_dict
+
+    state = api.pipeline.sales().orders.lookup(api.connection(request).id, request.path["order_id"])
+    if state is None:
+        error = PermanentError("nothing is known of this order")
+        error.status, error.reason = 404, "order_not_found"
+        raise error
+    return reply_json(200, order_to_dict(state))
+
+
 def _crm_fields(api: Api, request: ApiRequest) -> Answer:
     fields = _read(api, request, lambda crm: crm.crm_fields(request.path["customer_id"], request.deadline))
     return reply_json(200, {"fields": fields})
@@ -224,7 +259,15 @@ ENDPOINTS: dict[str, Callable[[Api, ApiRequest], Answer]] = {
     "POST /connections/{connection}/store-links": _link_store,
     "GET /connections/{connection}/store-links": _store_links,
     "GET /connections/{connection}/store-links/{shop_id}": _store_link,
+    "POST /connections/{connection}/sales": _record_sale,
+    "POST /connections/{connection}/sales/{order_id}/refunds": _record_refund,
+    "POST /connections/{connection}/sales/{order_id}/void": _void_sale,
+    "GET /connections/{connection}/sales/{order_id}": _sale,
 }
+
+
+SALES = frozenset(route for route in ENDPOINTS if route.startswith("POST") and "/sales" in route)
+"""Routes whose success is that something was booked or recorded."""
 
 
 def _crm(api: Api, connection: Connection) -> CrmFieldsCrm:
@@ -288,6 +331,15 @@ def _model_of(annotation: Any) -> Any:
     return next(filter(None, map(_model_of, get_args(annotation))), None)
 
 
+def _not_later(request: ApiRequest, **moments: datetime | None) -> None:
+    """Raise InvalidCommand for a moment after the present, by more than clocks may differ."""
+    latest = instant_at(request.received_at + MAX_AHEAD)
+    late = [name for name, moment in moments.items() if moment is not None and instant(moment) > latest]
+    if late:
+        problems = [FieldProblem(name, "must not be in the future") for name in late]
+        raise InvalidCommand("the body is not valid", problems=problems)
+
+
 def _carry_out(api: Api, request: ApiRequest, command: Command, *, force: bool = False) -> Answer:
     latest = instant_at(request.received_at + MAX_AHEAD)
     if command.version is not None and command.version.value > latest:
@@ -348,7 +400,8 @@ def _reply(request: ApiRequest, executed: Executed) -> Answer:
     outcome = executed.outcome
     body = outcome_body(outcome, request.delivery_id, replayed=executed.replayed)
     headers = {"idempotent-replayed": "true"} if executed.replayed else {}
-    return reply_json(201 if outcome.created else 200, body, headers)
+    new = outcome.result in (Result.APPLIED, Result.RECORDED) if request.route in SALES else outcome.created
+    return reply_json(201 if new else 200, body, headers)
 
 
 def outcome_body(outcome: Outcome, delivery_id: str, *, replayed: bool = False) -> dict[str, Any]:

@@ -43,6 +43,7 @@ HANDLERS = {
     "update": _CUSTOMERS,
     "crm-patch": ("loyalty_relay.pipeline.crm_patch", "phonenumbers"),
     "link-store": ("loyalty_relay.pipeline.link_store",),
+    "transaction": ("loyalty_relay.pipeline.transaction", "phonenumbers"),
 }
 """What an operation's handler is, or loads with its first command."""
 
