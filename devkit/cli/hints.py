@@ -137,6 +137,11 @@ HINTS: Mapping[str, Hint] = {
     "test_order": Hint("It is a test order."),
     "before_start_date": Hint("The order was sold before the connection's start date for sales."),
     "below_minimum": Hint("What the order earns is below the connection's minimum."),
+    "guest": Hint("It is a guest's sale.", "sales.guests in docs/connections.md has what can become of those."),
+    "guest_held": Hint("It waits for the guest to register with that e-mail or phone, verified."),
+    "unlinked_return": Hint("The return names no sale, and the connection books none of those."),
+    "too_old": Hint("The order is older than the connection's return window."),
+    "nothing_earned": Hint("Nothing of the order earns."),
     "currency": Hint(
         "The order has no amounts in the connection's currency.",
         "Compare sales.currency of the connection with the shop's currency, then relay redrive.",

@@ -13,7 +13,17 @@ from devkit.cli.fixtures import Sample
 from devkit.cli.mapping import translation
 from devkit.demo.steps import ANSWERED, Call
 from loyalty_relay.connections.model import Connection
-from loyalty_relay.model.commands import Command, CustomerCommand, Event, Hydrate, LinkStore, RetireCustomer
+from loyalty_relay.model.commands import (
+    Command,
+    CustomerCommand,
+    Event,
+    Hydrate,
+    LinkStore,
+    OrderCommand,
+    RetireCustomer,
+)
+from loyalty_relay.orders.known import KnownOrder, fold
+from loyalty_relay.orders.target import WAITS, target_of
 from loyalty_relay.sources.base import Topic
 
 CREATE = {"capillary": (Call("POST", r"/v2/customers"),), "kangaroo": (Call("POST", r"/customers"),)}
@@ -29,6 +39,7 @@ UPDATE = {
 CONSENT = {"capillary": (Call("POST", r"/v1\.1/customer/update"),), "kangaroo": (CRM_FIELDS,)}
 INTEGRATION = Call("POST", r"/api/v1/integrations")
 LINK = Call("POST", r"/api/v1/branch-links")
+BOOK = {"capillary": Call("POST", r"/v2/transactions"), "kangaroo": Call("POST", r"/transactions")}
 
 APPLIED_HERE = ("retire", "erase")
 """What is applied without a request to the vendor."""
@@ -59,7 +70,12 @@ class Expectations:
         told = translation(sample, connection)
         found = [self._calls(event, command, topic, connection) for event, command in told.commands]
         words = [
-            *("retrying" if calls is None else "applied" for calls in found),
+            *(
+                _booked(command, connection)
+                if isinstance(command, OrderCommand)
+                else ("retrying" if calls is None else "applied")
+                for (_, command), calls in zip(told.commands, found, strict=True)
+            ),
             *("ignored" for _ in told.skipped),
             *(("parked",) if told.problem else ()),
         ]
@@ -78,6 +94,8 @@ class Expectations:
             if isinstance(command, RetireCustomer):
                 self._customers.discard((connection.id, command.customer.source_id or ""))
             return ()
+        if isinstance(command, OrderCommand):
+            return (BOOK[vendor],) if _booked(command, connection) == "applied" else ()
         if not isinstance(command, CustomerCommand):
             return ()
         who = (connection.id, command.customer.source_id or "")
@@ -98,6 +116,14 @@ class Expectations:
         first = business not in self._integrations
         self._integrations.add(business)
         return (*((INTEGRATION,) if first else ()), replace(LINK, body=body))
+
+
+def _booked(command: OrderCommand, connection: Connection) -> str:
+    """Return the outcome of an order that was not reported before: it waits, earns nothing, or is booked."""
+    target = target_of(fold(KnownOrder(), command.order, command.version), connection.sales)
+    if target.reason in WAITS:
+        return "recorded"
+    return "applied" if target.amount else "ignored"
 
 
 def _names(command: CustomerCommand) -> tuple[str, ...]:
