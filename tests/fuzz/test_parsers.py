@@ -71,7 +71,8 @@ def envelopes(change: Change, platform: str, vendor: str) -> Iterator[Envelope]:
     """Yield what a change leads to, as it goes into the queue and comes out of it."""
     change = not_later(change, NOW, signed=source_module(platform).signs_event_time)
     with suppress(Untranslatable):
-        commands = translate(change, connection(platform, vendor, default_country="GB"))
+        to = connection(platform, vendor, default_country="GB", sales={"enabled": True})
+        commands = translate(change, to)
         for command in () if isinstance(commands, Skip) else commands:
             yield Envelope(delivery_id="d", connection="shop", event=change.event, command=command)
 

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loyalty_relay.model.commands import command_from_dict, plain
+from loyalty_relay.model.commands import RecordSale, command_from_dict, plain
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.model.money import of_minor_units, text_of
 from loyalty_relay.model.orders import Amounts
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import NothingToDo, OrderChanged, Unreadable, bounded
-from tests.sources.samples import Sample, load, source
+from loyalty_relay.translation.translate import translate
+from tests.sources.samples import Sample, connection, load, source
 
 ORDER = "6001234567001"
 NAMES = [topic.fixture for topic in source_module("shopify").topics if topic.becomes == "transaction"]
@@ -263,6 +264,23 @@ def test_an_edit_is_taken_from_the_order_that_follows() -> None:
     change = read_any(fixture("orders-edited"))
     assert isinstance(change, NothingToDo)
     assert (change.reason, change.event.entity_id) == ("order_update_follows", ORDER)
+
+
+@pytest.mark.parametrize("vendor", ["capillary", "kangaroo"])
+def test_a_mapping_names_what_goes_with_the_sale(vendor: str) -> None:
+    mapping = {"orders/*": {"sale.note": "name", "sale.custom_fields.channel": "join('-', [source_name, currency])"}}
+    to = connection("shopify", vendor, sales={"enabled": True}, mapping=mapping)
+    commands = translate(read(fixture("orders-paid-pos")), to)
+    assert isinstance(commands, list)
+    (command,) = commands
+    assert isinstance(command, RecordSale)
+    assert (command.order.note, dict(command.order.custom_fields)) == ("#1504", {"channel": "pos-USD"})
+    assert command.customer is not None
+    assert (command.customer.source_id, command.guest, command.customer.unverified) == (
+        "7012345678901",
+        False,
+        ("mobile",),
+    )
 
 
 # -- refunds --------------------------------------------------------------------------------------------------------
