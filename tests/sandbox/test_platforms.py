@@ -191,6 +191,18 @@ def test_square_locations_are_read_one_by_one_and_listed(client: SandboxClient) 
     assert get(client, "/square/v2/locations", SQUARE).json() == {"locations": [one]}
 
 
+def test_a_clover_order_has_only_the_parts_that_are_expanded(client: SandboxClient) -> None:
+    path = f"{CLOVER_MERCHANT}/orders/DEMOORDER0001"
+    bare = get(client, path, CLOVER).json()
+    assert not {"lineItems", "payments", "refunds", "serviceCharge"} & set(bare)
+    full = get(client, path, CLOVER, expand="lineItems,payments,serviceCharge").json()
+    assert [it["id"] for it in full["payments"]["elements"]] == ["DEMOPAYMENT01", "DEMOPAYMENT02"]
+    payment = get(client, f"{CLOVER_MERCHANT}/payments/DEMOPAYMENT01", CLOVER).json()
+    assert payment["order"] == {"id": "DEMOORDER0001"}
+    for missing in ("orders/NONE", "payments/NONE"):
+        assert get(client, f"{CLOVER_MERCHANT}/{missing}", CLOVER).status_code == 404
+
+
 def test_bigcommerce_orders_come_apart_from_their_products_and_refunds(client: SandboxClient) -> None:
     path = "/bigcommerce/stores/demohash1/v2/orders/201"
     assert get(client, path, BIGCOMMERCE).json()["total_inc_tax"] == "31.9338"

@@ -1,4 +1,4 @@
-"""Clover's reads: customers and the merchant (Clover docs: REST API v3, customers and merchants)."""
+"""Clover's reads: customers, the merchant, orders and payments (Clover docs: REST API v3)."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
-from devkit.sandbox.platforms.base import Entity, Handler, Platform, bearer, listed
+from devkit.sandbox.platforms.base import Entity, Handler, Platform, bearer, demo_orders, listed
 from devkit.sandbox.platforms.population import Person
 from devkit.sandbox.vendor import JSON, Answer, Clock, SettingError, json_answer
 
 MERCHANT = "DEMOMERCHANT1"
 CUSTOMER = "DEMOCUSTOMER1"
-COLLECTIONS = frozenset({"addresses", "emailAddresses", "phoneNumbers", "cards", "orders"})
-EXPANDABLE = COLLECTIONS | {"metadata"}
+COLLECTIONS = frozenset(
+    {
+        *("addresses", "emailAddresses", "phoneNumbers", "cards", "orders"),
+        *("lineItems", "payments", "refunds", "credits", "customers", "discounts", "voids"),
+    }
+)
+EXPANDABLE = COLLECTIONS | {"metadata", "serviceCharge"}
 MERCHANT_EXPANDABLE = frozenset({"address", "owner", "properties"})
 MOST_ROWS = 1000
 _MESSAGES: Mapping[int, str] = {
@@ -76,6 +81,7 @@ DEMO: Mapping[str, Entity] = {
             "modifiedTime": 1_709_375_400_000,
         },
     },
+    **demo_orders("clover"),
 }
 
 
@@ -91,6 +97,8 @@ class Clover(Platform):
     entity_paths: Mapping[str, str] = {
         r"v3/merchants/[^/]+/customers/(?P<id>[^/]+)": "text",
         r"v3/merchants/(?P<id>[^/]+)": "text",
+        r"v3/merchants/[^/]+/orders/(?P<id>[^/]+)": "text",
+        r"v3/merchants/[^/]+/payments/(?P<id>[^/]+)": "text",
     }
 
     def __init__(self, clock: Clock) -> None:
@@ -108,6 +116,8 @@ class Clover(Platform):
             "/v3/merchants/{merchant}": self._merchant,
             "/v3/merchants/{merchant}/customers": self._customers,
             "/v3/merchants/{merchant}/customers/{customer}": self._customer,
+            "/v3/merchants/{merchant}/orders/{order}": self._order,
+            "/v3/merchants/{merchant}/payments/{payment}": self._payment,
         }
 
     def token_of(self, request: Request) -> str:
@@ -136,6 +146,16 @@ class Clover(Platform):
     def _customer(self, request: Request) -> Answer:
         merchant, customer = request.path_params["merchant"], request.path_params["customer"]
         path = f"v3/merchants/{merchant}/customers/{customer}"
+        found = self.find(path)
+        return self.error(404) if found is None else json_answer(200, self._shown(request, path, found))
+
+    def _order(self, request: Request) -> Answer:
+        path = "v3/merchants/{merchant}/orders/{order}".format(**request.path_params)
+        found = self.find(path)
+        return self.error(404) if found is None else json_answer(200, self._shown(request, path, found))
+
+    def _payment(self, request: Request) -> Answer:
+        path = "v3/merchants/{merchant}/payments/{payment}".format(**request.path_params)
         found = self.find(path)
         return self.error(404) if found is None else json_answer(200, self._shown(request, path, found))
 

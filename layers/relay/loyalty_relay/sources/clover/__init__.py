@@ -1,7 +1,7 @@
 """Clover: one delivery for many merchants and many changes, each of which only names what has changed.
 
 Sources: docs.clover.com "Webhooks" (set-up, event type keys, ``X-Clover-Auth``), "Expandable fields", "API usage and
-rate limits"; the REST API reference for customers and merchants.
+rate limits"; the REST API reference for customers, merchants, orders and payments.
 
 Clover does not sign. It sends a fixed token with every delivery, which identifies the sender and covers nothing of
 what is sent: whoever has seen one delivery could send any other. Therefore little but ids is taken from a delivery.
@@ -41,7 +41,8 @@ from loyalty_relay.sources.base import (
     few,
     listed,
 )
-from loyalty_relay.sources.clover.resources import HOST, LIMIT, MILLISECOND, PLATFORM, RESOURCES
+from loyalty_relay.sources.clover.orders import MILLISECOND, ORDER, PAYMENT
+from loyalty_relay.sources.clover.resources import HOST, LIMIT, PLATFORM, RESOURCES
 from loyalty_relay.sources.hydrating import needed_token, token_problems
 from loyalty_relay.sources.parsing import body_digest, epoch, json_object, text_id, text_or_none
 from loyalty_relay.sources.signatures import same
@@ -55,6 +56,20 @@ TOPICS = (
     Topic(name="C:DELETE", becomes="retire", fixture="customer-delete"),
     Topic(name="M:CREATE", becomes="hydrate", fixture="merchant-create", note="then link-store"),
     Topic(name="M:UPDATE", becomes="hydrate", fixture="merchant-update", note="then link-store"),
+    *(
+        Topic(name=name, becomes="hydrate", fixture=fixture, note=f"then transaction{note}")
+        for name, fixture, note in (
+            ("O:CREATE", "order-create", ""),
+            ("O:UPDATE", "order-update", ", with a refund"),
+            ("O:UPDATE", "order-update-voided", ", whose payment was voided"),
+            ("O:UPDATE", "order-update-test", ", a test order"),
+            ("O:UPDATE", "order-update-manual-refund", ", of no sale"),
+            ("P:CREATE", "payment-create", ", one of two tenders"),
+            ("P:UPDATE", "payment-update", ", with a tip"),
+            ("P:DELETE", "payment-delete", ", if its order is found"),
+        )
+    ),
+    Topic(name="O:DELETE", becomes="ignored", fixture="order-delete", note="what was paid counts"),
     Topic(name="M:DELETE", becomes="ignored", fixture="merchant-delete", note="links are kept"),
     Topic(name="A:CREATE", becomes="hydrate", fixture="app-create", note="installed; then link-store"),
     Topic(name="A:UPDATE", becomes="ignored", fixture="app-update", note="another subscription"),
@@ -142,7 +157,7 @@ class Clover(HydratingSource, ListingSource):
 
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
         """Return the change in Clover's response."""
-        return [RESOURCES[thin.resource].change(thin, status, body)]
+        return RESOURCES[thin.resource].changes(thin, status, body)
 
     def listing(self, page: PageRequest, source: Source) -> Fetch:
         """Return the request of a page of the shop's customers."""
@@ -155,6 +170,14 @@ class Clover(HydratingSource, ListingSource):
         from loyalty_relay.sources.clover import listing
 
         return listing.page_of(page, status, body)
+
+    def order_of(self, order_id: str, store: str | None) -> ThinChange | None:
+        """Return how to read an order by its merchant's id and its own. A manual refund names no order."""
+        merchant, _, object_id = order_id.partition(":")
+        if not object_id or ":" in object_id:
+            return None
+        event = Event(source=PLATFORM, topic="O:UPDATE", id="", entity_id=order_id)
+        return ThinChange(event=event, resource=ORDER, data={"id": object_id}, store=merchant, sales=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +249,28 @@ def _deleted(delivery: _CloverUpdate) -> Change:
     return CustomerRetired(event=event, source_id=source_id, reason="deleted", store=delivery.merchant)
 
 
+# -- orders -------------------------------------------------------------------------------------------------------
+
+
+def _order(delivery: _CloverUpdate) -> Change:
+    return _sales(delivery, ORDER, text_id(delivery.object_id))
+
+
+def _payment(delivery: _CloverUpdate) -> Change:
+    """Read the payment, which names its order, and then the order as a whole."""
+    return _sales(delivery, PAYMENT, text_id(delivery.object_id))
+
+
+def _sales(delivery: _CloverUpdate, resource: str, object_id: str) -> Change:
+    event = delivery.event(text_id(f"{delivery.merchant}:{object_id}"))
+    return ThinChange(event=event, resource=resource, data={"id": object_id}, store=delivery.merchant, sales=True)
+
+
+def _order_deleted(delivery: _CloverUpdate) -> Change:
+    """Leave what was booked: only refunds take back, and those of a deleted order cannot be read."""
+    return NothingToDo(event=delivery.event(delivery.merchant), reason="order_deleted")
+
+
 # -- merchants ----------------------------------------------------------------------------------------------------
 
 
@@ -251,6 +296,12 @@ _READERS: dict[str, Callable[[_CloverUpdate], Change]] = {
     "C:CREATE": _customer,
     "C:UPDATE": _customer,
     "C:DELETE": _deleted,
+    "O:CREATE": _order,
+    "O:UPDATE": _order,
+    "O:DELETE": _order_deleted,
+    "P:CREATE": _payment,
+    "P:UPDATE": _payment,
+    "P:DELETE": _payment,
     "M:CREATE": _merchant,
     "M:UPDATE": _merchant,
     "M:DELETE": _closed,

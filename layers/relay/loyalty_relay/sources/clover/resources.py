@@ -1,7 +1,7 @@
 """Clover's own API: how to read what an update only names, and what the responses mean.
 
-Sources: docs.clover.com REST API reference, "Get a single customer", "Get a single merchant"; "Expandable fields"; "API
-usage and rate limits".
+Sources: docs.clover.com REST API reference, "Get a single customer", "Get a single merchant", "Get a single order";
+"Expandable fields"; "API usage and rate limits".
 """
 
 from __future__ import annotations
@@ -13,12 +13,20 @@ from urllib.parse import quote
 
 from loyalty_relay.model.commands import Version
 from loyalty_relay.sources.base import Change, CustomerChanged, NothingToDo, StoreChanged, ThinChange
+from loyalty_relay.sources.clover.orders import (
+    CLOCK,
+    EXPANDED,
+    MILLISECOND,
+    ORDER,
+    PAYMENT,
+    elements,
+    order_read,
+    payment_read,
+)
 from loyalty_relay.sources.hydrating import entity_of, unreadable, version_read, web_address
 from loyalty_relay.sources.parsing import address_line, epoch, member, text_or_none
 
 PLATFORM = "clover"
-CLOCK = "clover"
-MILLISECOND = 0.001
 HOST = "https://api.clover.com"
 LIMIT = (16, 1.0)
 """Requests and seconds, for each token."""
@@ -29,32 +37,27 @@ class CloverResource:
     """One kind of entity. ``under``: its path below ``/v3/merchants/ID``, with ``{id}`` where the id goes."""
 
     under: str
-    reader: Callable[[ThinChange, Mapping[str, Any]], Change]
+    reader: Callable[[ThinChange, Mapping[str, Any]], Change | list[Change]]
 
     def path(self, thin: ThinChange) -> str:
         """Return the path with query to GET."""
         merchant, object_id = (quote(str(part), safe="") for part in (thin.store, thin.data["id"]))
         return f"/v3/merchants/{merchant}{self.under.replace('{id}', object_id)}"
 
-    def change(self, thin: ThinChange, status: int, body: Any) -> Change:
-        """Return the change that the response reports. Raises what ``entity_of`` raises."""
+    def changes(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
+        """Return the changes that the response reports. Raises what ``entity_of`` raises."""
         answer = entity_of(status, body)
         if answer is None:
-            return NothingToDo(event=thin.event, reason="deleted_meanwhile")
+            return [NothingToDo(event=thin.event, reason="deleted_meanwhile")]
         if str(answer.get("id")) != str(thin.data["id"]):
             raise unreadable()
-        return self.reader(thin, answer)
+        found = self.reader(thin, answer)
+        return found if isinstance(found, list) else [found]
 
 
 def _version(thin: ThinChange, reported: str | None) -> Version | None:
     """Return the version by Clover's own API; by the delivery's unproven time only where that has none."""
     return version_read(CLOCK, reported or thin.event.time, thin)
-
-
-def _elements(reported: Any) -> list[Mapping[str, Any]] | None:
-    """Return an expanded list: Clover sends ``{"elements": [...]}``, where its reference shows a plain one."""
-    listed = reported.get("elements") if isinstance(reported, dict) else reported
-    return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else None
 
 
 # -- customers ----------------------------------------------------------------------------------------------------
@@ -67,13 +70,13 @@ def customer_changed(thin: ThinChange, customer: Mapping[str, Any]) -> Change:
         for theirs, ours in (("firstName", "first_name"), ("lastName", "last_name"))
         if theirs in customer
     }
-    emails, phones = _elements(customer.get("emailAddresses")), _elements(customer.get("phoneNumbers"))
+    emails, phones = elements(customer.get("emailAddresses")), elements(customer.get("phoneNumbers"))
     email = _primary(emails or [])
     if emails is not None:
         fields["email"] = text_or_none(email.get("emailAddress"))
     if phones is not None:
         fields["phone"] = text_or_none(next(iter(phones), {}).get("phoneNumber"))
-    addresses = _elements(customer.get("addresses"))
+    addresses = elements(customer.get("addresses"))
     if addresses is not None:
         fields |= _address(next(iter(addresses), {}))
     metadata = customer.get("metadata")
@@ -142,4 +145,6 @@ RESOURCES: dict[str, CloverResource] = {
         "/customers/{id}?expand=addresses,emailAddresses,phoneNumbers,metadata", customer_changed
     ),
     "merchant": CloverResource("?expand=address", _merchant),
+    ORDER: CloverResource(f"/orders/{{id}}?expand={EXPANDED}", order_read),
+    PAYMENT: CloverResource("/payments/{id}", payment_read),
 }
