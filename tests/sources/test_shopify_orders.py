@@ -164,6 +164,26 @@ def test_after_a_full_refund_of_an_amount_alone_nothing_is_left() -> None:
         assert order.sale.captured == sum(known.amount for known in order.refunds) == Decimal("90.20")
 
 
+@pytest.mark.parametrize("outstanding", ["0.00", "-19.80"])
+def test_a_line_removed_after_payment_gives_back_what_is_paid_back_and_no_more(outstanding: str) -> None:
+    """``total_price`` keeps the line, so that its money counts as captured again once it is refunded."""
+    removed = fixture("refunds-create-removed").json()
+    paid_back = fixture("refunds-create-pending").json()
+    paid_back["transactions"][0]["status"] = "success"
+    for refunds, owed, wanted in (([removed], outstanding, "0"), ([removed, paid_back], "0.00", "19.80")):
+        order = read(
+            fixture("orders-paid").changed(
+                refunds=refunds, total_outstanding=owed, current_total_price="70.40", current_total_price_set=...
+            )
+        ).order
+        assert order.sale is not None
+        assert order.sale.captured is not None
+        refunded = sum((known.amount for known in order.refunds), Decimal(0))
+        assert refunded == Decimal(wanted)
+        left = Decimal("90.20") if owed == "-19.80" else Decimal("70.40")
+        assert order.sale.captured - refunded == left
+
+
 @settings(max_examples=30, deadline=None)
 @pytest.mark.parametrize("currency", ["JPY", "USD", "KWD"])
 @given(units=st.lists(st.integers(min_value=0, max_value=10**10), min_size=6, max_size=6), included=st.booleans())
