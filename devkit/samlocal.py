@@ -193,10 +193,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         with surroundings(checkout, bridge_address()) as around:
-            (folder / "env.json").write_text(json.dumps(around.variables, indent=2))
+            environment = folder / "env.json"
+            environment.write_text(json.dumps(around.variables, indent=2))
             print(f"environment of every function: {FOLDER}/env.json; commands: docs/sam-local.md. Ctrl-C ends it.")
-            with contextlib.suppress(KeyboardInterrupt):
+            try:
                 threading.Event().wait()
+            except KeyboardInterrupt:
+                pass
+            finally:
+                # Nothing answers at its addresses any more.
+                environment.unlink(missing_ok=True)
     except (SamLocalProblem, OSError) as problem:
         print(f"make sam-local: {problem}", file=sys.stderr)
         return 2

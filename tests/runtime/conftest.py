@@ -13,7 +13,6 @@ import pytest
 from devkit.cli.connection_store import ConnectionStore, new_key
 from devkit.cli.running import RunningRelay
 from devkit.runtime import Built, Emulator, build, emulator_binary
-from tests.sources.samples import document
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -31,9 +30,6 @@ def relay() -> Iterator[RunningRelay]:
     """The embedded services and the sandbox, with the connections that the sample events name."""
     with RunningRelay.start() as running:
         running.connect()
-        secrets, prefix = running.aws.client("secretsmanager"), running.aws.outputs["SecretsPrefix"]
-        for name, platform in (("shop", "shopify"), ("till", "standard")):
-            secrets.create_secret(Name=f"{prefix}/connections/{name}", SecretString=json.dumps(document(platform)))
         yield running
 
 

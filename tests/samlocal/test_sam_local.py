@@ -22,7 +22,6 @@ from botocore.config import Config
 
 from devkit.localstack.server import free_port
 from devkit.samlocal import FOLDER, Surroundings, bridge_address, surroundings
-from tests.sources.samples import document
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SAM = CHECKOUT / ".local/sam/bin/sam"
@@ -31,10 +30,7 @@ EVENTS = CHECKOUT / "events"
 
 @pytest.fixture(scope="module")
 def around() -> Iterator[Surroundings]:
-    """The services, with the connection that ingest's samples name."""
     with surroundings(CHECKOUT, bridge_address()) as running:
-        name = f"{running.stack.outputs['SecretsPrefix']}/connections/shop"
-        running.stack.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(document("shopify")))
         yield running
 
 
@@ -115,12 +111,32 @@ def test_sam_local_invoke_runs_a_function_with_its_sample_event(around: Surround
     assert any("/customers" in str(request) for request in around.sandbox.sandbox.recorder.select())
 
 
+@pytest.mark.parametrize(
+    ("function", "event", "member", "value"),
+    [
+        ("IngestFunction", "ingest/shopify-text.json", "statusCode", 200),
+        ("IngestFunction", "ingest/shopify-base64.json", "statusCode", 200),
+        ("IngestFunction", "ingest/shopify-rest-api.json", "statusCode", 200),
+        ("IngestFunction", "ingest/shopify-tampered.json", "statusCode", 401),
+        ("AuthorizeFunction", "authorize/api.json", "isAuthorized", True),
+    ],
+)
+def test_the_samples_of_functions_without_a_queue_are_answered(
+    variables: Path, function: str, event: str, member: str, value: object
+) -> None:
+    words = sam("invoke", variables, function, "--event", str(EVENTS / event))
+    done = subprocess.run(words, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.strip().splitlines()[-1])[member] == value
+
+
 def test_sam_local_start_api_serves_webhooks(around: Surroundings, variables: Path) -> None:
     event = sample("ingest/shopify-text.json")
     headers = {name: value for name, value in event["headers"].items() if name not in ("host", "content-length")}
     with served("start-api", variables) as url:
-        assert call(f"{url}/webhooks/shop", headers, event["body"])[0] == 200
-        assert call(f"{url}/webhooks/shop", headers, "{}")[0] == 401
+        assert call(f"{url}/webhooks/shopify-capillary", headers, event["body"])[0] == 200
+        assert call(f"{url}/webhooks/shopify-capillary", headers, "{}")[0] == 401
 
 
 def test_sam_local_start_lambda_serves_invocations(around: Surroundings, variables: Path) -> None:

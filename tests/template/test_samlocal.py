@@ -4,14 +4,19 @@ import json
 import socket
 import socketserver
 import threading
+import tomllib
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from devkit.localstack.template import read
-from devkit.samlocal import DECLARED, Forwarder, SamLocalProblem, bridge_address, declared, gateway
+from devkit.samlocal import DECLARED, FOLDER, Forwarder, SamLocalProblem, bridge_address, declared, gateway, main
 
 
 def test_the_copy_declares_what_sam_shall_override_and_changes_nothing_else_of_the_functions(text: str) -> None:
@@ -24,6 +29,36 @@ def test_the_copy_declares_what_sam_shall_override_and_changes_nothing_else_of_t
     assert copy["Resources"]["RelayLayer"]["Metadata"]["BuildArchitecture"] == "x86_64"
     copied = {n: r for n, r in copy["Resources"].items() if n != "RelayLayer"}
     assert copied == {n: r for n, r in original["Resources"].items() if n not in ("RelayLayer", "Observability")}
+
+
+@pytest.mark.parametrize("command", ["local_invoke", "local_start_api", "local_start_lambda"])
+def test_plain_sam_local_takes_what_make_sam_local_builds(checkout: Path, command: str) -> None:
+    parameters = tomllib.loads((checkout / "samconfig.toml").read_text())["default"][command]["parameters"]
+
+    assert parameters == {"template_file": f"{FOLDER}/build/template.yaml", "env_vars": f"{FOLDER}/env.json"}
+
+
+def test_the_environment_of_the_functions_is_there_as_long_as_the_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    @contextmanager
+    def started(checkout: Path, address: str) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(variables={"RegisterFunction": {}})
+
+    def interrupted(self: threading.Event) -> None:
+        seen.append(json.loads((tmp_path / FOLDER / "env.json").read_text()))
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("devkit.samlocal.surroundings", started)
+    monkeypatch.setattr("devkit.samlocal.bridge_address", lambda: "127.0.0.1")
+    monkeypatch.setattr(threading.Event, "wait", interrupted)
+
+    assert main([]) == 0
+    assert seen == [{"RegisterFunction": {}}]
+    assert not (tmp_path / FOLDER / "env.json").exists()
 
 
 def test_the_deployed_template_declares_none_of_them(template: dict[str, Any]) -> None:

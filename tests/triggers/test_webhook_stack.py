@@ -51,6 +51,16 @@ def post(ingest: Ingest, fixture: str, to: str = "shop") -> dict[str, Any]:
     return ingest.answer(gateway_event(request.headers, request.body, to))
 
 
+@pytest.fixture
+def samples(stack: Stack) -> None:
+    """The sample connections that the sample events name."""
+    stack.environment["RELAY_SANDBOX_HOSTS"] = "127.0.0.1:9"
+    for name in ("shopify-capillary", "standard-capillary"):
+        text = (ROOT / "events" / "connections" / f"{name}.json").read_text()
+        stack.put_connection(name, json.loads(text.replace("${RELAY_SANDBOX_URL}", "http://127.0.0.1:9")))
+
+
+@pytest.mark.usefixtures("samples")
 @pytest.mark.parametrize("path", sorted(INGEST.glob("*.json")), ids=lambda path: path.stem)
 def test_each_sample_event_gets_its_response(stack: Stack, ingest: Ingest, path: Path) -> None:
     status, operation = ANSWERS[path.stem]
