@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -48,11 +49,14 @@ PATIENCE = 35.0
 
 CAPILLARY, KANGAROO, STANDARD = "fuzz-capillary", "fuzz-kangaroo", "fuzz-standard"
 STANDARD_SECRET = "whsec_ZmFrZS1mdXp6LXNlY3JldC1mYWtlLWZ1eno="
+ORDER = "fuzz-order"
+SOLD = frozenset({"recordSale", "recordRefund", "voidSale", "readSale"})
 SERVED = {
-    CAPILLARY: frozenset({"registerCustomer", "updateCustomer", "updateCustomerByIdentifier", "listStoreLinks"}),
+    CAPILLARY: frozenset({"registerCustomer", "updateCustomer", "updateCustomerByIdentifier", "listStoreLinks"}) | SOLD,
     KANGAROO: frozenset(
         {"registerCustomer", "listCrmFields", "patchCrmFields", "listTags", "linkStore", "listStoreLinks"}
-    ),
+    )
+    | SOLD,
 }
 """Operations that must have succeeded at least once, or the cases prove nothing."""
 
@@ -76,6 +80,7 @@ def fuzzed(relay: Relay) -> Fuzzed:
         (STANDARD, standard, capillary),
     ):
         data = {"source": source, "destination": destination, "default_country": "GB", "api_keys": key}
+        data["sales"] = {"enabled": True}
         relay.put_connection(name, data)
     for vendor, switches in (
         ("capillary", {"rate_limits_enabled": False}),
@@ -88,7 +93,16 @@ def fuzzed(relay: Relay) -> Fuzzed:
         made = relay.call("POST", f"/connections/{name}/customers", body)
         assert made.status_code == 201, made.text
         members[name] = made.json()["loyalty_id"]
+        sold = relay.call("POST", f"/connections/{name}/sales", sale(ORDER, members[name]))
+        assert sold.status_code == 201, sold.text
     return members
+
+
+def sale(order_id: str, member: str) -> dict[str, Any]:
+    """The example of a sale, sold now to a customer who exists."""
+    example = json.loads(json.dumps(ROUTES["POST /connections/{connection}/sales"]["example"]))
+    sold_at = datetime.now(UTC).isoformat()
+    return {**example, "order_id": order_id, "sold_at": sold_at, "customer": {"loyalty_id": member}}
 
 
 @dataclass(frozen=True)
@@ -130,9 +144,13 @@ def plausible(case: Case[Any], id: str, connection: str, member: str, number: in
             example["identifiers"] = [{"type": "email", "value": f"{connection}@example.com"}]
         if id == "registerCustomer":
             example = {"identifiers": [{"type": "email", "value": f"fuzz{number}.{connection}@example.com"}]}
+        if id == "recordSale":
+            example = sale(f"{ORDER}-{number}", member)
         case.body = {**extra, **example} if number else example
     if "customer_id" in case.path_parameters:
         case.path_parameters["customer_id"] = member
+    if "order_id" in case.path_parameters:
+        case.path_parameters["order_id"] = ORDER
 
 
 def send(case: Case[Any], url: str, key: str | None) -> Sent:

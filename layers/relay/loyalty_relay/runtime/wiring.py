@@ -70,7 +70,7 @@ class Services:
         self._make_crm = crm or self._new_crm
         self.postpone = postpone or self._change_visibility
         """Hides messages of an operation's queue; the entries are those of ChangeMessageVisibilityBatch."""
-        self._crms: dict[str, tuple[Destination, Any]] = {}
+        self._crms: dict[str, tuple[tuple[Any, ...], Any]] = {}
         self._crms_lock = threading.Lock()
         self._batch = 1
 
@@ -268,11 +268,11 @@ class Services:
 
     def crm(self, connection: Connection) -> Crm:
         """Return the client of the connection's destination, kept until the connection's configuration changes."""
-        destination = connection.destination
+        made_of = (connection.destination, connection.sales, connection.default_country)
         with self._crms_lock:
             kept = self._crms.get(connection.id)
-            if kept is None or kept[0] != destination:
-                kept = (destination, self._make_crm(connection))
+            if kept is None or kept[0] != made_of:
+                kept = (made_of, self._make_crm(connection))
                 self._crms[connection.id] = kept
         return cast("Crm", kept[1])
 
