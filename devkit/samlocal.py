@@ -201,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
             except KeyboardInterrupt:
                 pass
             finally:
-                # Nothing answers at its addresses any more.
+                # Its addresses are closed.
                 environment.unlink(missing_ok=True)
     except (SamLocalProblem, OSError) as problem:
         print(f"make sam-local: {problem}", file=sys.stderr)

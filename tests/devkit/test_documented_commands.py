@@ -1,4 +1,4 @@
-"""The commands that the pages print: each can be typed as it stands, and those of a stack in process do what they say.
+"""The commands that the pages print: each can be typed as written, and those of a stack in process succeed.
 
 What needs the functions, the vendors or a customer's ledger is run by tests/devkit/test_dev.py, test_resend.py and
 test_ledger_commands.py.
@@ -38,7 +38,7 @@ ELSEWHERE = {
     *("customers reset", "customers show", "demo", "dev", "events resend", "logs", "sales show", "send"),
 }
 """Commands that need more than tables, queues and secrets."""
-STANDS_FOR = {"0199…": "0199-delivery", "ID": "0199-delivery.0"}
+MEANT_BY = {"0199…": "0199-delivery", "ID": "0199-delivery.0"}
 
 
 def in_blocks(page: Path) -> Iterator[str]:
@@ -83,7 +83,7 @@ def _prompts_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("line", printed(in_blocks))
-def test_a_command_of_a_block_can_be_typed_as_it_stands(line: str) -> None:
+def test_a_command_of_a_block_can_be_typed_as_written(line: str) -> None:
     assert parse(shlex.split(line))
 
 
@@ -133,7 +133,7 @@ def prepared(relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
 
 def run(relay: Relay, line: str) -> tuple[int, str]:
     """Exit status, and everything that was printed for people; a line is too wide only for a word that is."""
-    words = [STANDS_FOR.get(word, word) for word in shlex.split(line)]
+    words = [MEANT_BY.get(word, word) for word in shlex.split(line)]
     if words[-2:] == ["--file", "-"] or words[:3] == ["connections", "apply", "-"]:
         stdin = Path("body.json" if "--file" in words else "acme.json").read_text()
     else:
@@ -146,7 +146,7 @@ def run(relay: Relay, line: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("line", runnable())
-def test_a_command_does_what_its_page_says(prepared: Relay, line: str) -> None:
+def test_a_command_succeeds_as_its_page_shows_it(prepared: Relay, line: str) -> None:
     name = parse(shlex.split(line))
     asks = name == "connections delete"
 

@@ -121,7 +121,7 @@ def test_sam_local_invoke_runs_a_function_with_its_sample_event(around: Surround
         ("AuthorizeFunction", "authorize/api.json", "isAuthorized", True),
     ],
 )
-def test_the_samples_of_functions_without_a_queue_are_answered(
+def test_the_samples_of_functions_without_a_queue_have_the_documented_responses(
     variables: Path, function: str, event: str, member: str, value: object
 ) -> None:
     words = sam("invoke", variables, function, "--event", str(EVENTS / event))
