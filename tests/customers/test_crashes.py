@@ -18,7 +18,7 @@ from loyalty_relay.model.errors import TransientError
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.reliability.idempotency import Idempotency
 from loyalty_relay.reliability.journal import Journal, JournalEntry
-from tests.support.tables import IDEMPOTENCY, JOURNAL, LEASE, STATE, Clock, Counted, Crash, make_customers
+from tests.support.tables import IDEMPOTENCY, JOURNAL, LEASE, Clock, Counted, Crash, clear, make_customers
 
 
 @dataclass
@@ -115,12 +115,6 @@ events = st.lists(
     st.builds(Happened, versions, st.dictionaries(names, values, min_size=1), st.booleans()), min_size=1, max_size=4
 )
 people = count()
-
-
-def clear(client: Any) -> None:
-    for table, keys in ((STATE, ("pk",)), (JOURNAL, ("delivery_id", "position")), (IDEMPOTENCY, ("id",))):
-        for item in client.scan(TableName=table)["Items"]:
-            client.delete_item(TableName=table, Key={k: item[k] for k in keys})
 
 
 @pytest.fixture

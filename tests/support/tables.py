@@ -153,3 +153,10 @@ def make_tables(client: Any) -> None:
             for name, key in (("by_connection", "connection_day"), ("by_customer", "customer"))
         ],
     )
+
+
+def clear(client: Any) -> None:
+    """Empty the three tables."""
+    for table, keys in ((STATE, ("pk",)), (JOURNAL, ("delivery_id", "position")), (IDEMPOTENCY, ("id",))):
+        for item in client.scan(TableName=table)["Items"]:
+            client.delete_item(TableName=table, Key={k: item[k] for k in keys})

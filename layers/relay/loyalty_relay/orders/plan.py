@@ -47,6 +47,12 @@ def bills(record: OrderRecord) -> list[Bill]:
     ]
 
 
+def differs(record: OrderRecord, target: Target) -> bool:
+    """Return whether the bookings are not what they should be: in amount, or because the currency is another now."""
+    changed = bool(record.bookings) and target.currency != record.currency
+    return target.amount != record.booked or (changed and target.amount != 0)
+
+
 def next_booking(record: OrderRecord, target: Target, rules: Sales, *, converts: bool, at: str) -> Booking | None:
     """Return the booking that comes next; None when the bookings are as they should be.
 
@@ -61,9 +67,9 @@ def next_booking(record: OrderRecord, target: Target, rules: Sales, *, converts:
         for bill in bills(record):
             if bill.owner is None and bill.left > 0:
                 return _booking(record, kind="conversion", amount=bill.sale.amount, at=at, loyalty_id=member, bill=bill)
-    difference = target.amount - record.booked
-    if difference == 0:
+    if not differs(record, target):
         return None
+    difference = target.amount - record.booked
     if record.bookings and target.currency != record.currency and target.amount:
         raise AdjustmentNeeded(f"the order was booked in {record.currency} and is in {target.currency} now")
     if record.known.unlinked:

@@ -39,7 +39,7 @@ from loyalty_relay.model.outcomes import Notice, Outcome, Result
 from loyalty_relay.orders.bills import bill_number, receipt_number
 from loyalty_relay.orders.hold import OrderHold
 from loyalty_relay.orders.ledger import OrderLedger
-from loyalty_relay.orders.plan import bills, next_booking
+from loyalty_relay.orders.plan import bills, differs, next_booking
 from loyalty_relay.orders.record import OrderRecord
 from loyalty_relay.orders.target import WAITS, Target, target_of
 from loyalty_relay.pipeline.buyers import GUEST, Buyers
@@ -219,7 +219,7 @@ class _Work:
     # -- what is next -------------------------------------------------------------------------------------------------
 
     def differs(self, target: Target) -> bool:
-        return target.amount != self.record.booked or self.converts()
+        return differs(self.record, target) or self.converts()
 
     def converts(self) -> bool:
         """Return whether sales of a guest are to be converted, because the customer is known now."""
