@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -53,7 +54,6 @@ from tests.support.limiters import NullLimiter
 POST = ("POST", "/v2/transactions")
 BY_NUMBER = ("GET", f"/v2/transactions/getByBillNumber/{BILL}")
 V1_GET = ("GET", "/v1.1/transaction/get")
-LINES = Sales(returns="line")
 
 
 def told(*answers: Any) -> Told:
@@ -281,24 +281,26 @@ REFUND = Refund(
 
 
 def test_a_return_by_line_needs_the_setting_and_exact_lines() -> None:
-    wanted, command = booking("return", "25.00", refund_id="r1"), refunded(REFUND, sale=sale())
-    body = sent(wanted, command, sales=LINES)
+    wanted = booking("return", "25.00", refund_id="r1", by_line=True)
+    command = refunded(REFUND, sale=sale())
+    body = sent(wanted, command)
     assert body["returnType"] == "LINE_ITEM"
     assert [(line["itemCode"], line["qty"], line["amount"]) for line in body["lineItemsV2"]] == [("SHIRT-M", 1, 25.0)]
-    for other, report, sales in (
-        (wanted, command, Sales()),
-        (booking("return", "24.99", refund_id="r1"), command, LINES),
-        (booking("return", "25.00"), command, LINES),
-        (wanted, refunded(REFUND), LINES),
+    for other, report in (
+        (replace(wanted, by_line=False), command),
+        (booking("return", "24.99", refund_id="r1", by_line=True), command),
+        (booking("return", "25.00", by_line=True), command),
+        (wanted, refunded(REFUND)),
     ):
-        body = sent(other, report, sales=sales)
+        body = sent(other, report)
         assert (body["returnType"], "lineItemsV2" in body) == ("AMOUNT", False)
 
 
 @pytest.mark.parametrize("code", [626, 629, 632, 674, 678, 688])
 def test_a_return_by_line_that_the_bill_does_not_take_is_made_by_amount(code: int) -> None:
-    wanted, command = booking("return", "25.00", refund_id="r1"), refunded(REFUND, sale=sale())
-    receipt, upstream = book(wanted, command, failure(code), done(7), sales=LINES)
+    wanted = booking("return", "25.00", refund_id="r1", by_line=True)
+    command = refunded(REFUND, sale=sale())
+    receipt, upstream = book(wanted, command, failure(code), done(7))
     assert [upstream.body(n)["returnType"] for n in (0, 1)] == ["LINE_ITEM", "AMOUNT"]
     assert "lineItemsV2" not in upstream.body(1)
     assert receipt.transaction_id == "7"

@@ -167,22 +167,30 @@ def test_a_whole_return_is_one_where_it_is_certain(plain: SandboxUpstream) -> No
 def test_a_kind_of_return_that_is_not_allowed_is_made_by_amount(plain: SandboxUpstream, allowed: list[str]) -> None:
     plain.configure_org(returns_allowed=allowed)
     who = member(plain)
-    crm = plain.crm(sales=Sales(returns="line"))
+    crm = plain.crm()
     sold(crm, who)
     line = Line(id=SHIRT.id, quantity=Decimal(1), amount=Decimal("25.00"))
     refund = Refund(id="r1", amount=Decimal("25.00"), lines=(line,))
-    crm.book(booking("return", "25.00", loyalty_id=who, refund_id="r1"), refunded(refund, sale=sale()), deadline())
+    crm.book(
+        booking("return", "25.00", loyalty_id=who, refund_id="r1", by_line=True),
+        refunded(refund, sale=sale()),
+        deadline(),
+    )
     assert net(plain) == 50
 
 
 def test_lines_and_amounts_are_never_mixed_on_one_bill(plain: SandboxUpstream) -> None:
     """A refund by line, then one whose lines are not exact: the vendor refuses it, and nothing is forced."""
     who = member(plain)
-    crm = plain.crm(sales=Sales(returns="line"))
+    crm = plain.crm()
     sold(crm, who)
     line = Line(id=SHIRT.id, quantity=Decimal(1), amount=Decimal("25.00"))
     refund = Refund(id="r1", amount=Decimal("25.00"), lines=(line,))
-    crm.book(booking("return", "25.00", loyalty_id=who, refund_id="r1"), refunded(refund, sale=sale()), deadline())
+    crm.book(
+        booking("return", "25.00", loyalty_id=who, refund_id="r1", by_line=True),
+        refunded(refund, sale=sale()),
+        deadline(),
+    )
     with pytest.raises(VendorRejected) as caught:
         crm.book(booking("return", "5.00", loyalty_id=who, number=3, marker="LR-5"), refunded(), deadline())
     assert caught.value.code == "635"

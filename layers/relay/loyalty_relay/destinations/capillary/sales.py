@@ -139,7 +139,7 @@ class BillBook:
             return [""]
         if booking.whole and booking.number == 2:
             return ["FULL", "AMOUNT"]
-        if self._sales.returns == "line" and lines_of(booking, command.order):
+        if booking.by_line and lines_of(booking, command.order):
             return ["LINE_ITEM", "AMOUNT"]
         return ["AMOUNT"]
 
