@@ -22,7 +22,7 @@ def test_a_start_is_its_initialisation_with_a_whole_processor_and_its_first_even
     assert str(start) == "150 + 52"
 
 
-def test_the_group_has_the_share_and_is_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_group_has_the_share_and_is_removed_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Path.mkdir
 
     def kernel(self: Path, *arguments: object, **keys: object) -> None:
