@@ -29,7 +29,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 PREFIX = "bench"
 SHOP = "acme-test.myshopify.com"
 WEBHOOK_SECRET = "fake-shopify-app-secret"
-OPERATIONS = ("register", "update", "crm-patch", "link-store", "transaction", "hydrate")
+OPERATIONS = ("register", "update", "crm-patch", "link-store", "transaction", "import-run", "hydrate")
 CAPILLARY, KANGAROO, LIMITED, THIN = "bench-capillary", "bench-kangaroo", "bench-limited", "bench-thin"
 API_KEY = "fake-api-key-for-measurements"
 

@@ -40,6 +40,8 @@ REPORTED: tuple[tuple[str, str, str, dict[str, str], tuple[int, int], str, str],
      "A vendor gives no access token.", "token-refresh"),
     ("NearBound", "near-bound", "NearBound", {}, (1, 1),
      "Work is on its way to being parked, or a function near its memory or time.", "near-bound"),
+    ("CustomersMissing", "customers-missing", "CustomersMissing", {}, (1, 1),
+     "A run found customers of a shop missing at the destination, without a recorded reason.", "customers-missing"),
 )  # fmt: skip
 """Alarms on what the code and the gateway report, over periods of five minutes."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from devkit.cli import catalogue, connections, dev, events, ledgers, logs, parked, sales, send
+from devkit.cli import catalogue, connections, dev, events, ledgers, logs, parked, runs, sales, send
 from devkit.cli.options import Commands
 
 app = typer.Typer(
@@ -24,5 +24,6 @@ app.add_typer(parked.app, name="parked")
 dev.add(app)
 send.add(app)
 parked.add(app)
+runs.add(app)
 catalogue.add(app)
 logs.add(app)

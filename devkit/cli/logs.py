@@ -15,7 +15,17 @@ from devkit.cli.options import AsJson, StackName
 from devkit.cli.output import CommandError, in_line, note, out, result_text, show_line
 from devkit.cli.stack import Stack, find_stack
 
-FUNCTIONS = ("ingest", "hydrate", "register", "update", "crm-patch", "link-store", "transaction", "authorize")
+FUNCTIONS = (
+    "ingest",
+    "hydrate",
+    "register",
+    "update",
+    "crm-patch",
+    "link-store",
+    "transaction",
+    "import-run",
+    "authorize",
+)
 """The stack's functions, as their log groups are called."""
 
 PLATFORM_LINES = ("START ", "END ", "REPORT ", "INIT_START ")

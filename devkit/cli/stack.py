@@ -19,7 +19,7 @@ from devkit.cli.output import CommandError
 DEFAULT_STACK = "loyalty-relay"
 """The stack's name in samconfig.toml."""
 
-OPERATIONS = ("register", "update", "crm-patch", "link-store", "transaction", "hydrate")
+OPERATIONS = ("register", "update", "crm-patch", "link-store", "transaction", "import-run", "hydrate")
 """What has a queue; ingest has only a place for what it parks."""
 PARKING = (*OPERATIONS, "ingest")
 """What can park."""

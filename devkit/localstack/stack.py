@@ -26,7 +26,7 @@ _BUCKET = "loyalty-relay-local-artifacts"
 _PYTHON = Path(".local/stack/bin/python")
 _CACHE = Path(".local/layer")
 
-_OPERATIONS = ("Register", "Update", "CrmPatch", "LinkStore", "Transaction", "Hydrate")
+_OPERATIONS = ("Register", "Update", "CrmPatch", "LinkStore", "Transaction", "ImportRun", "Hydrate")
 
 
 @dataclasses.dataclass(frozen=True)

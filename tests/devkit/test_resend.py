@@ -28,7 +28,16 @@ DELIVERY = "delivery-1"
 
 def run(relay: Relay, *arguments: str) -> Result:
     env = {**relay.stack.environment, "AWS_DEFAULT_REGION": "us-east-1", "RELAY_STACK": "", "COLUMNS": "200"}
-    for operation in ("register", "update", "crm-patch", "link-store", "transaction", "hydrate", "ingest"):
+    for operation in (
+        "register",
+        "update",
+        "crm-patch",
+        "link-store",
+        "transaction",
+        "import-run",
+        "hydrate",
+        "ingest",
+    ):
         name = operation.replace("-", "_").upper()
         env |= {f"RELAY_PARKED_{name}": relay.stack.environment[f"PARKED_{operation}"]}
     return CliRunner().invoke(app, ["events", "resend", *arguments], env=env, catch_exceptions=False)

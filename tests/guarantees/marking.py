@@ -116,7 +116,16 @@ def held(world: World) -> Iterator[tuple[str, str]]:
     """What tables hold, and the attributes of parked messages. Their bodies may hold what was sent."""
     for table in ("state", "journal", "idempotency"):
         yield from ((table, json.dumps(item, ensure_ascii=False)) for item in world.stack.items(table))
-    for operation in ("register", "update", "crm-patch", "link-store", "transaction", "hydrate", "ingest"):
+    for operation in (
+        "register",
+        "update",
+        "crm-patch",
+        "link-store",
+        "transaction",
+        "import-run",
+        "hydrate",
+        "ingest",
+    ):
         for message in world.parked(operation):
             kept = {name: value for name, value in message.items() if name != "Body"}
             yield f"parked {operation}", json.dumps(kept, ensure_ascii=False, default=str)

@@ -25,6 +25,7 @@ OPERATION_FUNCTIONS = (
     "CrmPatchFunction",
     "LinkStoreFunction",
     "TransactionFunction",
+    "ImportRunFunction",
     "HydrateFunction",
 )
 

@@ -25,7 +25,7 @@ from tests.sources.samples import EVENTS, load
 from tests.support.permissions import FUNCTIONS, Grant, Use, grants, grants_in, resources
 from tests.support.stack import stack_in_process
 
-OPERATIONS = ("register", "update", "crm-patch", "link-store", "transaction")
+OPERATIONS = ("register", "update", "crm-patch", "link-store", "transaction", "import-run")
 ANA = {"identifiers": [{"type": "email", "value": "ana@example.com"}], "first_name": "Ana"}
 SHOP = {
     "shop_id": "1234",

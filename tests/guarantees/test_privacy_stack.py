@@ -30,8 +30,18 @@ from tests.support.stack import TEMPLATE
 
 pytestmark = pytest.mark.stack
 
-FUNCTIONS = ("ingest", "hydrate", "register", "update", "crm-patch", "link-store", "transaction", "authorize")
-QUEUES = ("Register", "Update", "CrmPatch", "LinkStore", "Transaction", "Hydrate", "Ingest")
+FUNCTIONS = (
+    "ingest",
+    "hydrate",
+    "register",
+    "update",
+    "crm-patch",
+    "link-store",
+    "transaction",
+    "import-run",
+    "authorize",
+)
+QUEUES = ("Register", "Update", "CrmPatch", "LinkStore", "Transaction", "ImportRun", "Hydrate", "Ingest")
 CUSTOMER = {
     "identifiers": [{"type": "email", "value": f"{WORD.lower()}98@example.com"}],
     "first_name": f"{WORD}98",

@@ -63,7 +63,7 @@ def test_a_function_handles_its_sample_event(start: Start, path: Path) -> None:
 
 def test_every_function_has_sample_events() -> None:
     assert {path.parent.name for path in EVENTS} == set(FUNCTIONS)
-    assert len(FUNCTIONS) == 8
+    assert len(FUNCTIONS) == 9
 
 
 def test_the_authorizer_lets_the_holder_of_a_key_in_and_no_other(start: Start, relay: RunningRelay) -> None:

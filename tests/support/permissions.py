@@ -25,6 +25,7 @@ FUNCTIONS = {
     "crm-patch": "CrmPatch",
     "link-store": "LinkStore",
     "transaction": "Transaction",
+    "import-run": "ImportRun",
     "authorize": "Authorize",
 }
 """Operation -> the name that its function's resources begin with."""

@@ -31,7 +31,7 @@ from tests.support.permissions import Names, Permitted, Use, allowed
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 REGION = "us-east-1"
-OPERATIONS = ("register", "update", "crm-patch", "link-store", "transaction", "hydrate")
+OPERATIONS = ("register", "update", "crm-patch", "link-store", "transaction", "import-run", "hydrate")
 START = 1_790_000_000.0
 ACCOUNT = "123456789012"
 """Of moto's resources."""

@@ -61,7 +61,7 @@ def test_parameters_outputs_and_mappings_are_far_from_two_hundred(template: Json
 def test_a_functions_environment_fits_into_four_kilobytes(text: str) -> None:
     functions = [r for r in transformed(text).values() if r["Type"] == "AWS::Lambda::Function"]
 
-    assert len(functions) == 8
+    assert len(functions) == 9
     for function in functions:
         variables = function["Properties"]["Environment"]["Variables"]
         # A queue's URL, a secret's ARN and a table's name are references; none is longer than 200 characters.

@@ -194,7 +194,7 @@ def test_the_environment_addresses_every_queue_and_table(stack: LocalStack) -> N
     environment = stack.environment()
 
     urls = [value for name, value in environment.items() if name.startswith(("RELAY_QUEUE_", "RELAY_PARKED_"))]
-    assert len(set(urls)) == 13
+    assert len(set(urls)) == 15
     assert environment["RELAY_PARKED_CRM_PATCH"] == stack.outputs["CrmPatchParkedQueueUrl"]
     for url in urls:
         stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])

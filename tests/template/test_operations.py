@@ -16,8 +16,18 @@ from tests.support.templates import transformed
 
 Json = dict[str, Any]
 
-FUNCTIONS = ("Ingest", "Hydrate", "Register", "Update", "CrmPatch", "LinkStore", "Transaction", "Authorize")
-QUEUES = ("Register", "Update", "CrmPatch", "LinkStore", "Transaction", "Hydrate")
+FUNCTIONS = (
+    "Ingest",
+    "Hydrate",
+    "Register",
+    "Update",
+    "CrmPatch",
+    "LinkStore",
+    "Transaction",
+    "ImportRun",
+    "Authorize",
+)
+QUEUES = ("Register", "Update", "CrmPatch", "LinkStore", "Transaction", "ImportRun", "Hydrate")
 
 
 def of_type(template: Json, kind: str) -> dict[str, Json]:
@@ -113,7 +123,7 @@ def test_failed_and_throttled_invocations_raise_an_alarm(template: Json, functio
 
 BASIC = re.compile(
     r"\w+(Parked|Age)Alarm|CrashesAlarm|UnforeseenAlarm|CircuitOpenAlarm|CredentialsRefusedAlarm|TokenRefreshAlarm"
-    r"|IngestUnavailableAlarm|NearBoundAlarm|Api5xxAlarm"
+    r"|IngestUnavailableAlarm|NearBoundAlarm|CustomersMissingAlarm|Api5xxAlarm"
 )
 """What somebody has to act on in every stack."""
 
@@ -297,7 +307,7 @@ def test_a_changed_layer_publishes_a_new_version_of_every_function(text: str) ->
         body = localize(text, code=code, parameters={}, region="us-east-1").body
         return {name for name, resource in body["Resources"].items() if resource["Type"] == "AWS::Lambda::Version"}
 
-    assert len(versions("one")) == 8
+    assert len(versions("one")) == 9
     assert not versions("one") & versions("two")
 
 

@@ -148,7 +148,7 @@ def test_no_alias_waits_for_a_deployment_group_that_was_left_out(text: str) -> N
 
     assert "AWS::CodeDeploy::DeploymentGroup" in gradual.dropped.values()
     aliases = [r for r in gradual.body["Resources"].values() if r["Type"] == "AWS::Lambda::Alias"]
-    assert len(aliases) == 8
+    assert len(aliases) == 9
     assert not any("UpdatePolicy" in alias for alias in aliases)
 
 
@@ -160,5 +160,5 @@ def test_a_changed_parameter_publishes_a_new_version_of_the_functions_it_configu
         return {name for name, resource in found.items() if resource["Type"] == "AWS::Lambda::Version"}
 
     assert versions() == versions()
-    assert len(versions()) == 8
+    assert len(versions()) == 9
     assert not versions() & versions(SandboxHosts="127.0.0.1:9")

@@ -65,7 +65,7 @@ def samples(stack: Stack) -> None:
 def test_each_sample_event_gets_its_response(stack: Stack, ingest: Ingest, path: Path) -> None:
     status, operation = ANSWERS[path.stem]
     assert ingest.answer(json.loads(path.read_text()))["statusCode"] == status
-    for name in ("register", "update", "crm-patch", "link-store", "transaction", "hydrate"):
+    for name in ("register", "update", "crm-patch", "link-store", "transaction", "import-run", "hydrate"):
         assert len(stack.messages(name)) == (1 if name == operation else 0)
 
 

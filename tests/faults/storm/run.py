@@ -42,6 +42,7 @@ FUNCTIONS = (
     ("crm-patch", 2),
     ("link-store", 1),
     ("transaction", 1),
+    ("import-run", 1),
 )
 ANSWERS_WITHIN = 60.0
 

@@ -22,6 +22,7 @@ METRICS: dict[str, tuple[tuple[str, ...], ...]] = {
     "TokenRefreshFailed": ((),),
     "Unforeseen": ((),),
     "NearBound": ((),),
+    "CustomersMissing": ((),),
 }
 """Every metric and its sets of dimensions, to each of which the stack (``service``) is added. Alarms and dashboard of
 the stack are checked against this table. Each combination is a metric that costs money, so there is none that no alarm
@@ -34,6 +35,7 @@ Outcomes: outcomes of commands, from queues and API; one that is tried five time
 Latency: milliseconds from a delivery's arrival to applied. Failures: attempts that did not succeed, of queue messages
 and API calls, by reason. TokenRefreshFailed: a vendor gave no access token. Unforeseen: an exception that no part of
 the code expects. NearBound: a limit of ours is near (``reliability.headroom``): tried, age, receives, time, memory.
+CustomersMissing: customers of a shop whom an import or a reconciliation did not find at the destination, nor a reason.
 """
 
 

@@ -1,0 +1,146 @@
+"""Imports and reconciliations: the message that carries a run on, and the commands that runs queue.
+
+Both come through one queue of their own, so that no import is in front of a live event. The commands take the normal
+pipeline; the function's rate limiter gives way to live traffic (``Settings.rate_share``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from loyalty_relay.model.commands import AdvanceRun, CustomerCommand, Envelope
+from loyalty_relay.model.deadline import Deadline
+from loyalty_relay.model.errors import InvalidCommand, RateLimited
+from loyalty_relay.model.outcomes import Outcome, Result
+from loyalty_relay.runs.engine import Engine
+from loyalty_relay.sources import source_module
+from loyalty_relay.sources.base import ListingSource, Page, PageRequest, Throttled
+from loyalty_relay.storage import aws
+from loyalty_relay.telemetry import metrics
+from loyalty_relay.triggers.enqueue import enqueue
+from loyalty_relay.triggers.platform_reads import read_platform
+from loyalty_relay.triggers.queue import consume_with
+
+if TYPE_CHECKING:
+    from loyalty_relay.connections.model import Connection
+    from loyalty_relay.runs.run import Run
+    from loyalty_relay.runtime.wiring import Services
+
+OPERATION = "import-run"
+RENEW = 90
+"""Receives after which the run's message is replaced by a new one, long before a queue gives it up."""
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Return the partial batch response to an SQS batch of runs and of their commands."""
+    from loyalty_relay.runtime.wiring import shared
+
+    services = shared()
+
+    def work(envelope: Envelope, deadline: Deadline, receives: int) -> Outcome:
+        if isinstance(envelope.command, AdvanceRun):
+            return advance(envelope, services, deadline, receives)
+        return services.pipeline.execute(envelope, deadline, receives=receives).outcome
+
+    return consume_with(work, event, context, OPERATION, services)
+
+
+def advance(envelope: Envelope, services: Services, deadline: Deadline, receives: int) -> Outcome:
+    """Go on with a run. Raise RunContinues until it ends, and the errors of ``loyalty_relay.model.errors``."""
+    command = cast("AdvanceRun", envelope.command)
+    connection = services.connections.get(envelope.connection)
+    found = services.runs.get(connection.id)
+    if found is None or found[0].id != command.run or found[0].generation > command.generation + 1:
+        return _ended(envelope, services, Outcome(result=Result.IGNORED, reason="run_superseded"))
+    run = found[0]
+    if run.generation == command.generation and receives >= RENEW:
+        run = services.runs.change(connection.id, generation=run.generation + 1) or run
+    if run.generation > command.generation:
+        # Also after a death between the two: whoever finds the next generation sends its message.
+        carry_on(run, envelope, services)
+        return Outcome(result=Result.RETRYING, reason="running")
+    ended = _engine(services).advance(command.run, connection, deadline)
+    if not ended.dry and (lacking := ended.proof.missing + ended.proof.pending):
+        metrics.count("CustomersMissing", lacking, connection=ended.connection, delivery_id=ended.id)
+    return _ended(envelope, services, Outcome(result=Result.APPLIED, reason=ended.status, ids=_numbers(ended)))
+
+
+def carry_on(run: Run, envelope: Envelope, services: Services) -> None:
+    """Queue the message of a run's present generation."""
+    message = replace(envelope, command=AdvanceRun(run=run.id, generation=run.generation), received_at=services.clock())
+    enqueue([message], services.sqs, services.settings)
+
+
+def _ended(envelope: Envelope, services: Services, outcome: Outcome) -> Outcome:
+    services.journal.write(services.pipeline.recorder.entry(envelope, outcome))
+    return outcome
+
+
+def _numbers(run: Run) -> dict[str, str | int]:
+    return {"read": run.first.read, "sent": run.sent, "missing": run.proof.missing, "proven": str(run.proven).lower()}
+
+
+def _engine(services: Services) -> Engine:
+    settings = services.settings
+
+    def waiting() -> int:
+        with aws.unavailable("the queue's attributes cannot be read"):
+            answer = services.sqs.get_queue_attributes(
+                QueueUrl=settings.queue(OPERATION),
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesNotVisible",
+                    "ApproximateNumberOfMessagesDelayed",
+                ],
+            )
+        return sum(int(value) for value in answer["Attributes"].values())
+
+    def queue(envelopes: Sequence[Envelope]) -> None:
+        enqueue(envelopes, services.sqs, settings, operation=OPERATION)
+
+    def read(page: PageRequest, connection: Connection, deadline: Deadline) -> Page:
+        return read_page(page, connection, services, deadline)
+
+    def sendable(command: CustomerCommand, connection: Connection, deadline: Deadline) -> CustomerCommand:
+        from loyalty_relay.pipeline.customers import sendable
+
+        return sendable(command, connection, services.crm(connection), from_api=False)[0]
+
+    def stores(connection: Connection) -> tuple[str, ...]:
+        return listing_module(connection).shops(connection.source)
+
+    return Engine(
+        runs=services.runs,
+        customers=services.customers,
+        journal=services.journal,
+        clock=services.clock,
+        stores=stores,
+        read=read,
+        sendable=sendable,
+        enqueue=queue,
+        waiting=waiting,
+    )
+
+
+def listing_module(connection: Connection) -> ListingSource:
+    """Return the module of a connection's platform. Raises InvalidCommand where its customers cannot be listed."""
+    module = source_module(connection.source.platform)
+    if not isinstance(module, ListingSource):
+        raise InvalidCommand(f"customers of {connection.source.platform} cannot be listed")
+    return module
+
+
+def read_page(page: PageRequest, connection: Connection, services: Services, deadline: Deadline) -> Page:
+    """Read a page of a shop's customers.
+
+    Raises RateLimited where the platform throttles, and what ``read_platform`` raises.
+    """
+    module = listing_module(connection)
+    answer = read_platform(partial(module.listing, page), connection, services, deadline)
+    try:
+        return module.page(page, connection.source, answer.status, answer.headers, answer.body)
+    except Throttled as throttled:
+        raise RateLimited(retry_after=throttled.seconds) from None
