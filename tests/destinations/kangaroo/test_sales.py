@@ -253,6 +253,15 @@ def test_a_links_branch_that_is_refused_yields_to_the_main_branch(refusal: httpx
     assert [n.code for n in receipt.notices] == ["branch_refused"]
 
 
+def test_a_return_is_booked_although_the_branch_of_its_sale_is_there_no_more() -> None:
+    vendor = Script({POST: [BRANCH_REFUSALS[0], answer(200, {"data": GIVEN_BACK})]})
+
+    receipt = book(vendor, replace(RETURN, place={"branch": BRANCH}))
+
+    assert [call.json.get("branch") for call in vendor.asked] == [{"id": BRANCH}, None]
+    assert ([n.code for n in receipt.notices], receipt.points) == (["branch_refused"], -5)
+
+
 @pytest.mark.parametrize(
     "reply",
     [

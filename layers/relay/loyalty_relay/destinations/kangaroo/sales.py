@@ -66,15 +66,16 @@ class Transactions:
     def book(self, booking: Booking, command: OrderCommand, deadline: Deadline) -> BookingReceipt:
         """Make one booking (``POST /transactions``).
 
-        A branch that comes from the shop's link and is refused is left out, with the notice ``branch_refused``: the
-        vendor then books at the business's main branch.
+        A branch that is refused is left out, with the notice ``branch_refused``, where it comes from the shop's link
+        or the order was booked there before: the vendor then books at the business's main branch.
 
         Raises CustomerNotFound for an unknown customer, InvalidCommand for a branch or an employee that the vendor
         refuses, VendorRejected for the rest, and UpstreamUnavailable for a success whose id cannot be read.
         """
         made = transaction(booking, command, self._destination)
         answer, refused = self._post(made.body, deadline)
-        if refused is not None and not booking.place and "branch" in made.body and _about(refused, _BRANCH, "branch"):
+        optional = "branch" in made.body and (booking.number > 1 or not booking.place)
+        if refused is not None and optional and _about(refused, _BRANCH, "branch"):
             made.notices.append(Notice("branch_refused", "booked at the main branch instead", "branch"))
             answer, refused = self._post({n: v for n, v in made.body.items() if n != "branch"}, deadline)
         if refused is not None:
