@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from loyalty_relay.model.errors import IdempotencyKeyReused, KeyInProgress, StoreUnavailable, UpstreamTimeout
 from loyalty_relay.model.outcomes import Notice, Outcome, Result
+from loyalty_relay.reliability import idempotency as module
 from loyalty_relay.reliability.idempotency import Idempotency, Key
 from tests.support.tables import IDEMPOTENCY, Counted, Crash, refusal
 
@@ -186,3 +189,28 @@ def test_a_block_that_ends_without_an_outcome_frees_the_key(idempotency: Idempot
 def test_each_operation_has_a_persistence_layer_of_its_own(idempotency: Idempotency) -> None:
     assert idempotency._layer("register") is idempotency._layer("register")
     assert idempotency._layer("update") is not idempotency._layer("register")
+
+
+def test_the_first_records_of_a_batch_begin_side_by_side(
+    idempotency: Idempotency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is loaded for them is loaded once: two at a time would each remove what the other put in its place."""
+    inside: list[int] = []
+    really = module._boto3_unloaded
+
+    @contextmanager
+    def counted() -> Iterator[None]:
+        inside.append(len(inside))
+        with really():
+            yield
+
+    monkeypatch.setattr(module, "_boto3_unloaded", counted)
+
+    def work(number: int) -> None:
+        with idempotency.hold(f"key-{number}", "register") as key:
+            key.outcome = Outcome(result=Result.APPLIED)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+    work(8)
+    assert inside == [0]

@@ -8,6 +8,7 @@ operation; and its keys contain the function's name unless a prefix is given.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class Idempotency:
         self._table = table
         self._context: RemainingTime = _Fixed()
         self._layers: dict[str, Any] = {}
+        self._making = threading.Lock()
 
     def bind(self, context: RemainingTime) -> None:
         """Set the invocation that is running: a key whose process dies is free when the invocation's time ends."""
@@ -120,21 +122,27 @@ class Idempotency:
             layer.delete_record(data=data, exception=error)
 
     def _layer(self, operation: str) -> Any:
+        if operation not in self._layers:
+            # The records of a batch run side by side, and the stand-in for boto3 belongs to the whole process.
+            with self._making:
+                if operation not in self._layers:
+                    self._layers[operation] = self._made(operation)
+        return self._layers[operation]
+
+    def _made(self, operation: str) -> Any:
         with _boto3_unloaded():
             from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer, IdempotencyConfig
 
-        if operation not in self._layers:
-            layer = DynamoDBPersistenceLayer(table_name=self._table, boto3_client=self._dynamodb)
-            config = IdempotencyConfig(
-                event_key_jmespath="key",
-                raise_on_no_idempotency_key=True,
-                expires_after_seconds=KEPT_SECONDS,
-                # A runtime in FIPS mode refuses the default, MD5.
-                hash_function="sha256",
-            )
-            layer.configure(config=config, key_prefix=keys.idempotency_prefix(operation))
-            self._layers[operation] = layer
-        return self._layers[operation]
+        layer = DynamoDBPersistenceLayer(table_name=self._table, boto3_client=self._dynamodb)
+        config = IdempotencyConfig(
+            event_key_jmespath="key",
+            raise_on_no_idempotency_key=True,
+            expires_after_seconds=KEPT_SECONDS,
+            # A runtime in FIPS mode refuses the default, MD5.
+            hash_function="sha256",
+        )
+        layer.configure(config=config, key_prefix=keys.idempotency_prefix(operation))
+        return layer
 
 
 @contextmanager
