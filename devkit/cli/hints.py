@@ -130,7 +130,24 @@ HINTS: Mapping[str, Hint] = {
         "The destination refuses the connection's credentials; nothing is lost, everything waits.",
         "Apply the connection with good credentials (relay connections check ID names what is missing).",
     ),
+    "running": Hint("An import or a reconciliation goes on by itself.", "relay import CONNECTION --resume follows it."),
     # Why an order earns nothing, or waits.
+    "no_order": Hint("The payment belongs to no order, or the order has nothing to record."),
+    "not_paid": Hint("The order is not paid yet; a later event reports its payment."),
+    "not_closed": Hint("The sale is parked or still open at the till; it counts when it is closed."),
+    "nothing_sold": Hint("The order has nothing that was sold."),
+    "order_not_placed": Hint("The order is a draft, or was not completed."),
+    "order_deleted": Hint(
+        "The order was deleted at the shop; what was captured counts until a refund reports otherwise."
+    ),
+    "order_update_follows": Hint("The shop sends the whole order in another event, which counts."),
+    "payment_not_completed": Hint("The payment is only authorised, or failed; it counts when it is completed."),
+    "refund_pending": Hint("The refund is not completed yet; it counts when it is."),
+    "return_order": Hint("The order only carries a return; the refund's own event counts."),
+    "fields_left_out": Hint(
+        "The subscription leaves out fields of the order that its amounts need.",
+        "Add the named fields to the subscription at the platform, then relay redrive.",
+    ),
     "sales_not_enabled": Hint("The connection records no sales.", "Set sales.enabled in the connection, if it should."),
     "sale_missing": Hint("A payment or refund came before its sale; it waits for the sale."),
     "not_earned_yet": Hint("The order is not paid yet, or not fulfilled where the connection's rules require that."),

@@ -89,7 +89,7 @@ def test_a_return_carries_the_refund_that_explains_it_alone() -> None:
     ]
 
 
-def test_a_refund_beside_an_edit_is_not_said_to_explain_the_return() -> None:
+def test_a_refund_beside_an_edit_does_not_explain_the_return() -> None:
     record = worked(fresh(), Sales(), Order(id="1", sale=sale("100", captured=Decimal(100))), at(1))
     edited = Order(id="1", sale=sale("80", captured=Decimal(80)), refunds=(refund("a", "10"),))
     record = worked(record, Sales(), edited, at(2))
