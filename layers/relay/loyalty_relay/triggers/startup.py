@@ -43,7 +43,7 @@ HANDLERS = {
     "update": _CUSTOMERS,
     "crm-patch": ("loyalty_relay.pipeline.crm_patch", "phonenumbers"),
     "link-store": ("loyalty_relay.pipeline.link_store",),
-    "transaction": ("loyalty_relay.pipeline.transaction", "phonenumbers"),
+    "transaction": ("loyalty_relay.pipeline.transaction", "loyalty_relay.reliability.follow_ups", "phonenumbers"),
     "import-run": ("loyalty_relay.pipeline.customers", "loyalty_relay.pipeline.crm_patch", "phonenumbers"),
 }
 """What an operation's handler is, or loads with its first command."""
