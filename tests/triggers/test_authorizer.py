@@ -102,8 +102,28 @@ def test_the_path_serves_where_the_gateway_gives_no_parameters(functions: Functi
 
 def test_an_unreadable_secret_store_is_not_a_refusal(functions: Functions) -> None:
     class Broken:
+        def cached(self, id: str) -> None:
+            return None
+
         def get(self, id: str, *, fresh: bool = False) -> None:
             raise StoreUnavailable
 
     with pytest.raises(StoreUnavailable):
         authorize(event(API_KEY), Broken())  # type: ignore[arg-type]
+
+
+def test_the_first_key_of_a_process_costs_one_read_of_the_secret(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = functions.services("authorize").connections
+    fetch = connections._fetch
+    fetched: list[str] = []
+
+    def counted(connection: str) -> Any:
+        fetched.append(connection)
+        return fetch(connection)
+
+    monkeypatch.setattr(connections, "_fetch", counted)
+
+    assert authorize(event(API_KEY), connections)["isAuthorized"]
+    assert fetched == ["shop-1"]
