@@ -16,7 +16,7 @@ from loyalty_relay.model.commands import (
     RegisterCustomer,
     UpdateCustomer,
 )
-from loyalty_relay.model.errors import CustomerUnknown
+from loyalty_relay.model.errors import CircuitOpen, CustomerUnknown, NoSlot, RelayError, UpstreamUnavailable
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.pipeline.customers import LATECOMER_SECONDS
 from tests.pipeline.conftest import Relay, version
@@ -142,4 +142,20 @@ def test_a_lost_answer_to_the_own_registration_leads_to_the_own_member(relay: Re
     with pytest.raises(ConnectionFailed):
         relay.run(envelope)
     assert relay.run(envelope).loyalty_id == "1000"
+    assert len(relay.crm.members) == 1
+
+
+@pytest.mark.parametrize("doubt", DOUBTS, ids=["marked", "silent"])
+@pytest.mark.parametrize("error", [NoSlot, CircuitOpen, UpstreamUnavailable])
+def test_a_customer_whose_patch_had_to_wait_after_the_registration_is_found_by_the_next_attempt(
+    relay: Relay, doubt: dict[str, Any], error: type[RelayError]
+) -> None:
+    command = event(PatchCrmFields, {"email": MAIL, "first_name": "Ana"}, **doubt)
+    relay.crm.before = [None, error("later")]
+    with pytest.raises(error) as raised:
+        relay.run(command)
+    assert raised.value.reached
+    outcome = relay.run(command)
+    assert outcome.result is Result.APPLIED
+    assert outcome.loyalty_id in relay.crm.members
     assert len(relay.crm.members) == 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 from loyalty_relay.customers.hold import Hold
 from loyalty_relay.customers.ledger import CustomerLedger
 from loyalty_relay.destinations.base import CrmFieldsCrm, Receipt
 from loyalty_relay.model.commands import PatchCrmFields
-from loyalty_relay.model.errors import CustomerExists, CustomerNotFound, UnsupportedByDestination
+from loyalty_relay.model.errors import CustomerExists, CustomerNotFound, UnsupportedByDestination, after_effect
 from loyalty_relay.model.outcomes import Outcome
 from loyalty_relay.pipeline.context import Context
 from loyalty_relay.pipeline.customers import (
@@ -45,7 +46,9 @@ def _send(command: PatchCrmFields, hold: Hold, context: Context, crm: CrmFieldsC
         raise CustomerNotFound(
             "the vendor finds this customer by e-mail or phone, but has no customer of that id; look there"
         )
-    return _patch(command, hold, loyalty_id, context, crm)
+    # Whatever prevents the rest, the registration has had an effect: the next attempt must find its own member.
+    with after_effect() if hold.registered else nullcontext():
+        return _patch(command, hold, loyalty_id, context, crm)
 
 
 def _found_or_registered(command: PatchCrmFields, hold: Hold, context: Context, crm: CrmFieldsCrm) -> str:
