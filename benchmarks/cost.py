@@ -74,10 +74,10 @@ class Assumptions:
     customers_per_connection: int = 10_000
     kangaroo_share: float = 0.5
     """Of connections; each has a second secret, for the vendor's token."""
-    queues: int = 5
-    alarm_metrics: int = 19
+    queues: int = 7
+    alarm_metrics: int = 24
     """Of the alarms in every stack."""
-    full_alarm_metrics: int = 26
+    full_alarm_metrics: int = 34
     """Of those that Monitoring=full adds."""
     metrics_per_connection: int = 23
     """That ConnectionMetrics adds in a month, at most: four topics and outcomes, two reasons."""
@@ -250,7 +250,10 @@ def metrics(scale: Scale, assumed: Assumptions = DEFAULT) -> float:
         ("Outcomes", ("outcome",)): [applied, *others],
         ("Latency", ()): [applied],
         ("Failures", ("reason",)): [],
-    } | {(name, ()): [] for name in ("Refused", "Unavailable", "TokenRefreshFailed", "Unforeseen", "NearBound")}
+    } | {
+        (name, ()): []
+        for name in ("Refused", "Unavailable", "TokenRefreshFailed", "Unforeseen", "NearBound", "CustomersMissing")
+    }
     hourly = scale.events_per_day / 24
     found = sum(
         1 - exp(-hourly * share)

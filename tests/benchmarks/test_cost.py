@@ -87,7 +87,7 @@ def test_a_metric_costs_nothing_in_an_hour_without_its_event() -> None:
 
 def test_full_monitoring_costs_its_alarms_and_the_dashboard() -> None:
     basic, full = (bill(MEASURED, SCALE, Assumptions(monitoring=value)) for value in ("basic", "full"))
-    assert full.total - basic.total == pytest.approx(5.6)
+    assert full.total - basic.total == pytest.approx(6.4)
 
 
 def test_a_million_events_cost_less_where_there_are_more_of_them() -> None:
@@ -118,4 +118,4 @@ def test_every_metric_of_an_alarm_and_every_poller_is_paid_for() -> None:
     assumed = Assumptions()
     assert (assumed.alarm_metrics, assumed.full_alarm_metrics) == (read[False], read[True])
     assert assumed.queues == len(polled)
-    assert read[True] * ALARM_METRIC_MONTH + DASHBOARD_MONTH == pytest.approx(5.6)
+    assert read[True] * ALARM_METRIC_MONTH + DASHBOARD_MONTH == pytest.approx(6.4)
