@@ -154,6 +154,7 @@ FIRST = {
     "authorize": "api",
     "crm_patch": "sqs",
     "hydrate": "sqs",
+    "import_run": "sqs",
     "ingest": "shopify-base64",
     "link_store": "sqs",
     "register": "sqs",
