@@ -77,8 +77,8 @@ def test_a_restocking_fee_stays_earned() -> None:
 
 
 def test_a_full_refund_ends_at_exactly_zero_whatever_its_parts() -> None:
-    goods_only = refund("r", "136", amounts=amounts("136", tips="130"))
-    assert target(None, sold(), back(goods_only)) == 0
+    odd_parts = refund("r", "136", amounts=amounts("136", gift_cards="130"))
+    assert target(None, sold(), back(odd_parts)) == 0
     assert target(None, sold(), Order(id="1", refunded=Decimal(136))) == 0
     assert target(None, sold(), Order(id="1", voided=True)) == 0
 
