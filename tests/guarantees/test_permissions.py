@@ -64,6 +64,7 @@ def run_everything(world: World) -> None:
         world.call("PATCH", "/customers/{customer_id}/crm-fields", {"fields": {}}, customer_id="1", headers=prefer)
     world.call("GET", "/store-links")
     sell_everything(world)
+    import_everything(world)
     document = world.connect(destination=OAUTH)
     all_samples(world, "shopify")
     world.call("PUT", "/customers", ANA, headers={"prefer": "respond-async"})
@@ -102,6 +103,16 @@ def sell_everything(world: World) -> None:
     queue = world.stack.environment["RELAY_QUEUE_TRANSACTION"]
     world.stack.client("sqs").send_message(QueueUrl=queue, MessageBody=woken.to_json())
     world.settle()
+
+
+def import_everything(world: World) -> None:
+    """A shop whose customers are new, one of them without a contact, to each vendor."""
+    for vendor in ("kangaroo", "capillary"):
+        world.connect("bigcommerce", vendor, sales={"enabled": True, "guests": "hold"})
+        world.restart()
+        world.control.put("/_sandbox/settings/bigcommerce", json={"customers": 3}).raise_for_status()
+        world.run()
+        world.run("reconciliation", since="2024-01-01T00:01:00.000000Z")
 
 
 def troubles(world: World, platform: str, where: str) -> None:

@@ -13,21 +13,24 @@ import httpx
 
 from devkit.sandbox import destinations
 from devkit.sandbox.server import SandboxServer
-from loyalty_relay.model.commands import Envelope
+from loyalty_relay.model.commands import AdvanceRun, Envelope, Event
+from loyalty_relay.model.delivery_ids import new_delivery_id
 from loyalty_relay.reliability.journal import JournalEntry
+from loyalty_relay.runs.run import Kind, Run
 from loyalty_relay.runtime.wiring import Services
 from loyalty_relay.sources.base import Request
 from loyalty_relay.storage.table import unpack_item
 from loyalty_relay.triggers.api import answer
 from loyalty_relay.triggers.hydrate import hydrate
+from loyalty_relay.triggers.import_run import consume_runs
 from loyalty_relay.triggers.queue import consume, consume_with
 from loyalty_relay.triggers.webhook import Ingest
 from tests.sources.samples import PLATFORMS, document
 from tests.support.stack import OPERATIONS, Context, Stack
 
 API_KEY = "fake-guarantees-api-key"
-READ_APIS = ("bigcommerce", "clover", "lightspeed", "square")
-"""Platforms with thin events, whose own API the sandbox plays too."""
+READ_APIS = ("bigcommerce", "clover", "lightspeed", "shopify", "square")
+"""Platforms whose own API the sandbox plays too."""
 
 
 @dataclass
@@ -138,6 +141,8 @@ class World:
                 operation,
                 services,
             )
+        elif operation == "import-run":
+            reply = consume_runs(event, context or Context(30), services)
         else:
             reply = consume(event, context or Context(30), operation, services)
         failed = {item["itemIdentifier"] for item in reply["batchItemFailures"]}
@@ -163,6 +168,26 @@ class World:
             count = str(int(record["attributes"]["ApproximateReceiveCount"]) + 1)
             self.work(operation, [{**record, "attributes": {**record["attributes"], "ApproximateReceiveCount": count}}])
         self.settle()
+
+    def run(self, kind: Kind = "import", *, to: str = "shop", receives: int = 60, **more: Any) -> Run:
+        """A run of a connection to its end, as ``relay import`` starts it."""
+        services = self.functions["import-run"]
+        now = self.stack.clock.now
+        run = Run(id=new_delivery_id(now), connection=to, kind=kind, started_at=now, **more)
+        assert services.runs.begin(run)
+        event = Event(source="relay", topic=kind, id=f"run-{run.id}", entity_id=to)
+        envelope = Envelope(
+            delivery_id=run.id, connection=to, event=event, command=AdvanceRun(run=run.id), received_at=now
+        )
+        queue = self.stack.environment["RELAY_QUEUE_IMPORT_RUN"]
+        self.stack.client("sqs").send_message(QueueUrl=queue, MessageBody=envelope.to_json())
+        for _ in range(receives):
+            self.settle()
+            found = services.runs.get(to)
+            if found is not None and found[0].status != "running":
+                return found[0]
+            self.again(after=30)
+        raise AssertionError("the run does not end")
 
     # -- what can be seen -----------------------------------------------------------------------------------------
 

@@ -38,12 +38,18 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Return the partial batch response to an SQS batch of runs and of their commands."""
     from loyalty_relay.runtime.wiring import shared
 
-    services = shared()
+    return consume_runs(event, context, shared())
+
+
+def consume_runs(event: dict[str, Any], context: Any, services: Services) -> dict[str, Any]:
+    """Go on with the runs of a batch, and execute the commands in it."""
+    # Built here, before the records' threads would build it side by side.
+    pipeline = services.pipeline
 
     def work(envelope: Envelope, deadline: Deadline, receives: int) -> Outcome:
         if isinstance(envelope.command, AdvanceRun):
             return advance(envelope, services, deadline, receives)
-        return services.pipeline.execute(envelope, deadline, receives=receives).outcome
+        return pipeline.execute(envelope, deadline, receives=receives).outcome
 
     return consume_with(work, event, context, OPERATION, services)
 

@@ -1,0 +1,86 @@
+"""G12: after an import no customer of the shop is missing without a recorded reason, whatever happened meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from devkit.sandbox.platforms.population import FIRST
+from tests.guarantees.world import World
+
+PEOPLE = 40
+PLATFORMS = ("bigcommerce", "clover", "shopify")
+
+
+def shop_of(world: World, platform: str, vendor: str = "capillary", people: int = PEOPLE, **more: Any) -> None:
+    document = world.connect(platform, vendor, **more)
+    document["source"]["api_credentials"] = {"access_token": f"fake-{platform}-token"}
+    world.stack.put_connection("shop", document)
+    world.restart()
+    world.control.put(f"/_sandbox/settings/{platform}", json={"customers": people}).raise_for_status()
+
+
+def emails(world: World, vendor: str = "capillary") -> set[str]:
+    return {text for member in world.members(vendor) for text in str(member).split("'") if "@example.com" in text}
+
+
+@pytest.mark.parametrize("vendor", ["capillary", "kangaroo"])
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_every_customer_of_the_shop_is_a_member_and_the_proof_counts_them(
+    world: World, platform: str, vendor: str
+) -> None:
+    shop_of(world, platform, vendor)
+    run = world.run()
+    assert run.proven, run
+    assert run.first.balanced
+    assert run.proof.balanced
+    assert {f"customer{FIRST + n}@example.com" for n in range(PEOPLE)} <= emails(world, vendor)
+    writes = len(world.upstream(writes=True, vendor=vendor))
+    again = world.run()
+    assert again.sent == again.first.missing + again.first.different
+    assert len(world.upstream(writes=True, vendor=vendor)) == writes
+
+
+def test_customers_whose_webhooks_were_lost_are_found_by_a_reconciliation(world: World) -> None:
+    shop_of(world, "bigcommerce")
+    assert world.run().proven
+    world.control.put("/_sandbox/settings/bigcommerce", json={"customers": PEOPLE + 3}).raise_for_status()
+    run = world.run("reconciliation")
+    assert (run.first.missing, run.proof.missing) == (3, 0)
+    assert run.proven
+    assert f"customer{FIRST + PEOPLE + 2}@example.com" in emails(world)
+
+
+def test_a_vendor_that_is_down_delays_the_proof_and_loses_no_customer(world: World) -> None:
+    shop_of(world, "bigcommerce", people=12)
+    world.fault({"vendor": "capillary", "status": 503, "body": {}, "count": 9})
+    run = world.run(receives=200)
+    assert run.proven, run
+    assert {f"customer{FIRST + n}@example.com" for n in range(12)} <= emails(world)
+
+
+def test_a_customer_whom_the_vendor_refuses_is_counted_by_the_reason(world: World) -> None:
+    shop_of(world, "bigcommerce", people=6)
+    rule = {"vendor": "capillary", "method": "POST", "path": "/v2/customers", "status": 400, "count": 1}
+    world.fault({**rule, "body": {"errors": [{"code": 8003, "message": "refused"}]}})
+    run = world.run()
+    assert run.proven
+    assert sum(run.proof.skipped.values()) == 1
+
+
+def test_a_platform_that_refuses_the_token_stops_nothing_else_and_the_run_goes_on_when_it_is_mended(
+    world: World,
+) -> None:
+    shop_of(world, "bigcommerce", people=6)
+    world.control.put("/_sandbox/settings/bigcommerce", json={"access_token": "fake-other"}).raise_for_status()
+    with pytest.raises(AssertionError, match="does not end"):
+        world.run(receives=3)
+    world.control.put(
+        "/_sandbox/settings/bigcommerce", json={"access_token": "fake-bigcommerce-token"}
+    ).raise_for_status()
+    for _ in range(40):
+        world.again(after=1000)
+    found = world.functions["import-run"].runs.get("shop")
+    assert found is not None
+    assert found[0].proven
