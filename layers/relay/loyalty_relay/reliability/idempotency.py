@@ -123,7 +123,7 @@ class Idempotency:
 
     def _layer(self, operation: str) -> Any:
         if operation not in self._layers:
-            # The records of a batch run side by side, and the stand-in for boto3 belongs to the whole process.
+            # The records of a batch run side by side, and what replaces boto3 belongs to the whole process.
             with self._making:
                 if operation not in self._layers:
                     self._layers[operation] = self._made(operation)

@@ -1,7 +1,8 @@
 """Shopify's orders and refunds, in both generations of payloads.
 
 Sources: shopify.dev "Order" and "Refund" of the REST Admin API (the webhooks' bodies), "Exposing the order adjustments
-connection on a refund" (2024-10). How totals follow edits was compared with responses of the live API.
+connection on a refund" (2024-10). How totals follow added lines was compared
+with responses that others have published; for removed lines no such response was found.
 
 What the amounts mean:
 - ``total_price`` has every line that was ever on the order, edits included, and no refund subtracted: the sale.
