@@ -19,11 +19,8 @@ from loyalty_relay.model.commands import (
     Event,
     Hydrate,
     LinkStore,
-    OrderCommand,
     RetireCustomer,
 )
-from loyalty_relay.orders.known import KnownOrder, fold
-from loyalty_relay.orders.target import WAITS, target_of
 from loyalty_relay.sources.base import Topic
 
 CREATE = {"capillary": (Call("POST", r"/v2/customers"),), "kangaroo": (Call("POST", r"/customers"),)}
@@ -39,7 +36,6 @@ UPDATE = {
 CONSENT = {"capillary": (Call("POST", r"/v1\.1/customer/update"),), "kangaroo": (CRM_FIELDS,)}
 INTEGRATION = Call("POST", r"/api/v1/integrations")
 LINK = Call("POST", r"/api/v1/branch-links")
-BOOK = {"capillary": Call("POST", r"/v2/transactions"), "kangaroo": Call("POST", r"/transactions")}
 
 APPLIED_HERE = ("retire", "erase")
 """What is applied without a request to the vendor."""
@@ -70,12 +66,7 @@ class Expectations:
         told = translation(sample, connection)
         found = [self._calls(event, command, topic, connection) for event, command in told.commands]
         words = [
-            *(
-                _booked(command, connection)
-                if isinstance(command, OrderCommand)
-                else ("retrying" if calls is None else "applied")
-                for (_, command), calls in zip(told.commands, found, strict=True)
-            ),
+            *("retrying" if calls is None else "applied" for calls in found),
             *("ignored" for _ in told.skipped),
             *(("parked",) if told.problem else ()),
         ]
@@ -94,8 +85,6 @@ class Expectations:
             if isinstance(command, RetireCustomer):
                 self._customers.discard((connection.id, command.customer.source_id or ""))
             return ()
-        if isinstance(command, OrderCommand):
-            return (BOOK[vendor],) if _booked(command, connection) == "applied" else ()
         if not isinstance(command, CustomerCommand):
             return ()
         who = (connection.id, command.customer.source_id or "")
@@ -116,14 +105,6 @@ class Expectations:
         first = business not in self._integrations
         self._integrations.add(business)
         return (*((INTEGRATION,) if first else ()), replace(LINK, body=body))
-
-
-def _booked(command: OrderCommand, connection: Connection) -> str:
-    """Return the outcome of an order that was not reported before: it waits, earns nothing, or is booked."""
-    target = target_of(fold(KnownOrder(), command.order, command.version), connection.sales)
-    if target.reason in WAITS:
-        return "recorded"
-    return "applied" if target.amount else "ignored"
 
 
 def _names(command: CustomerCommand) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What the demo sends, and what must come of it: a story of one customer, then one of each kind for every platform.
 
-A new platform needs no edit here: its rows follow from its catalogue and from the sample connection it has.
+A new platform needs no edit here: its rows follow from its catalogue, from the sample connection it has, and from
+``sales.SALES``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from devkit.cli.fixtures import read, topics
 from devkit.demo.expectations import Expectations
+from devkit.demo.sales import sales
 from devkit.demo.steps import REFUSED, ApiCall, Call, Delivery, Step
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.sources.base import Topic
@@ -52,7 +54,7 @@ def steps(connections: Iterable[Connection]) -> list[Step]:
     planned: list[Step] = []
     shown: set[tuple[str, str]] = set()
     if STORY in known:
-        planned += [*story(), *api_story()]
+        planned += [*story(known[STORY]), *api_story()]
         shown.add(_pair(known[STORY]))
     for connection in known.values():
         if connection.id == STORY:
@@ -69,8 +71,8 @@ def _pair(connection: Connection) -> tuple[str, str]:
     return connection.source.platform, connection.destination.vendor
 
 
-def story() -> Iterator[Step]:
-    """Yield the steps of one customer of one shop: registered, repeated, forged, changed, out of order, erased."""
+def story(connection: Connection) -> Iterator[Step]:
+    """Yield the steps of one customer of one shop: registered, repeated, forged, changed, buying, erased."""
 
     def delivery(topic: str, fixture: str, expected: str, note: str, *calls: Call, **members: object) -> Delivery:
         return Delivery(
@@ -96,6 +98,7 @@ def story() -> Iterator[Step]:
     yield delivery(topic, fixture, "stale", "an older change comes late", assignments=older)
     yield delivery(topic, fixture, "unchanged", "nothing new in it", assignments=same)
     yield delivery(topic, fixture, "parked", "signed, but no customer", body=b'{"note":"no id"}')
+    yield from sales(connection)
     yield delivery("customers/redact", "customers-redact", "applied", "a privacy request")
 
 
@@ -146,12 +149,19 @@ def link_story() -> Iterator[Step]:
 
 
 def showcase(connection: Connection, expectations: Expectations) -> Iterator[Delivery]:
-    """Yield, for each kind of thing that topics become, the first such topic of the platform's catalogue."""
+    """Yield, for each kind of thing that topics become, the first such topic of the catalogue, and the sales."""
     platform, vendor = connection.source.platform, connection.destination.vendor
     first: dict[str, Topic] = {}
     for topic in topics(platform):
-        first.setdefault(topic.becomes, topic)
-    for becomes, topic in sorted(first.items(), key=lambda item: ORDER.index(item[0])):
+        if "then transaction" not in topic.note:
+            first.setdefault(topic.becomes, topic)
+    for becomes in ORDER:
+        if becomes == "transaction":
+            yield from sales(connection)
+            continue
+        if becomes not in first:
+            continue
+        topic = first[becomes]
         assignments = PARTLY_KNOWN.get((vendor, topic.fixture), ())
         sample = read(platform, topic).changed(None, assignments)
         expected = expectations.of(sample, topic, connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from devkit.cli.fixtures import load
 from devkit.cli.local import SAMPLES
 from devkit.cli.mapping import file_connection, sample_connection
 from devkit.demo.expectations import Expectations
+from devkit.demo.sales import sales
 from devkit.demo.scenario import LINKED, STORY, steps
 from devkit.demo.steps import Call, Delivery, in_short, upstream_problem, value_at
 from devkit.sandbox.recording import RecordedRequest
@@ -137,3 +139,17 @@ def test_every_platform_has_a_sample_connection_and_a_row_in_the_demo() -> None:
     assert {STORY, LINKED} <= {step.connection for step in planned}
     told = {step.expected for step in planned}
     assert {"applied", "duplicate", "stale", "unchanged", "ignored", "parked", "refused"} <= told
+
+
+@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)
+def test_every_platform_shows_a_sale_a_refund_a_duplicate_a_refund_before_its_sale_and_a_guest(path: Path) -> None:
+    connection = file_connection(path)
+
+    rows = list(sales(connection))
+
+    notes = " ".join(row.note for row in rows)
+    assert connection.sales.enabled
+    assert {"duplicate", "ignored", "applied"} <= {row.expected for row in rows}
+    assert {row.reason for row in rows} >= {"guest"}
+    assert "refund before its sale" in notes
+    assert any(row.calls for row in rows)
