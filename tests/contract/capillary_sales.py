@@ -127,7 +127,7 @@ def _sent_rows() -> list[Row]:
     guest = {"loyalty_id": None}
     place = "body.attribution.createdBy"
     whole = RETURN | {"amount": "200.00", "whole": True}
-    by_line = RETURN | {"refund_id": "R1"}
+    by_line = RETURN | {"refund_id": "R1", "by_line": True}
     app = {"source": "MOBILE_APP", "account_id": "app-1"}
     rows = [
         row("the request", "line", POST),
@@ -327,7 +327,7 @@ def _undecided_rows(row: Callable[[str, Callable[[World], Any], Any], Row]) -> l
         return do
 
     whole = RETURN | {"amount": "200.00", "whole": True}
-    by_line = RETURN | {"refund_id": "R1"}
+    by_line = RETURN | {"refund_id": "R1", "by_line": True}
     rows += [
         row(f"{code} of a whole return: by amount", again(code, whole), ["done", ["FULL", "AMOUNT"]])
         for code in (639, 676)

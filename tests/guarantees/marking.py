@@ -25,6 +25,8 @@ _PERSONAL_KEY = re.compile(
     r"|city|suburb|locality|postal|postcode|zip|note|birth|gender$|sex$",
     re.IGNORECASE,
 )
+_ORDER_NUMBER = re.compile(r"#[0-9]{1,10}")
+"""What Shopify calls the ``name`` of an order; bills are made of it, and it is no person."""
 _KEPT = re.compile(r"(country|_id|_code|version|status|type|state)$", re.IGNORECASE)
 
 
@@ -56,6 +58,8 @@ class Marker:
         if _PHONE_KEY.search(f"{inside}.{key}") and _PHONE_LIKE.fullmatch(text):
             return self._marked(re.sub(r"\D", "", text), lambda n: f"+44770090090{n % 10}")
         if self.shop and key == "name":
+            return text
+        if key == "name" and _ORDER_NUMBER.fullmatch(text):
             return text
         if _PERSONAL_KEY.search(key) and not _KEPT.search(key) and not _a_date(text):
             return self._marked(text, lambda n: f"{WORD}{n}")

@@ -485,7 +485,7 @@ def test_a_signed_body_that_is_no_object_is_untranslatable(body: bytes, reason: 
 
 
 def test_an_unused_topic_is_ignored_and_none_is_reported() -> None:
-    change: Change = read(fixture("customers-create").with_headers(X_Shopify_Topic="orders/create"))
+    change: Change = read(fixture("customers-create").with_headers(X_Shopify_Topic="products/create"))
     assert isinstance(change, NothingToDo)
     assert change.reason == "topic_not_used"
     assert untranslatable(fixture("customers-create").with_headers(X_Shopify_Topic="")) == "no_topic"

@@ -120,8 +120,8 @@ class Shopify(Platform):
 
     def _customers(self, size: int, variables: Mapping[str, Any]) -> dict[str, Any]:
         text = str(variables.get("filter") or "")
-        after = re.search(r"\bid:>([0-9]+)", text)
-        since = re.search(r"updated_at:>='([^']+)'", text)
+        after = re.search(r"\bid:>([0-9]{1,20})", text)
+        since = re.search(r"updated_at:>='([^']{1,40})'", text)
         first = int(after[1]) if after else 0
         written = sorted(self.entities().values(), key=lambda node: int(node["legacyResourceId"]))
         everyone = self.everyone(written)
