@@ -9,7 +9,7 @@ import pytest
 from devkit.sandbox.platforms.population import FIRST
 from tests.guarantees.world import World
 
-PEOPLE = 40
+PEOPLE = 10
 PLATFORMS = ("bigcommerce", "clover", "shopify")
 
 
