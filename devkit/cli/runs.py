@@ -17,7 +17,7 @@ from devkit.cli.services import services_of
 from devkit.cli.stack import Stack, find_stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.destinations.registry import vendor
-from loyalty_relay.model.commands import AdvanceRun, Envelope, Event, instant
+from loyalty_relay.model.commands import instant
 from loyalty_relay.model.delivery_ids import new_delivery_id
 from loyalty_relay.runs.engine import rate_of
 from loyalty_relay.runs.run import Kind, Run
@@ -181,15 +181,7 @@ def _again(services: Services, connection: Connection, *, cancel: bool) -> Run:
 
 
 def _carry_on(services: Services, run: Run) -> None:
-    event = Event(source="relay", topic=run.kind, id=f"run-{run.id}", entity_id=run.connection)
-    envelope = Envelope(
-        delivery_id=run.id,
-        connection=run.connection,
-        event=event,
-        command=AdvanceRun(run=run.id, generation=run.generation),
-        received_at=services.clock(),
-    )
-    enqueue([envelope], services.sqs, services.settings)
+    enqueue([run.message(services.clock())], services.sqs, services.settings)
 
 
 def _follow(stack: Stack, services: Services, connection: Connection, run: Run, *, watch: bool, as_json: bool) -> None:
@@ -204,7 +196,7 @@ def _follow(stack: Stack, services: Services, connection: Connection, run: Run, 
         show_run(run)
     if run.status == "running" and not as_json:
         note(f"follow it with: relay import {connection.id} --resume; end it with --cancel")
-    if run.status != "running" and not run.dry and run.status == "done" and not run.proven:
+    if run.status in ("stopped", "cancelled") or (run.status == "done" and not run.dry and not run.proven):
         raise typer.Exit(1)
 
 
@@ -226,6 +218,8 @@ def progress_of(run: Run, rate: float) -> str:
     """Return one line about a run under way. ``rate``: customers a minute that the vendor takes."""
     counts = run.counts
     of = f" of {run.total}" if run.total else ""
+    if run.note:
+        return f"waiting: {run.note}"
     if run.phase == "prove":
         return f"proving: {counts.read}{of} compared, {counts.equal} as sent, {counts.pending} on their way"
     share = (counts.missing + counts.different) / counts.read if counts.read else 1.0

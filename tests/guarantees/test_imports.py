@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from devkit.sandbox.platforms.population import FIRST
+from loyalty_relay.runs.store import Runs
 from tests.guarantees.world import World
+from tests.support.runs import in_all
 
 PEOPLE = 10
 PLATFORMS = ("bigcommerce", "clover", "shopify")
@@ -33,8 +35,8 @@ def test_every_customer_of_the_shop_is_a_member_and_the_proof_counts_them(
     shop_of(world, platform, vendor)
     run = world.run()
     assert run.proven, run
-    assert run.first.balanced
-    assert run.proof.balanced
+    assert in_all(run.first) == run.first.read
+    assert in_all(run.proof) == run.proof.read
     assert {f"customer{FIRST + n}@example.com" for n in range(PEOPLE)} <= emails(world, vendor)
     writes = len(world.upstream(writes=True, vendor=vendor))
     again = world.run()
@@ -76,6 +78,9 @@ def test_a_platform_that_refuses_the_token_stops_nothing_else_and_the_run_goes_o
     world.control.put("/_sandbox/settings/bigcommerce", json={"access_token": "fake-other"}).raise_for_status()
     with pytest.raises(AssertionError, match="does not end"):
         world.run(receives=3)
+    waiting = world.functions["import-run"].runs.get("shop")
+    assert waiting is not None
+    assert "refuse" in waiting[0].note
     world.control.put(
         "/_sandbox/settings/bigcommerce", json={"access_token": "fake-bigcommerce-token"}
     ).raise_for_status()
@@ -84,3 +89,21 @@ def test_a_platform_that_refuses_the_token_stops_nothing_else_and_the_run_goes_o
     found = world.functions["import-run"].runs.get("shop")
     assert found is not None
     assert found[0].proven
+
+
+def test_a_platform_that_denies_the_listing_stops_the_run_and_the_next_one_may_begin(
+    world: World,
+) -> None:
+    shop_of(world, "shopify", people=3)
+    world.control.put("/_sandbox/settings/shopify", json={"denied": True}).raise_for_status()
+    run = world.run()
+    assert run.status == "stopped"
+    assert "ACCESS_DENIED" in run.note
+    assert not run.proven
+    names = (world.stack.environment[f"RELAY_{table}_TABLE"] for table in ("STATE", "JOURNAL"))
+    (report,) = Runs(world.stack.client("dynamodb"), *names, clock=world.stack.clock).reports("shop")
+    assert report == run
+    assert world.parked("import-run") == []
+    world.control.put("/_sandbox/settings/shopify", json={"denied": False}).raise_for_status()
+    world.stack.clock.now += 60
+    assert world.run().proven

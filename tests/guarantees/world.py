@@ -13,7 +13,7 @@ import httpx
 
 from devkit.sandbox import destinations
 from devkit.sandbox.server import SandboxServer
-from loyalty_relay.model.commands import AdvanceRun, Envelope, Event
+from loyalty_relay.model.commands import Envelope
 from loyalty_relay.model.delivery_ids import new_delivery_id
 from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.runs.run import Kind, Run
@@ -175,12 +175,8 @@ class World:
         now = self.stack.clock.now
         run = Run(id=new_delivery_id(now), connection=to, kind=kind, started_at=now, **more)
         assert services.runs.begin(run)
-        event = Event(source="relay", topic=kind, id=f"run-{run.id}", entity_id=to)
-        envelope = Envelope(
-            delivery_id=run.id, connection=to, event=event, command=AdvanceRun(run=run.id), received_at=now
-        )
         queue = self.stack.environment["RELAY_QUEUE_IMPORT_RUN"]
-        self.stack.client("sqs").send_message(QueueUrl=queue, MessageBody=envelope.to_json())
+        self.stack.client("sqs").send_message(QueueUrl=queue, MessageBody=run.message(now).to_json())
         for _ in range(receives):
             self.settle()
             found = services.runs.get(to)

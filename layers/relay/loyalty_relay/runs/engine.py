@@ -93,7 +93,8 @@ class Engine:
             after = self._page(run, connection, deadline)
             waits = after.again > run.again or after.rounds > run.rounds
             try:
-                self.runs.save(replace(after, updated_at=self.clock()), revision)
+                note = after.note if waits else ""
+                self.runs.save(replace(after, updated_at=self.clock(), note=note), revision)
             except RunChanged:
                 continue
             if waits:

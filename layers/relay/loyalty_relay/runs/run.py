@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from loyalty_relay.model.commands import AdvanceRun, Envelope, Event
+
 Kind = Literal["import", "reconciliation"]
 Status = Literal["running", "done", "cancelled", "stopped"]
 Phase = Literal["send", "prove"]
@@ -39,12 +41,6 @@ class Counts:
         """Return the counts with one row more that was skipped for a reason."""
         name = reason if reason in self.skipped or len(self.skipped) < REASONS else "other"
         return replace(self, skipped={**self.skipped, name: self.skipped.get(name, 0) + 1})
-
-    @property
-    def balanced(self) -> bool:
-        """Return whether every row that was read is counted."""
-        found = self.equal + self.different + self.missing + self.pending + sum(self.skipped.values())
-        return found == self.read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +90,16 @@ class Run:
     def counting(self, counts: Counts) -> Run:
         """Return the run with other counts of the present phase."""
         return replace(self, first=counts) if self.phase == "send" else replace(self, proof=counts)
+
+    def message(self, now: float) -> Envelope:
+        """Return the message of the run's present generation. ``now``: epoch seconds."""
+        return Envelope(
+            delivery_id=self.id,
+            connection=self.connection,
+            event=Event(source="relay", topic=self.kind, id=f"run-{self.id}", entity_id=self.connection),
+            command=AdvanceRun(run=self.id, generation=self.generation),
+            received_at=now,
+        )
 
     @property
     def proven(self) -> bool:

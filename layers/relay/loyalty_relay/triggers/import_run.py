@@ -7,13 +7,12 @@ pipeline; the function's rate limiter gives way to live traffic (``Settings.rate
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from loyalty_relay.model.commands import AdvanceRun, CustomerCommand, Envelope
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import InvalidCommand, RateLimited
+from loyalty_relay.model.errors import InvalidCommand, PermanentError, RateLimited, RelayError, RunContinues
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.runs.engine import Engine
 from loyalty_relay.sources import source_module
@@ -66,18 +65,28 @@ def advance(envelope: Envelope, services: Services, deadline: Deadline, receives
         run = services.runs.change(connection.id, generation=run.generation + 1) or run
     if run.generation > command.generation:
         # Also after a death between the two: whoever finds the next generation sends its message.
-        carry_on(run, envelope, services)
+        enqueue([run.message(services.clock())], services.sqs, services.settings)
         return Outcome(result=Result.RETRYING, reason="running")
-    ended = _engine(services).advance(command.run, connection, deadline)
-    if not ended.dry and (lacking := ended.proof.missing + ended.proof.pending):
+    try:
+        ended = _engine(services).advance(command.run, connection, deadline)
+    except RunContinues:
+        raise
+    except PermanentError as error:
+        # The platform refuses the reading: a run that waited would keep the next one from starting.
+        ended = services.runs.change(connection.id, status="stopped", note=_why(error)) or run
+        services.runs.report(ended)
+    except RelayError as error:
+        # Whoever follows the run sees what it waits for.
+        if run.note != _why(error):
+            services.runs.change(connection.id, note=_why(error))
+        raise
+    if ended.status == "done" and not ended.dry and (lacking := ended.proof.missing + ended.proof.pending):
         metrics.count("CustomersMissing", lacking, connection=ended.connection, delivery_id=ended.id)
     return _ended(envelope, services, Outcome(result=Result.APPLIED, reason=ended.status, ids=_numbers(ended)))
 
 
-def carry_on(run: Run, envelope: Envelope, services: Services) -> None:
-    """Queue the message of a run's present generation."""
-    message = replace(envelope, command=AdvanceRun(run=run.id, generation=run.generation), received_at=services.clock())
-    enqueue([message], services.sqs, services.settings)
+def _why(error: RelayError) -> str:
+    return " ".join(filter(None, (error.reason, error.code, f"({error})")))
 
 
 def _ended(envelope: Envelope, services: Services, outcome: Outcome) -> Outcome:
