@@ -131,6 +131,11 @@ HINTS: Mapping[str, Hint] = {
         "Apply the connection with good credentials (relay connections check ID names what is missing).",
     ),
     "running": Hint("An import or a reconciliation goes on by itself.", "relay import CONNECTION --resume follows it."),
+    "run_superseded": Hint("A later message, or another run of the connection, took this one's place."),
+    "stopped": Hint(
+        "The platform refused to list its customers; the run's note has its code.",
+        "Give the access token the right that docs/import.md names, then start the run again.",
+    ),
     # Why an order earns nothing, or waits.
     "no_order": Hint("The payment belongs to no order, or the order has nothing to record."),
     "not_paid": Hint("The order is not paid yet; a later event reports its payment."),

@@ -27,7 +27,7 @@ class SalesRow:
     assignments: tuple[str, ...] = ()
 
 
-def told(
+def rows_of(
     sale: str, refund: str, guest: str, amounts: tuple[float, float, float], **changes: tuple[str, ...]
 ) -> tuple[SalesRow, ...]:
     """Return the rows of a platform that reports refunds by themselves.
@@ -60,7 +60,7 @@ def told(
 
 def own_schema(prefix: str, first: str, second: str) -> tuple[SalesRow, ...]:
     """Return the rows of the relay's own schema. ``prefix``: where a body has its sale or refund; then two orders."""
-    return told(
+    return rows_of(
         "sale-completed",
         "sale-refunded",
         "sale-completed",
@@ -76,7 +76,7 @@ def own_schema(prefix: str, first: str, second: str) -> tuple[SalesRow, ...]:
 SALES: Mapping[str, tuple[SalesRow, ...]] = {
     "standard": own_schema("data.", "S-1001", "S-1005"),
     "cloudevents": own_schema("", "S-2001", "S-2005"),
-    "shopify": told(
+    "shopify": rows_of(
         "orders-paid",
         "refunds-create",
         "orders-paid-gift-card",
@@ -94,7 +94,7 @@ SALES: Mapping[str, tuple[SalesRow, ...]] = {
         SalesRow(fixture="order-updated", note="its sale, late", expected="stale", assignments=("id=733",)),
         SalesRow(fixture="order-created", note="a guest's sale", expected="ignored", reason="guest"),
     ),
-    "adobe": told(
+    "adobe": rows_of(
         "order-paid",
         "creditmemo-saved",
         "order-guest",
@@ -103,7 +103,7 @@ SALES: Mapping[str, tuple[SalesRow, ...]] = {
         second_refund=("data.value.entity_id=83", "data.value.order_id=96"),
     ),
     "lightspeed": (
-        *told(
+        *rows_of(
             "sale-updated",
             "sale-updated-return",
             "sale-updated-walk-in",

@@ -253,7 +253,7 @@ def test_a_death_between_any_two_requests_changes_nothing(name: str) -> None:
         dies_at = 1
         while True:
             with sales_in_process(sales) as faulty:
-                faulty.world.knows("7", "m-7")
+                faulty.world.has_member("7", "m-7")
                 for number, command in enumerate(commands):
                     misfortune = Misfortune(dies_at=dies_at, after=True) if number == victim else FINE
                     faulty.deliver(faulty.world.envelope(command), misfortune)
@@ -270,7 +270,7 @@ def test_a_death_between_any_two_requests_changes_nothing(name: str) -> None:
 
 def test_a_request_that_takes_effect_late_is_not_made_again() -> None:
     with sales_in_process(Sales(enabled=True)) as faulty:
-        faulty.world.knows("7", "m-7")
+        faulty.world.has_member("7", "m-7")
         faulty.deliver(faulty.world.envelope(record_sale(version=at(1))), Misfortune(late=True))
         faulty.settle()
         assert [entry.amount for entry in faulty.books.entries] == [100]
@@ -282,7 +282,7 @@ ORDERS = ("1", "2")
 
 
 @dataclass
-class Told:
+class Reports:
     """One order: its history so far, and who its customer is reported to be."""
 
     history: History
@@ -299,7 +299,7 @@ class SalesMachine(RuleBasedStateMachine):
         super().__init__()
         self.context: Any = None
         self.queue: list[Envelope] = []
-        self.orders: dict[str, Told] = {}
+        self.orders: dict[str, Reports] = {}
         self.erased: set[str] = set()
 
     @initialize(
@@ -316,12 +316,12 @@ class SalesMachine(RuleBasedStateMachine):
         self.world = self.faulty.world
         self.faulty.books.on_book = self._booking
         for source_id in ("7", "8"):
-            self.world.knows(source_id, f"m-{source_id}")
+            self.world.has_member(source_id, f"m-{source_id}")
         for number, (name, currency, style) in enumerate(zip(ORDERS, currencies, styles, strict=True)):
             unit = Decimal(1).scaleb(-PLACES[currency])
             first = Moment(9000 * unit, 1000 * unit, 500 * unit, Decimal(0), Decimal(0))
             history = History(currency, shop, Decimal("0.913"), base, style, (first,))
-            self.orders[name] = Told(history, None if guest and number else "7")
+            self.orders[name] = Reports(history, None if guest and number else "7")
             self._report(name, first)
 
     def teardown(self) -> None:
@@ -346,13 +346,13 @@ class SalesMachine(RuleBasedStateMachine):
     # -- what happens to an order ---------------------------------------------------------------------------------
 
     def _report(self, name: str, moment: Moment) -> None:
-        told = self.orders[name]
-        told.version += 1
-        told.history = replace(told.history, moments=(moment,))
-        for reported, version in told.history.reported(moment, at(told.version)):
+        reports = self.orders[name]
+        reports.version += 1
+        reports.history = replace(reports.history, moments=(moment,))
+        for reported, version in reports.history.reported(moment, at(reports.version)):
             order = replace(reported, id=name)
             if order.sale is not None:
-                who = CustomerRef(source_id=told.who) if told.who else None
+                who = CustomerRef(source_id=reports.who) if reports.who else None
                 command: Any = RecordSale(order=order, customer=who, guest=who is None, version=version)
             else:
                 command = RecordRefund(order=order, version=version)
@@ -444,15 +444,15 @@ class SalesMachine(RuleBasedStateMachine):
     def _end(self) -> None:
         self._empty_queue()
         merged = self.faulty.books.merged
-        for name, told in self.orders.items():
+        for name, reports in self.orders.items():
             entries = self._entries(name)
             members = {merged.get(str(entry.loyalty_id), str(entry.loyalty_id)) for entry in entries}
             assert len(members) <= 1
             assert len({entry.marker for entry in entries}) == len(entries)
-            if "8" in self.erased and (told.who == "8" or "m-8" in members):
+            if "8" in self.erased and (reports.who == "8" or "m-8" in members):
                 continue
-            base = told.base or self.world.connection.sales.earning_base
-            expected = replace(told.history, base=base).expected if told.who else Decimal(0)
+            base = reports.base or self.world.connection.sales.earning_base
+            expected = replace(reports.history, base=base).expected if reports.who else Decimal(0)
             assert total(entries) == expected, name
 
 

@@ -39,7 +39,7 @@ LAST = 9
 
 
 @dataclass(frozen=True)
-class Told:
+class Model:
     """One event of the source about the state of a customer."""
 
     version: Version
@@ -59,7 +59,7 @@ class Relay(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.numbers = count(1)
-        self.told: dict[str, list[Told]] = {name: [] for name in CUSTOMERS}
+        self.told: dict[str, list[Model]] = {name: [] for name in CUSTOMERS}
         self.gone: dict[str, list[Version]] = {name: [] for name in CUSTOMERS}
         self.merged: dict[str, str] = {}
         self.written_by_api: dict[str, str] = {}
@@ -90,7 +90,7 @@ class Relay(RuleBasedStateMachine):
 
     def _tell(self, kind: Any, name: str, fields: dict[str, Any], value: int, copies: int) -> None:
         version = self._version(value)
-        self.told[name].append(Told(version, fields))
+        self.told[name].append(Model(version, fields))
         self.world.send(customer(kind, name, fields, version), event_id=version.event_id, copies=copies)
 
     @rule(name=who, value=versions, reason=st.sampled_from(["deleted", "erased"]), copies=st.integers(1, 2))

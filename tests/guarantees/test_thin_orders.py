@@ -13,7 +13,7 @@ from tests.guarantees.world import World
 from tests.sources.samples import load
 
 
-def told(world: World, platform: str, *names: str) -> None:
+def delivered(world: World, platform: str, *names: str) -> None:
     """Deliveries of these samples, each worked off before the next comes."""
     for name in names:
         request = load(platform, name).signed(now=world.stack.clock.now)
@@ -49,7 +49,7 @@ def test_an_order_that_is_read_is_booked_with_what_was_paid_and_not_refunded(
     world: World, platform: str, names: list[str], earned: str
 ) -> None:
     recording(world, platform)
-    told(world, platform, *names, *names)
+    delivered(world, platform, *names, *names)
     assert booked(world) == Decimal(earned)
     assert world.parked("transaction") == []
     assert world.parked("hydrate") == []
@@ -57,7 +57,7 @@ def test_an_order_that_is_read_is_booked_with_what_was_paid_and_not_refunded(
 
 def test_a_connection_without_sales_reads_no_orders(world: World) -> None:
     world.connect("bigcommerce")
-    told(world, "bigcommerce", "order-created", "refund-created")
+    delivered(world, "bigcommerce", "order-created", "refund-created")
     assert world.upstream(vendor="bigcommerce") == []
     assert {entry.reason for entry in world.journal()} == {"sales_not_enabled"}
 
@@ -89,7 +89,7 @@ def test_a_refund_whose_sale_does_not_come_has_the_order_read(
     recording(world, platform)
     world.stack.clients["sqs"] = Undelayed(world.stack.clients["sqs"])
     world.restart()
-    told(world, platform, *names)
+    delivered(world, platform, *names)
     world.settle()
     assert booked(world) == Decimal(earned)
     assert world.parked("transaction") == []
@@ -100,7 +100,7 @@ def test_a_process_that_dies_between_two_readings_loses_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
     recording(world, "bigcommerce")
-    told(world, "bigcommerce", "customer-created")
+    delivered(world, "bigcommerce", "customer-created")
     fate = Fate()
     really = Client.fetch
     monkeypatch.setattr(Client, "fetch", lambda self, *args: fate.request(lambda: really(self, *args)))

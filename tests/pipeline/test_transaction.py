@@ -45,7 +45,7 @@ def vendor_with_sales(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def world(dynamodb: Counted) -> SalesWorld:
     made = SalesWorld(dynamodb)
-    made.knows("7", "m-7")
+    made.has_member("7", "m-7")
     return made
 
 
@@ -272,7 +272,7 @@ def test_events_after_the_return_window_book_nothing(world: SalesWorld) -> None:
 
 def test_the_record_outlives_the_return_window_and_the_bill_numbers(dynamodb: Counted) -> None:
     world = SalesWorld(dynamodb, Sales(enabled=True, return_window_days=30, bill_days=400))
-    world.knows()
+    world.has_member()
     world.run(record_sale(version=at(1)))
     assert state(world).until - world.clock.now > 400 * 86_400
     pk = next(i for i in dynamodb.client.scan(TableName="state")["Items"] if i["pk"]["S"].startswith("O#"))
@@ -282,7 +282,7 @@ def test_the_record_outlives_the_return_window_and_the_bill_numbers(dynamodb: Co
 def test_places_come_from_the_connection(dynamodb: Counted) -> None:
     rules = Sales(enabled=True, stores={"loc-1": {"branch": "b-1"}, "till-2": {"branch": "b-2"}})
     world = SalesWorld(dynamodb, rules)
-    world.knows()
+    world.has_member()
     world.run(record_sale("1", at(1), sale=sale(location="loc-1")))
     world.run(record_sale("2", at(1), sale=sale(location="loc-1", till="till-2")))
     world.run(record_refund("2", refunds=(refund("r", "1"),)))
@@ -336,7 +336,7 @@ def test_without_registering_the_unknown_are_no_members(world: SalesWorld) -> No
     outcome = world.run(identified(record_sale(version=at(1))))
     assert (outcome.result, outcome.reason) == (Result.IGNORED, "not_a_member")
     # The customer registers another way; the next event of the order books it.
-    world.knows("8", "m-8")
+    world.has_member("8", "m-8")
     world.run(identified(record_sale(version=at(2))))
     assert world.crm.entries[0].loyalty_id == "m-8"
 
@@ -344,7 +344,7 @@ def test_without_registering_the_unknown_are_no_members(world: SalesWorld) -> No
 def test_a_customer_whom_only_an_id_names_is_waited_for(world: SalesWorld) -> None:
     with pytest.raises(CustomerUnknown):
         world.run(record_sale(version=at(1), who="9"))
-    world.knows("9", "m-9")
+    world.has_member("9", "m-9")
     world.run(record_sale(version=at(1), who="9"))
     assert world.crm.entries[0].loyalty_id == "m-9"
 
@@ -362,7 +362,7 @@ def test_a_customer_attached_later_is_booked_then(world: SalesWorld) -> None:
 
 
 def test_a_changed_customer_is_a_notice_and_no_rebooking(world: SalesWorld) -> None:
-    world.knows("8", "m-8")
+    world.has_member("8", "m-8")
     world.run(record_sale(version=at(1)))
     outcome = world.run(record_sale(version=at(2), who="8"))
     assert [notice.code for notice in outcome.notices] == ["customer_changed"]
@@ -371,7 +371,7 @@ def test_a_changed_customer_is_a_notice_and_no_rebooking(world: SalesWorld) -> N
 
 
 def test_a_customer_changed_before_anything_was_booked_replaces_the_first(world: SalesWorld) -> None:
-    world.knows("8", "m-8")
+    world.has_member("8", "m-8")
     world.run(record_sale(version=at(1), sale=sale(paid=False)))
     world.run(record_sale(version=at(2), who="8"))
     assert world.crm.entries[0].loyalty_id == "m-8"
@@ -416,7 +416,7 @@ def test_nothing_is_booked_after_an_erasure(world: SalesWorld) -> None:
 
 
 def test_a_sale_of_a_merged_customer_goes_to_the_survivor(world: SalesWorld) -> None:
-    world.knows("8", "m-8")
+    world.has_member("8", "m-8")
     who = CustomerRef(source_id="7")
     world.customers.retire("shop-1", who, reason="merged", version=None, survivor="8", entry=None)
     world.run(record_sale(version=at(1)))
@@ -568,7 +568,7 @@ def test_an_alias_under_which_another_sale_was_reported_stays_its_own(world: Sal
 @pytest.mark.parametrize("rule", ["skip", "park", "return"])
 def test_returns_without_a_sale_follow_the_rule(dynamodb: Counted, rule: Any) -> None:
     world = SalesWorld(dynamodb, Sales(enabled=True, unlinked_returns=rule))
-    world.knows()
+    world.has_member()
     command = replace(
         record_refund("9", unlinked=True, refunds=(refund("r", "12.50"),)), customer=CustomerRef(source_id="7")
     )
@@ -736,7 +736,7 @@ def dynamodb_items(world: SalesWorld) -> list[Any]:
 @pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
 def test_reports_in_any_order_end_in_the_same_balance(dynamodb: Counted, order: tuple[int, ...]) -> None:
     world = SalesWorld(dynamodb)
-    world.knows()
+    world.has_member()
     commands: list[Any] = [
         record_sale(version=at(1)),
         record_sale(version=at(2), sale=sale("120", captured=Decimal(120))),

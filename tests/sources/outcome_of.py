@@ -30,18 +30,18 @@ from tests.sources.samples import connection as connection_of
 READ_AT = "2026-03-10T12:00:00.000000Z"
 """When the readings of these tests begin."""
 
-Told = tuple[Any, ...]
+Canned = tuple[Any, ...]
 """The kind of a command and what it holds, or ``("ignored", reason)``."""
 
 
-def outcome_of(sample: Sample, connection: Connection) -> list[Told]:
+def outcome_of(sample: Sample, connection: Connection) -> list[Canned]:
     """Every command that a signed delivery of the sample leads to, in order."""
     module = source_module(sample.platform)
     changes = module.read(sample.signed(), connection.source)
     return [told for change in changes for told in _told(change, connection)]
 
 
-def hydrated(sample: Sample, connection: Connection, status: int, body: Any) -> list[Told]:
+def hydrated(sample: Sample, connection: Connection, status: int, body: Any) -> list[Canned]:
     """The same for a thin event, once the platform has answered."""
     module, thin = thin_of(sample, connection)
     return [told for change in module.hydrated(thin, status, body) for told in _told(change, connection)]
@@ -77,14 +77,14 @@ def fetch_of(sample: Sample, connection: Connection) -> Fetch:
     return module.fetch(thin, connection.source)
 
 
-def _told(change: Change, connection: Connection) -> list[Told]:
+def _told(change: Change, connection: Connection) -> list[Canned]:
     translated = translate(change, connection)
     if isinstance(translated, Skip):
         return [("ignored", translated.reason)]
     return [_plain(command) for command in translated]
 
 
-def _plain(command: Command) -> Told:
+def _plain(command: Command) -> Canned:
     match command:
         case CustomerCommand():
             who = {i.type: i.value for i in command.customer.identifiers}
@@ -100,7 +100,7 @@ def _plain(command: Command) -> Told:
     raise AssertionError(command.kind)
 
 
-def followed(sample: Sample, connection: Connection, sandbox: SandboxClient) -> list[Told]:
+def followed(sample: Sample, connection: Connection, sandbox: SandboxClient) -> list[Canned]:
     """What a thin event becomes with the sandbox's own answers to the requests that follow it."""
     module, thin = thin_of(sample, connection)
     return [told for change in read_through(module, thin, connection, sandbox) for told in _told(change, connection)]

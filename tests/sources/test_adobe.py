@@ -29,7 +29,7 @@ from loyalty_relay.sources.base import (
     Unreadable,
     Verdict,
 )
-from tests.sources.outcome_of import Told, outcome_of
+from tests.sources.outcome_of import Canned, outcome_of
 from tests.sources.samples import NOW, Sample, connection, live, load, source
 from tests.support.json_values import JSON
 
@@ -535,15 +535,15 @@ BATCH = (MAIL, {"email": "jose.nunez@example.org", "first_name": "José"})
 JOSE = {"email": "jose.nunez@example.org"}
 
 
-def changes(kind: str, who: dict[str, str], fields: dict[str, Any]) -> tuple[list[Told], list[Told]]:
+def changes(kind: str, who: dict[str, str], fields: dict[str, Any]) -> tuple[list[Canned], list[Canned]]:
     return [(kind, "42", who, fields)], [("patch_crm_fields", "42", who, fields)]
 
 
-def same(*told: Any) -> tuple[list[Told], list[Told]]:
+def same(*told: Any) -> tuple[list[Canned], list[Canned]]:
     return [tuple(told)], [tuple(told)]
 
 
-EXPECTED: dict[str, tuple[list[Told], list[Told]]] = {
+EXPECTED: dict[str, tuple[list[Canned], list[Canned]]] = {
     "customer-created": changes("register_customer", BOTH, CREATED),
     "customer-updated": changes("update_customer", MAIL, UPDATED),
     "customers-batch": (

@@ -19,7 +19,7 @@ from loyalty_relay.model.errors import CredentialsRefused, TransientError, Untra
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import CustomerChanged, CustomerRetired, NothingToDo, Request, StoreChanged, Verdict
 from tests.sandbox.kangaroo_client import SandboxClient
-from tests.sources.outcome_of import Told, fetch_of, followed, outcome_of, thin_of
+from tests.sources.outcome_of import Canned, fetch_of, followed, outcome_of, thin_of
 from tests.sources.samples import NOW, SECRETS, Sample, connection, load, source
 
 BIGCOMMERCE = source_module("bigcommerce")
@@ -136,7 +136,7 @@ LOCATION = ("hydrate", "location", {"id": "7"})
 UNUSED = (("ignored", "topic_not_used"),) * 2
 ORDERS = [topic.fixture for topic in BIGCOMMERCE.topics if topic.name.startswith("store/order/")]
 
-EXPECTED: dict[str, tuple[Told, Told]] = {
+EXPECTED: dict[str, tuple[Canned, Canned]] = {
     "customer-created": (CUSTOMER, CUSTOMER),
     "customer-updated": (CUSTOMER, CUSTOMER),
     "customer-deleted": (("retire_customer", "demohash1:1001", "deleted", None),) * 2,
@@ -280,7 +280,7 @@ READ = {
 WHO = {"email": "bea.commerce@example.com", "mobile": "+14155550123"}
 BY_MAIL = {"email": "bea.commerce@example.com"}
 
-FOLLOWED: dict[str, tuple[Told, Told]] = {
+FOLLOWED: dict[str, tuple[Canned, Canned]] = {
     "customer-created": (
         ("register_customer", "demohash1:1001", WHO, READ),
         ("patch_crm_fields", "demohash1:1001", WHO, READ),

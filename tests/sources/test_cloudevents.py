@@ -20,7 +20,7 @@ from loyalty_relay.model.commands import Version
 from loyalty_relay.model.errors import UnsupportedFormat, Untranslatable
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import CustomerChanged, NothingToDo, Request, Unreadable, Verdict
-from tests.sources.outcome_of import Told, outcome_of
+from tests.sources.outcome_of import Canned, outcome_of
 from tests.sources.samples import NOW, SECRETS, Sample, connection, load, source
 
 CLOUDEVENTS = source_module("cloudevents")
@@ -153,9 +153,9 @@ def test_each_topic_becomes_what_it_becomes_in_standard_webhooks(topic: Any) -> 
 
 
 def test_a_batch_becomes_what_its_events_become() -> None:
-    first: Told = ("update_customer", "C-1001", {}, {"last_name": "Flynn", "notes": None})
+    first: Canned = ("update_customer", "C-1001", {}, {"last_name": "Flynn", "notes": None})
     jose = {"email": "jose.nunez@example.org"}
-    second: Told = ("update_customer", "9007199254740993", jose, jose | {"first_name": "José"})
+    second: Canned = ("update_customer", "9007199254740993", jose, jose | {"first_name": "José"})
     batch = fixture("customers-batch")
     assert outcome_of(batch, connection("cloudevents")) == [first, second]
     patched = [("patch_crm_fields", *told[1:]) for told in (first, second)]

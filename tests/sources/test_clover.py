@@ -25,7 +25,7 @@ from loyalty_relay.sources.base import (
 )
 from loyalty_relay.telemetry.allow_list import ALLOWED
 from tests.sandbox.kangaroo_client import SandboxClient
-from tests.sources.outcome_of import Told, fetch_of, followed, outcome_of, thin_of
+from tests.sources.outcome_of import Canned, fetch_of, followed, outcome_of, thin_of
 from tests.sources.samples import NOW, SECRETS, Sample, connection, load, source
 
 CLOVER = source_module("clover")
@@ -148,7 +148,7 @@ READ_CUSTOMER = ("hydrate", "customer", {"id": CUSTOMER})
 READ_MERCHANT = ("hydrate", "merchant", {"id": MERCHANT})
 UNUSED = ("ignored", "topic_not_used")
 
-EXPECTED: dict[str, Told] = {
+EXPECTED: dict[str, Canned] = {
     **{
         topic.fixture: ("ignored", "sales_not_enabled")
         for topic in CLOVER.topics

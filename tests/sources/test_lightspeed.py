@@ -15,7 +15,7 @@ from loyalty_relay.model.commands import Version
 from loyalty_relay.model.errors import NotAuthentic, Untranslatable
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import CustomerChanged, CustomerRetired, Request, Verdict
-from tests.sources.outcome_of import Told, outcome_of
+from tests.sources.outcome_of import Canned, outcome_of
 from tests.sources.samples import NOW, SECRETS, Sample, connection, load, source
 
 LIGHTSPEED = source_module("lightspeed")
@@ -190,14 +190,14 @@ def at_kangaroo(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: told for name, told in fields.items() if name != "subscriptions.sms.bulk"}
 
 
-def changes(kind: str, who: dict[str, str], fields: dict[str, Any]) -> tuple[Told, Told]:
+def changes(kind: str, who: dict[str, str], fields: dict[str, Any]) -> tuple[Canned, Canned]:
     return (kind, CUSTOMER, who, fields), ("patch_crm_fields", CUSTOMER, who, at_kangaroo(fields))
 
 
 UNUSED = (("ignored", "topic_not_used"),) * 2
 SALES = ["sale-updated"]
 SALES += [f"sale-updated-{kind}" for kind in ("walk-in", "split", "return", "unlinked", "voided", "id-only", "2-0")]
-EXPECTED: dict[str, tuple[Told, Told]] = {
+EXPECTED: dict[str, tuple[Canned, Canned]] = {
     "customer-created": changes("register_customer", BOTH, CREATED),
     "customer-updated": changes("update_customer", {"mobile": "(04) 499 0123"}, UPDATED),
     "customer-updated-1-0": changes(

@@ -17,7 +17,7 @@ from loyalty_relay.model.errors import CredentialsRefused, TransientError, Untra
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import CustomerChanged, CustomerRetired, Request, StoreChanged, Verdict
 from tests.sandbox.kangaroo_client import SandboxClient
-from tests.sources.outcome_of import Told, fetch_of, followed, hydrated, outcome_of, thin_of
+from tests.sources.outcome_of import Canned, fetch_of, followed, hydrated, outcome_of, thin_of
 from tests.sources.samples import NOW, SECRETS, URL, Sample, connection, load, source
 
 SQUARE = source_module("square")
@@ -162,7 +162,7 @@ ORDERS = [
     if topic.becomes == "hydrate" and topic.name.startswith(("payment.", "refund.", "order."))
 ]
 
-EXPECTED: dict[str, tuple[Told, Told]] = {
+EXPECTED: dict[str, tuple[Canned, Canned]] = {
     "customer-created": (
         ("register_customer", CUSTOMER, BOTH, CREATED),
         ("patch_crm_fields", CUSTOMER, BOTH, CREATED),

@@ -19,7 +19,7 @@ from loyalty_relay.model.errors import NotAuthentic, Untranslatable
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import CustomerChanged, CustomerRetired, NothingToDo, Request, Verdict, listed
 from loyalty_relay.sources.woocommerce import signing_key, site_of
-from tests.sources.outcome_of import Told, outcome_of
+from tests.sources.outcome_of import Canned, outcome_of
 from tests.sources.samples import NOW, Sample, connection, load, source
 
 WOO = source_module("woocommerce")
@@ -207,7 +207,7 @@ UPDATED = {
 BOTH = {"email": "ana@example.com", "mobile": "020 7946 0018"}
 MAIL = {"email": "ana@example.com"}
 
-EXPECTED: dict[str, tuple[Told, Told]] = {
+EXPECTED: dict[str, tuple[Canned, Canned]] = {
     "customer-created": (("register_customer", WHO, BOTH, CREATED), ("patch_crm_fields", WHO, BOTH, CREATED)),
     "customer-created-staff": (("ignored", "role_not_wanted"),) * 2,
     "customer-updated": (("update_customer", WHO, MAIL, UPDATED), ("patch_crm_fields", WHO, MAIL, UPDATED)),

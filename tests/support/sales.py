@@ -222,7 +222,7 @@ class SalesWorld:
         self.queue.messages = [(at, envelope) for at, envelope in self.queue.messages if at > self.clock.now]
         return [self.run(envelope) for envelope in due if not isinstance(envelope.command, Hydrate)]
 
-    def knows(self, source_id: str = "7", loyalty_id: str = "m-7") -> None:
+    def has_member(self, source_id: str = "7", loyalty_id: str = "m-7") -> None:
         """The customer ledger has a member of a source id."""
         from loyalty_relay.model.commands import CustomerRef, UpdateCustomer
 

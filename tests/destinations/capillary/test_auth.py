@@ -10,7 +10,7 @@ import pytest
 
 from loyalty_relay.destinations.capillary.auth import password_digest
 from loyalty_relay.model.errors import CredentialsRefused, RelayError, UpstreamUnavailable
-from tests.destinations.capillary.upstream import ANA, OAUTH, Clock, Told, answer, deadline, register
+from tests.destinations.capillary.upstream import ANA, OAUTH, Canned, Clock, answer, deadline, register
 
 DIGEST = "751affa830ee5ababe0249ca8dc6ddfe"
 EXPECTED = "Basic ZGVtby50aWxsMDE6NzUxYWZmYTgzMGVlNWFiYWJlMDI0OWNhOGRjNmRkZmU="
@@ -28,7 +28,7 @@ def refused(code: int = 401, status: int = 401) -> httpx.Response:
     return answer({"errors": [{"status": False, "code": code, "message": "no"}]}, status)
 
 
-def sent(upstream: Told) -> list[str | None]:
+def sent(upstream: Canned) -> list[str | None]:
     return [request.headers.get("X-CAP-API-OAUTH-TOKEN") for request in upstream.requests]
 
 
@@ -46,7 +46,7 @@ def test_a_password_that_looks_like_a_digest_is_a_password() -> None:
 
 
 def test_a_till_needs_no_token() -> None:
-    upstream = Told(ok())
+    upstream = Canned(ok())
     upstream.crm(credentials={"type": "basic", "username": "demo.till01", "password": "harbour42"}).register(
         register(ANA), {}, deadline()
     )
@@ -55,7 +55,7 @@ def test_a_till_needs_no_token() -> None:
 
 
 def test_one_token_serves_until_shortly_before_its_end() -> None:
-    upstream = Told(token("fake-1", "300"), ok(), ok(), token("fake-2"), ok())
+    upstream = Canned(token("fake-1", "300"), ok(), ok(), token("fake-2"), ok())
     clock = Clock()
     crm = upstream.crm(credentials=OAUTH, clock=clock)
     crm.register(register(ANA), {}, deadline())
@@ -68,13 +68,13 @@ def test_one_token_serves_until_shortly_before_its_end() -> None:
 
 @pytest.mark.parametrize(("code", "status"), [(401, 401), (498, 401), (498, 498), (498, 200), (401, 400)])
 def test_a_refused_token_is_replaced_once(code: int, status: int) -> None:
-    upstream = Told(token("fake-1"), refused(code, status), token("fake-2"), ok())
+    upstream = Canned(token("fake-1"), refused(code, status), token("fake-2"), ok())
     assert upstream.crm(credentials=OAUTH).register(register(ANA), {}, deadline()).loyalty_id == "7"
     assert sent(upstream) == [None, "fake-1", None, "fake-2"]
 
 
 def test_a_token_that_is_refused_twice_is_a_matter_for_the_operator() -> None:
-    upstream = Told(token("fake-1"), refused(), token("fake-2"), refused())
+    upstream = Canned(token("fake-1"), refused(), token("fake-2"), refused())
     with pytest.raises(CredentialsRefused) as caught:
         upstream.crm(credentials=OAUTH).register(register(ANA), {}, deadline())
     assert caught.value.code == "401"
@@ -82,7 +82,7 @@ def test_a_token_that_is_refused_twice_is_a_matter_for_the_operator() -> None:
 
 
 def test_a_403_does_not_lead_to_another_token() -> None:
-    upstream = Told(token("fake-1"), refused(403, 403))
+    upstream = Canned(token("fake-1"), refused(403, 403))
     with pytest.raises(CredentialsRefused):
         upstream.crm(credentials=OAUTH).register(register(ANA), {}, deadline())
 
@@ -91,7 +91,7 @@ def test_threads_that_start_together_request_one_token() -> None:
     start = threading.Barrier(4)
     asked: list[str] = []
 
-    class Counting(Told):
+    class Counting(Canned):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             asked.append(request.url.path)
             return token("fake-1") if request.url.path.endswith("generate") else ok()
@@ -128,7 +128,7 @@ def test_threads_that_start_together_request_one_token() -> None:
 )
 def test_a_token_that_is_not_given_is_never_the_customers_fault(told: httpx.Response, kind: type[RelayError]) -> None:
     with pytest.raises(kind) as caught:
-        Told(told).crm(credentials=OAUTH).register(register(ANA), {}, deadline())
+        Canned(told).crm(credentials=OAUTH).register(register(ANA), {}, deadline())
     assert type(caught.value) is kind
     assert caught.value.reached is False
     assert "fake-client-secret" not in str(caught.value)
@@ -136,7 +136,7 @@ def test_a_token_that_is_not_given_is_never_the_customers_fault(told: httpx.Resp
 
 @pytest.mark.parametrize("ttl", [None, "soon", -5, 0, True])
 def test_a_token_of_unknown_life_is_used_once(ttl: Any) -> None:
-    upstream = Told(token("fake-1", ttl), ok(), token("fake-2", ttl), ok())
+    upstream = Canned(token("fake-1", ttl), ok(), token("fake-2", ttl), ok())
     crm = upstream.crm(credentials=OAUTH)
     for _ in range(2):
         crm.register(register(ANA), {}, deadline())

@@ -10,11 +10,11 @@ from loyalty_relay.destinations.capillary.routes import route
 from loyalty_relay.model.commands import Credits, CustomerRef, Enrollment, Identifier, RegisterCustomer, UpdateCustomer
 from loyalty_relay.model.errors import CustomerNotFound, InvalidCommand
 from loyalty_relay.model.outcomes import Notice
-from tests.destinations.capillary.upstream import ANA, MOBILE, Told, answer, deadline, register, update
+from tests.destinations.capillary.upstream import ANA, MOBILE, Canned, answer, deadline, register, update
 
 
 def problems(command: Any, **options: Any) -> dict[str, str]:
-    return {p.field: p.message for p in Told().crm(**options).check(command)}
+    return {p.field: p.message for p in Canned().crm(**options).check(command)}
 
 
 # Check
@@ -184,7 +184,7 @@ def test_consent_may_come_with_anything() -> None:
     ],
 )
 def test_what_a_shop_reports_is_sent_where_the_programme_has_a_place_for_it(field: str, supported: bool) -> None:
-    assert Told().crm().supports(field) is supported
+    assert Canned().crm().supports(field) is supported
 
 
 # Routes
@@ -234,7 +234,7 @@ def test_what_cannot_be_emptied_is_reported_and_what_can_is_emptied_by_v2() -> N
 
 
 def test_an_emptied_name_leaves_as_an_empty_text() -> None:
-    upstream = Told(answer({"createdId": 7}))
+    upstream = Canned(answer({"createdId": 7}))
     fields = {"last_name": None, "custom_fields.x": None, "extended_fields.city": None}
     receipt = upstream.crm().update("7", update(loyalty_id="7"), fields, deadline(), changed=frozenset())
     assert upstream.body() == {"profiles": [{"lastName": "", "fields": {"x": ""}}]}
@@ -243,7 +243,7 @@ def test_an_emptied_name_leaves_as_an_empty_text() -> None:
 
 
 def test_what_only_a_registration_can_set_is_left_out_with_a_notice() -> None:
-    upstream = Told(answer({"createdId": 7}))
+    upstream = Canned(answer({"createdId": 7}))
     fields = {"status_label": "active-1", "loyalty_type": "non_loyalty", "gender": "x", "first_name": "Ana"}
     receipt = upstream.crm().update("7", update(loyalty_id="7"), fields, deadline(), changed=frozenset())
     assert upstream.body() == {"profiles": [{"firstName": "Ana"}]}
@@ -255,14 +255,14 @@ def test_what_only_a_registration_can_set_is_left_out_with_a_notice() -> None:
 
 
 def test_nothing_left_to_send_sends_nothing() -> None:
-    upstream = Told()
+    upstream = Canned()
     receipt = upstream.crm().update("7", update(loyalty_id="7"), {"email": None}, deadline(), changed=frozenset())
     assert (receipt.loyalty_id, receipt.sent) == ("7", ())
     assert upstream.requests == []
 
 
 def test_names_and_addresses_that_the_vendor_would_cut_leave_whole_and_are_reported() -> None:
-    upstream = Told(answer({"createdId": 7}), answer({"createdId": 7}))
+    upstream = Canned(answer({"createdId": 7}), answer({"createdId": 7}))
     long_email = "a" * 250 + "@example.com"
     crm = upstream.crm()
     receipt = crm.register(
@@ -279,7 +279,7 @@ def test_names_and_addresses_that_the_vendor_would_cut_leave_whole_and_are_repor
 
 
 def test_a_contact_is_identifier_and_primary_channel_of_a_new_member_and_channel_of_a_known_one() -> None:
-    upstream = Told(answer({"createdId": 7}), answer({"createdId": 7}))
+    upstream = Canned(answer({"createdId": 7}), answer({"createdId": 7}))
     crm = upstream.crm()
     fields = {"email": "ana@example.com", "phone": "+447700900123"}
     crm.register(register(Identifier("email", "older@example.com")), fields, deadline())
@@ -298,7 +298,7 @@ def test_a_contact_is_identifier_and_primary_channel_of_a_new_member_and_channel
 
 
 def test_channels_replace_a_contact_field() -> None:
-    upstream = Told(answer({"createdId": 7}))
+    upstream = Canned(answer({"createdId": 7}))
     fields = {"email": "ana@example.com", "channels.email": [{"value": "other@example.com", "verified": False}]}
     upstream.crm().update("7", update(loyalty_id="7"), fields, deadline(), changed=frozenset())
     assert upstream.body()["profiles"][0]["commChannels"] == [
@@ -308,7 +308,7 @@ def test_channels_replace_a_contact_field() -> None:
 
 @pytest.mark.parametrize("consent", [True, False])
 def test_marketing_consent_of_a_new_member_is_set_on_the_channel(consent: bool) -> None:
-    upstream = Told(answer({"createdId": 7}))
+    upstream = Canned(answer({"createdId": 7}))
     fields = {"email": "ana@example.com", "subscriptions.email.bulk": consent}
     receipt = upstream.crm().register(register(ANA, MOBILE), fields, deadline())
     channels = upstream.body()["profiles"][0]["commChannels"]
@@ -317,13 +317,13 @@ def test_marketing_consent_of_a_new_member_is_set_on_the_channel(consent: bool) 
 
 
 def test_silence_is_no_consent() -> None:
-    upstream = Told(answer({"createdId": 7}))
+    upstream = Canned(answer({"createdId": 7}))
     upstream.crm().register(register(ANA, MOBILE), {"email": "ana@example.com", "phone": "+447700900123"}, deadline())
     assert all("subscribed" not in c for c in upstream.body()["profiles"][0]["commChannels"])
 
 
 def test_the_shops_own_id_is_the_external_id_where_the_connection_enables_it() -> None:
-    upstream = Told(answer({"createdId": 7}), answer({"createdId": 7}))
+    upstream = Canned(answer({"createdId": 7}), answer({"createdId": 7}))
     command = RegisterCustomer(customer=CustomerRef(source_id="4711", identifiers=(ANA,)))
     upstream.crm(options={"source_id_as_external_id": True}).register(command, {}, deadline())
     upstream.crm().register(command, {}, deadline())
@@ -333,11 +333,11 @@ def test_the_shops_own_id_is_the_external_id_where_the_connection_enables_it() -
 
 def test_a_registration_without_identifier_is_not_sent() -> None:
     with pytest.raises(InvalidCommand):
-        Told().crm().register(RegisterCustomer(customer=CustomerRef(source_id="7")), {"first_name": "A"}, deadline())
+        Canned().crm().register(RegisterCustomer(customer=CustomerRef(source_id="7")), {"first_name": "A"}, deadline())
 
 
 def test_an_update_by_an_identifier_that_v1_does_not_have_finds_the_id_first() -> None:
-    upstream = Told(answer({"entity": 7}), answer({"createdId": 7}))
+    upstream = Canned(answer({"entity": 7}), answer({"createdId": 7}))
     card = Identifier("card_number", "10000001")
     item = {"response": {"customers": {"customer": [{"user_id": 7, "item_status": {"success": "true"}}]}}}
     upstream.answers[1] = answer(item)
@@ -349,7 +349,7 @@ def test_an_update_by_an_identifier_that_v1_does_not_have_finds_the_id_first() -
 
 def test_an_unknown_identifier_is_not_found_before_anything_is_written() -> None:
     absent = {"errors": [{"status": False, "code": 8015, "message": "Customer not found"}]}
-    upstream = Told(answer(absent))
+    upstream = Canned(answer(absent))
     command = UpdateCustomer(customer=CustomerRef(identifiers=(ANA,)))
     with pytest.raises(CustomerNotFound):
         upstream.crm().update(None, command, {"phone": "+447700900123"}, deadline(), changed=frozenset())
@@ -357,7 +357,7 @@ def test_an_unknown_identifier_is_not_found_before_anything_is_written() -> None
 
 
 def test_a_changed_contact_without_the_option_is_a_notice() -> None:
-    upstream = Told(answer({"createdId": 7}))
+    upstream = Canned(answer({"createdId": 7}))
     receipt = upstream.crm().update(
         "7",
         update(loyalty_id="7"),

@@ -10,7 +10,7 @@ import pytest
 
 from loyalty_relay.model.commands import Credits, CustomerRef, Enrollment, Identifier, RegisterCustomer, UpdateCustomer
 from loyalty_relay.model.outcomes import Notice
-from tests.destinations.capillary.upstream import ANA, OAUTH, Told, answer, deadline, query, register, update
+from tests.destinations.capillary.upstream import ANA, OAUTH, Canned, answer, deadline, query, register, update
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -33,7 +33,7 @@ def notices(sample: dict[str, Any]) -> tuple[Notice, ...]:
 
 @pytest.mark.parametrize("sample", load("add_requests"), ids=lambda s: s["name"])
 def test_a_registration_leaves_as_documented(sample: dict[str, Any]) -> None:
-    upstream = Told(answer({"createdId": 1001}))
+    upstream = Canned(answer({"createdId": 1001}))
     crm = upstream.crm(source=sample.get("source", "INSTORE"), account_id=sample.get("account_id"))
     identifiers, owed = parts(sample)
     command = RegisterCustomer(customer=CustomerRef(identifiers=identifiers), credits=owed)
@@ -47,7 +47,7 @@ def test_a_registration_leaves_as_documented(sample: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("sample", load("add_responses"), ids=lambda s: s["name"])
 def test_an_answer_to_a_registration_is_read_as_documented(sample: dict[str, Any]) -> None:
-    receipt = Told(answer(sample["body"])).crm().register(register(ANA), {}, deadline())
+    receipt = Canned(answer(sample["body"])).crm().register(register(ANA), {}, deadline())
     assert receipt.loyalty_id == str(sample["body"]["createdId"])
     assert receipt.created is sample.get("created", True)
     assert receipt.notices == notices(sample)
@@ -57,7 +57,7 @@ def test_an_answer_to_a_registration_is_read_as_documented(sample: dict[str, Any
 
 def test_an_update_by_loyalty_id_leaves_and_is_read_as_documented() -> None:
     sample = load("update_request")
-    upstream = Told(answer(sample["response"]))
+    upstream = Canned(answer(sample["response"]))
     _, owed = parts(sample)
     command = update(loyalty_id=sample["loyalty_id"], fields=sample["fields"], credits=owed, options=sample["options"])
     crm = upstream.crm()
@@ -73,7 +73,7 @@ def test_an_update_by_loyalty_id_leaves_and_is_read_as_documented() -> None:
 
 def test_an_update_by_identifier_leaves_and_is_read_as_documented() -> None:
     sample = load("v1_update")
-    upstream = Told(answer(sample["response"]))
+    upstream = Canned(answer(sample["response"]))
     identifiers, _ = parts(sample)
     command = UpdateCustomer(customer=CustomerRef(identifiers=identifiers), fields=sample["fields"], if_missing="error")
     crm = upstream.crm()
@@ -91,7 +91,7 @@ def test_an_update_by_identifier_leaves_and_is_read_as_documented() -> None:
 
 
 def test_an_update_by_identifier_of_what_only_v2_can_change_looks_the_member_up() -> None:
-    upstream = Told(answer({"entity": 1001}), answer({"createdId": 1001}))
+    upstream = Canned(answer({"entity": 1001}), answer({"createdId": 1001}))
     fields = {"channels.android": [{"value": "t" * 400}]}
     owed = Credits(enrollments=(Enrollment(program_id=469),))
     command = update(Identifier("email", "ana@example.com"), fields=fields, credits=owed)
@@ -103,14 +103,14 @@ def test_an_update_by_identifier_of_what_only_v2_can_change_looks_the_member_up(
 
 
 def test_a_members_account_travels_with_an_update() -> None:
-    upstream = Told(answer({"createdId": 1001}))
+    upstream = Canned(answer({"createdId": 1001}))
     crm = upstream.crm(source="WECHAT", account_id="wx-1")
     crm.update("1001", update(loyalty_id="1001"), {"first_name": "Ana"}, deadline(), changed=frozenset())
     assert query(upstream.requests[0]) == {"source": "WECHAT", "accountId": "wx-1"}
 
 
 def test_a_commands_own_source_replaces_the_connections_and_does_not_borrow_its_account() -> None:
-    upstream = Told(answer({"createdId": 1001}), answer({"createdId": 1001}))
+    upstream = Canned(answer({"createdId": 1001}), answer({"createdId": 1001}))
     crm = upstream.crm(source="WECHAT", account_id="wx-1")
     options = {"source": "INSTORE"}
     crm.update("1001", update(loyalty_id="1001", options=options), {"first_name": "A"}, deadline(), changed=frozenset())
@@ -122,7 +122,7 @@ def test_a_commands_own_source_replaces_the_connections_and_does_not_borrow_its_
 
 @pytest.mark.parametrize(("use_async", "wait"), [(True, "false"), (False, "true")])
 def test_background_work_is_a_header_on_post_and_a_parameter_on_put(use_async: bool, wait: str) -> None:
-    upstream = Told(answer({"createdId": 1001}), answer({"createdId": 1001}))
+    upstream = Canned(answer({"createdId": 1001}), answer({"createdId": 1001}))
     crm, options = upstream.crm(), {"use_async": use_async}
     crm.register(register(options=options), {}, deadline())
     crm.update("1001", update(loyalty_id="1001", options=options), {"first_name": "A"}, deadline(), changed=frozenset())
@@ -133,13 +133,13 @@ def test_background_work_is_a_header_on_post_and_a_parameter_on_put(use_async: b
 
 
 def test_by_default_the_vendor_decides_about_background_work() -> None:
-    upstream = Told(answer({"createdId": 1001}))
+    upstream = Canned(answer({"createdId": 1001}))
     upstream.crm().register(register(), {}, deadline())
     assert "WAIT_FOR_DOWNSTREAM" not in upstream.requests[0].headers
 
 
 def test_the_connections_wish_for_background_work_holds_unless_the_command_sets_it() -> None:
-    upstream = Told(answer({"createdId": 1001}), answer({"createdId": 1001}))
+    upstream = Canned(answer({"createdId": 1001}), answer({"createdId": 1001}))
     crm = upstream.crm(options={"use_async": True})
     crm.register(register(), {}, deadline())
     crm.register(register(options={"use_async": False}), {}, deadline())
@@ -147,7 +147,7 @@ def test_the_connections_wish_for_background_work_holds_unless_the_command_sets_
 
 
 def test_raw_side_effects_and_single_enrolment_are_query_parameters() -> None:
-    upstream = Told(answer({"createdId": 1001}), answer({"createdId": 1001}))
+    upstream = Canned(answer({"createdId": 1001}), answer({"createdId": 1001}))
     crm, options = upstream.crm(), {"raw_side_effects": True, "single_enroll": True}
     crm.register(register(options=options), {}, deadline())
     crm.update("1001", update(loyalty_id="1001", options=options), {"first_name": "A"}, deadline(), changed=frozenset())
@@ -156,7 +156,7 @@ def test_raw_side_effects_and_single_enrolment_are_query_parameters() -> None:
 
 
 def test_the_user_context_travels_in_headers_of_every_write_of_both_versions() -> None:
-    upstream = Told(answer({"createdId": 1001}), answer({"createdId": 1001}), answer(load("v1_update")["response"]))
+    upstream = Canned(answer({"createdId": 1001}), answer({"createdId": 1001}), answer(load("v1_update")["response"]))
     crm = upstream.crm(options={"user_context": {"type": "EMPLOYEE", "source": "API"}})
     own = {"user_context": {"type": "AGENT", "id": "7", "source": "MEMBER_CARE", "source_id": "desk-1"}}
     crm.register(register(), {}, deadline())
@@ -177,7 +177,7 @@ def test_the_user_context_travels_in_headers_of_every_write_of_both_versions() -
 
 def test_the_attribution_of_an_oauth_client_travels_with_its_token_only() -> None:
     token = {"data": {"accessToken": "fake-token", "ttlSeconds": 3600}, "errors": None}
-    upstream = Told(answer(token), answer({"createdId": 1001}))
+    upstream = Canned(answer(token), answer({"createdId": 1001}))
     crm = upstream.crm(credentials={**OAUTH, "attribution_type": "STORE_CODE", "attribution_code": "demo.store01"})
     crm.register(register(), {}, deadline())
     assert upstream.body(0) == {"key": "fake-client-key", "secret": "fake-client-secret"}

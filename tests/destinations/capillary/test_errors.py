@@ -29,7 +29,7 @@ from loyalty_relay.model.errors import (
     UpstreamUnavailable,
     VendorRejected,
 )
-from tests.destinations.capillary.upstream import ANA, Told, answer, deadline, register, reply, update
+from tests.destinations.capillary.upstream import ANA, Canned, answer, deadline, register, reply, update
 from tests.support.limiters import NullLimiter
 
 STATUSES = (200, 400, 404, 500)
@@ -41,7 +41,7 @@ def errors(code: object, message: str = "Refused") -> dict[str, Any]:
 
 def refused(*answers: httpx.Response) -> RelayError:
     with pytest.raises(RelayError) as caught:
-        Told(*answers).crm().register(register(ANA), {"first_name": "Ana"}, deadline())
+        Canned(*answers).crm().register(register(ANA), {"first_name": "Ana"}, deadline())
     return caught.value
 
 
@@ -165,19 +165,19 @@ def test_errors_are_found_in_each_form_of_the_envelope(body: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("status", [400, 500, 503])
 def test_a_success_in_the_body_is_a_success_under_any_status(status: int) -> None:
-    receipt = Told(answer({"createdId": 7, "warnings": []}, status)).crm().register(register(ANA), {}, deadline())
+    receipt = Canned(answer({"createdId": 7, "warnings": []}, status)).crm().register(register(ANA), {}, deadline())
     assert receipt.loyalty_id == "7"
 
 
 @pytest.mark.parametrize("empty", [[], None, {}])
 def test_an_empty_errors_member_is_no_error(empty: Any) -> None:
-    receipt = Told(answer({"createdId": 7, "errors": empty})).crm().register(register(ANA), {}, deadline())
+    receipt = Canned(answer({"createdId": 7, "errors": empty})).crm().register(register(ANA), {}, deadline())
     assert receipt.loyalty_id == "7"
 
 
 @pytest.mark.parametrize("status", [401, 498])
 def test_a_refused_till_is_not_tried_again(status: int) -> None:
-    upstream = Told(answer(errors(401), status))
+    upstream = Canned(answer(errors(401), status))
     with pytest.raises(CredentialsRefused):
         upstream.crm().register(register(ANA), {}, deadline())
     assert len(upstream.requests) == 1
@@ -224,11 +224,11 @@ def test_an_unreadable_success_is_tried_again_later(status: int, body: bytes, ki
 
 @pytest.mark.parametrize(("status", "body"), [(200, b""), (200, b"{}"), (200, b"null"), (202, b""), (204, b"")])
 def test_a_registration_with_an_empty_response_is_read_back(status: int, body: bytes) -> None:
-    upstream = Told(answer(body, status), answer({"entity": 7}))
+    upstream = Canned(answer(body, status), answer({"entity": 7}))
     assert upstream.crm().register(register(ANA), {}, deadline()).loyalty_id == "7"
     absent = {"errors": [{"status": False, "code": 8015, "message": "Customer not found"}]}
     with pytest.raises(UpstreamUnavailable) as caught:
-        Told(answer(body, status), answer(absent)).crm().register(register(ANA), {}, deadline())
+        Canned(answer(body, status), answer(absent)).crm().register(register(ANA), {}, deadline())
     assert caught.value.reached is True
 
 
@@ -236,13 +236,13 @@ def test_a_place_that_the_command_named_is_blamed_as_the_commands() -> None:
     wrong = answer({"errors": [{"status": False, "code": 3217, "message": "Invalid source account identifier"}]})
     for options, blamed in (({}, "destination.account_id"), ({"account_id": "a-1"}, "options.account_id")):
         with pytest.raises(VendorRejected) as caught:
-            Told(wrong).crm().register(replace(register(ANA), options=options), {}, deadline())
+            Canned(wrong).crm().register(replace(register(ANA), options=options), {}, deadline())
         assert [problem.field for problem in caught.value.problems] == [blamed]
 
 
 def test_an_unreadable_answer_to_a_lookup_had_no_effect() -> None:
     with pytest.raises(UpstreamUnavailable) as caught:
-        Told(answer(b"")).crm().find(register(ANA).customer, deadline())
+        Canned(answer(b"")).crm().find(register(ANA).customer, deadline())
     assert caught.value.reached is False
 
 
@@ -371,7 +371,7 @@ class Watching(NullLimiter):
 def test_a_limit_that_is_only_in_the_body_is_reported_to_the_limiter_once() -> None:
     limiter = Watching()
     with pytest.raises(RateLimited) as caught:
-        Told(answer(errors(429), 200, retry_after="9")).crm(limiter).register(register(ANA), {}, deadline())
+        Canned(answer(errors(429), 200, retry_after="9")).crm(limiter).register(register(ANA), {}, deadline())
     assert limiter.penalties == [("v2-create", 9.0)]
     assert (caught.value.retry_after, caught.value.reached) == (9.0, False)
 
@@ -379,14 +379,14 @@ def test_a_limit_that_is_only_in_the_body_is_reported_to_the_limiter_once() -> N
 def test_a_limit_by_status_is_reported_once_as_well() -> None:
     limiter = Watching()
     with pytest.raises(RateLimited):
-        Told(answer(errors(429), 429, retry_after="9")).crm(limiter).register(register(ANA), {}, deadline())
+        Canned(answer(errors(429), 429, retry_after="9")).crm(limiter).register(register(ANA), {}, deadline())
     assert limiter.penalties == [("v2-create", 9.0)]
 
 
 def test_requests_count_against_the_limits_that_connections_name() -> None:
     limiter = Watching()
     v1 = {"response": {"customers": {"customer": {"user_id": 1, "item_status": {"success": True, "code": 1000}}}}}
-    crm = Told(answer({"createdId": 1}), answer({"createdId": 1}), answer(v1)).crm(limiter)
+    crm = Canned(answer({"createdId": 1}), answer({"createdId": 1}), answer(v1)).crm(limiter)
     crm.register(register(ANA), {}, deadline())
     crm.update("1", update(loyalty_id="1"), {"first_name": "A"}, deadline(), changed=frozenset())
     crm.update(None, update(ANA), {"first_name": "A"}, deadline(), changed=frozenset())
@@ -394,7 +394,7 @@ def test_requests_count_against_the_limits_that_connections_name() -> None:
 
 
 def test_a_registration_is_never_sent_twice_over_a_broken_connection() -> None:
-    upstream = Told(httpx.ReadError("gone"))
+    upstream = Canned(httpx.ReadError("gone"))
     with pytest.raises(UpstreamUnavailable) as caught:
         upstream.crm().register(register(ANA), {}, deadline())
     assert caught.value.reached is True
@@ -402,13 +402,13 @@ def test_a_registration_is_never_sent_twice_over_a_broken_connection() -> None:
 
 
 def test_an_update_of_state_is_sent_again_over_a_fresh_connection() -> None:
-    upstream = Told(httpx.ReadError("gone"), answer({"createdId": 5}))
+    upstream = Canned(httpx.ReadError("gone"), answer({"createdId": 5}))
     upstream.crm().update("5", update(loyalty_id="5"), {"first_name": "A"}, deadline(), changed=frozenset())
     assert upstream.seen() == [("PUT", "/v2/customers/5")] * 2
 
 
 def test_an_update_that_credits_is_not() -> None:
-    upstream = Told(httpx.ReadError("gone"))
+    upstream = Canned(httpx.ReadError("gone"))
     command = update(loyalty_id="5", credits=Credits(enrollments=(Enrollment(program_id=1, loyalty_points=5),)))
     with pytest.raises(UpstreamUnavailable):
         upstream.crm().update("5", command, {}, deadline(), changed=frozenset())
@@ -417,7 +417,7 @@ def test_an_update_that_credits_is_not() -> None:
 
 def test_a_time_out_of_a_write_may_have_had_its_effect() -> None:
     with pytest.raises(UpstreamTimeout) as caught:
-        Told(httpx.ReadTimeout("late")).crm().register(register(ANA), {}, deadline())
+        Canned(httpx.ReadTimeout("late")).crm().register(register(ANA), {}, deadline())
     assert caught.value.reached is True
 
 

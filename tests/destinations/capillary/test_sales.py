@@ -48,7 +48,7 @@ from tests.destinations.capillary.bookings import (
     v1_failure,
     v1_listing,
 )
-from tests.destinations.capillary.upstream import Told, answer, deadline, query
+from tests.destinations.capillary.upstream import Canned, answer, deadline, query
 from tests.support.limiters import NullLimiter
 
 POST = ("POST", "/v2/transactions")
@@ -56,15 +56,15 @@ BY_NUMBER = ("GET", f"/v2/transactions/getByBillNumber/{BILL}")
 V1_GET = ("GET", "/v1.1/transaction/get")
 
 
-def told(*answers: Any) -> Told:
+def upstream_with(*answers: Any) -> Canned:
     """The upstream that gives these answers: bodies, responses or exceptions."""
-    return Told(*(a if isinstance(a, httpx.Response | Exception) else answer(a) for a in answers))
+    return Canned(*(a if isinstance(a, httpx.Response | Exception) else answer(a) for a in answers))
 
 
 def book(
     wanted: Booking, command: OrderCommand | None = None, *answers: Any, **options: Any
-) -> tuple[BookingReceipt, Told]:
-    upstream = told(*(answers or (done(),)))
+) -> tuple[BookingReceipt, Canned]:
+    upstream = upstream_with(*(answers or (done(),)))
     return upstream.crm(**options).book(wanted, command or recorded(), deadline()), upstream
 
 
@@ -75,7 +75,7 @@ def sent(wanted: Booking, command: OrderCommand | None = None, **options: Any) -
 
 
 def error_of(wanted: Booking, *answers: Any, command: OrderCommand | None = None, **options: Any) -> RelayError:
-    upstream = told(*answers)
+    upstream = upstream_with(*answers)
     with pytest.raises(RelayError) as caught:
         upstream.crm(**options).book(wanted, command or recorded(), deadline())
     assert upstream.answers == []
@@ -405,7 +405,7 @@ def test_a_return_whose_points_failed_and_that_the_books_do_not_have_is_tried_ag
 @pytest.mark.parametrize("first", [failure(637), failure(604), answer(b"")])
 def test_a_look_up_that_fails_leaves_open_whether_it_was_booked(first: Any, failed: Any) -> None:
     """Else the ledger would forget the intent, and the next attempt would book a second time."""
-    upstream = told(first, *[failed] * 2)
+    upstream = upstream_with(first, *[failed] * 2)
     with pytest.raises(RelayError) as caught:
         upstream.crm().book(booking(), recorded(), deadline())
     assert caught.value.reached
@@ -542,7 +542,7 @@ def test_a_lost_answer_is_marked_as_one_that_may_have_booked(error: Exception) -
     )
 )
 def test_no_body_breaks_the_reading_of_a_booking(body: Any) -> None:
-    upstream = Told(*(answer(json.dumps(body).encode()) for _ in range(30)))
+    upstream = Canned(*(answer(json.dumps(body).encode()) for _ in range(30)))
     with suppress(RelayError):
         upstream.crm().book(booking(), recorded(), deadline())
     with suppress(RelayError):
@@ -598,8 +598,8 @@ def test_a_bill_that_is_converted_already_is_done_if_it_is_the_members() -> None
 # -- look-ups ---------------------------------------------------------------------------------------------------------
 
 
-def find(wanted: Booking, *answers: Any) -> tuple[BookingReceipt | None, Told]:
-    upstream = told(*answers)
+def find(wanted: Booking, *answers: Any) -> tuple[BookingReceipt | None, Canned]:
+    upstream = upstream_with(*answers)
     found = upstream.crm().find_booking(wanted, deadline())
     assert upstream.answers == []
     return found, upstream
@@ -707,7 +707,7 @@ def test_a_bill_that_may_not_be_read_is_ambiguous(answers: Any) -> None:
 
 @pytest.mark.parametrize("answers", [answer(b"", 503), failure(521), failure(500), httpx.ConnectError("x")])
 def test_a_look_up_that_fails_for_now_is_tried_again(answers: Any) -> None:
-    upstream = told(*[answers] * 2)
+    upstream = upstream_with(*[answers] * 2)
     with pytest.raises(RelayError) as caught:
         upstream.crm().find_booking(booking(), deadline())
     assert not isinstance(caught.value, PermanentError)
@@ -736,7 +736,7 @@ def test_a_conversion_is_found_by_the_type_and_member_of_its_bill(
 
 
 def test_what_is_wrong_with_an_order_is_found_before_anything_is_sent() -> None:
-    crm = told().crm()
+    crm = upstream_with().crm()
     assert crm.check_sale(recorded(note="x" * 200, custom_fields={"a": "b"}, extended_fields={"n": 1})) == []
     problems = crm.check_sale(
         recorded(note="x" * 201, custom_fields={"a": None}, extended_fields={"list": [1], "map": {}})
@@ -761,7 +761,7 @@ class Held(NullLimiter):
 
 def test_requests_count_against_the_limits_of_their_apis() -> None:
     limiter = Held()
-    crm = told(done(), converted()).crm(limiter)
+    crm = upstream_with(done(), converted()).crm(limiter)
     crm.book(booking(), recorded(), deadline())
     crm.book(booking("conversion"), recorded(), deadline())
     assert limiter.apis == ["v2-transaction", "v1-transaction"]

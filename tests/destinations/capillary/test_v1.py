@@ -22,7 +22,7 @@ from loyalty_relay.model.errors import (
     VendorRejected,
 )
 from loyalty_relay.model.outcomes import Notice
-from tests.destinations.capillary.upstream import ANA, MOBILE, OAUTH, Told, answer, deadline, reply, update
+from tests.destinations.capillary.upstream import ANA, MOBILE, OAUTH, Canned, answer, deadline, reply, update
 
 DONE = {"success": "true", "code": "1000", "message": "Customer successfully updated"}
 
@@ -33,12 +33,12 @@ def envelope(item: Any, **status: Any) -> dict[str, Any]:
 
 
 def updated(body: Any, status: int = 200, **options: Any) -> Any:
-    crm = Told(answer(body, status)).crm(**options)
+    crm = Canned(answer(body, status)).crm(**options)
     return crm.update(None, update(ANA), {"first_name": "Rita"}, deadline(), changed=frozenset())
 
 
 def refused(body: Any, status: int = 200, *more: Any) -> RelayError:
-    crm = Told(answer(body, status), *(answer(m) for m in more)).crm()
+    crm = Canned(answer(body, status), *(answer(m) for m in more)).crm()
     with pytest.raises(RelayError) as caught:
         crm.update(None, update(ANA), {"first_name": "Rita"}, deadline(), changed=frozenset())
     return caught.value
@@ -117,7 +117,7 @@ def test_warnings_come_as_bare_codes_or_objects(warnings: Any, codes: list[str])
 
 def test_the_survivor_of_a_merge_is_the_member_from_now_on() -> None:
     item = {"user_id": 600000002, "item_status": {**DONE, "warnings": {"warning": ["91009"]}}}
-    crm = Told(answer(envelope(item))).crm()
+    crm = Canned(answer(envelope(item))).crm()
     receipt = crm.update(
         "600000001", update(loyalty_id="600000001"), {"subscriptions.sms.bulk": True}, deadline(), changed=frozenset()
     )
@@ -226,7 +226,7 @@ def test_an_unreadable_answer_passes(body: bytes) -> None:
 
 
 def test_an_xml_answer_is_not_mistaken_for_a_success() -> None:
-    crm = Told(answer(b"<response><status/></response>", kind="application/xml")).crm()
+    crm = Canned(answer(b"<response><status/></response>", kind="application/xml")).crm()
     with pytest.raises(UpstreamUnavailable):
         crm.update(None, update(ANA), {"first_name": "Rita"}, deadline(), changed=frozenset())
 
@@ -235,7 +235,7 @@ def test_an_expired_token_is_replaced_once_and_the_update_sent_again() -> None:
     token = {"data": {"accessToken": "fake-1", "ttlSeconds": 300}, "errors": None}
     fresh = {"data": {"accessToken": "fake-2", "ttlSeconds": 300}, "errors": None}
     expired = {"response": {"status": {"success": "true", "code": "498", "message": "Token expired"}}}
-    upstream = Told(
+    upstream = Canned(
         answer(token), answer(expired, 401), answer(fresh), answer(envelope({"user_id": 7, "item_status": DONE}))
     )
     receipt = upstream.crm(credentials=OAUTH).update(
@@ -302,7 +302,7 @@ def test_an_identifier_that_v1_does_not_have_addresses_no_customer() -> None:
 
 @pytest.mark.parametrize("allow", [False, True])
 def test_what_the_command_allows_is_what_leaves(allow: bool) -> None:
-    upstream = Told(answer(envelope({"user_id": 7, "item_status": DONE})))
+    upstream = Canned(answer(envelope({"user_id": 7, "item_status": DONE})))
     command = update(ANA, MOBILE, allow_merge=allow)
     upstream.crm().update(None, command, {"first_name": "Rita"}, deadline(), changed=frozenset())
     customer = upstream.body()["root"]["customer"][0]

@@ -67,7 +67,7 @@ def update(
     return UpdateCustomer(customer=customer, if_missing=if_missing, **members)
 
 
-class Told(httpx.BaseTransport):
+class Canned(httpx.BaseTransport):
     """Gives the answers it was told, in order, and remembers the requests. An exception as answer is raised."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:

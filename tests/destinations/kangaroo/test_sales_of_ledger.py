@@ -33,7 +33,7 @@ class Shop:
         self.vendor.clock.now = self.relay.clock.now
         self.vendor.set(rate_limit=0)
         self.member = next(iter(self.vendor.customers()))
-        self.relay.knows("7", self.member)
+        self.relay.has_member("7", self.member)
         to = destination(PASSWORD, sandbox=True, options=options)
         self.relay.connection = replace(self.relay.connection, destination=to)
         crm: Any = self.vendor.crm(options=options)
