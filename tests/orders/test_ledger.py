@@ -11,6 +11,7 @@ from loyalty_relay.model.commands import RecordSale
 from loyalty_relay.model.errors import LeaseBusy, StoreUnavailable
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.orders.ledger import OrderLedger
+from loyalty_relay.orders.records import OrderRecords
 from loyalty_relay.orders.waiting import MOST_WAITING, WaitingOrder, WaitingOrders
 from loyalty_relay.reliability.journal import Journal, JournalEntry
 from loyalty_relay.storage.digests import Digests
@@ -24,14 +25,16 @@ from tests.support.tables import JOURNAL, LEASE, STATE, Clock, Counted
 def orders(dynamodb: Counted, clock: Clock) -> OrderLedger:
     numbers = count()
     return OrderLedger(
-        dynamodb,
-        STATE,
-        Digests(b"fake-digest-key-for-tests"),
-        journal=Journal(dynamodb, JOURNAL, clock=clock),
-        clock=clock,
-        lease_seconds=LEASE,
-        new_token=lambda: f"token-{next(numbers)}",
-        sleep=clock.sleep,
+        OrderRecords(
+            dynamodb,
+            STATE,
+            Digests(b"fake-digest-key-for-tests"),
+            journal=Journal(dynamodb, JOURNAL, clock=clock),
+            clock=clock,
+            lease_seconds=LEASE,
+            new_token=lambda: f"token-{next(numbers)}",
+            sleep=clock.sleep,
+        )
     )
 
 

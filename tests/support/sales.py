@@ -18,6 +18,7 @@ from loyalty_relay.model.errors import AmbiguousOutcome, CustomerNotFound, Field
 from loyalty_relay.model.money import ZERO
 from loyalty_relay.model.outcomes import Notice, Outcome
 from loyalty_relay.orders.ledger import OrderLedger
+from loyalty_relay.orders.records import OrderRecords
 from loyalty_relay.pipeline.context import Recorder
 from loyalty_relay.pipeline.execute import Pipeline
 from loyalty_relay.pipeline.transaction import SalesParts
@@ -158,14 +159,16 @@ class SalesWorld:
         self.customers = make_customers(dynamodb, clock)
         tokens = count(next(self._numbers) * 1000)
         self.orders = OrderLedger(
-            dynamodb,
-            STATE,
-            digests,
-            journal=journal,
-            clock=clock,
-            lease_seconds=LEASE,
-            new_token=lambda: f"order-token-{next(tokens)}",
-            sleep=clock.sleep,
+            OrderRecords(
+                dynamodb,
+                STATE,
+                digests,
+                journal=journal,
+                clock=clock,
+                lease_seconds=LEASE,
+                new_token=lambda: f"order-token-{next(tokens)}",
+                sleep=clock.sleep,
+            )
         )
         links = Links(dynamodb, STATE, clock=clock, lease_seconds=LEASE)
         connections: Any = _Connections(self)

@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from loyalty_relay.customers.ledger import CustomerLedger
+from loyalty_relay.customers.records import Records
 from loyalty_relay.reliability.journal import Journal
 from loyalty_relay.storage.digests import Digests
 
@@ -84,14 +85,16 @@ class Counted:
 def make_customers(dynamodb: Any, clock: Clock) -> CustomerLedger:
     numbers = count()
     return CustomerLedger(
-        dynamodb,
-        STATE,
-        Digests(b"fake-digest-key-for-tests"),
-        journal=Journal(dynamodb, JOURNAL, clock=clock),
-        clock=clock,
-        lease_seconds=LEASE,
-        new_token=lambda: f"token-{next(numbers)}",
-        sleep=clock.sleep,
+        Records(
+            dynamodb,
+            STATE,
+            Digests(b"fake-digest-key-for-tests"),
+            journal=Journal(dynamodb, JOURNAL, clock=clock),
+            clock=clock,
+            lease_seconds=LEASE,
+            new_token=lambda: f"token-{next(numbers)}",
+            sleep=clock.sleep,
+        )
     )
 
 

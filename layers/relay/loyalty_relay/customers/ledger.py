@@ -8,9 +8,8 @@ as unknown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any
 
 from loyalty_relay.customers.comparison import Compared, compare
 from loyalty_relay.customers.hold import Hold
@@ -23,41 +22,16 @@ from loyalty_relay.model.commands import CustomerCommand, CustomerRef, Version
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import InvalidCommand, LeaseBusy
 from loyalty_relay.model.outcomes import Result
-from loyalty_relay.reliability.journal import Journal, JournalEntry
+from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.storage import keys
-from loyalty_relay.storage.digests import Digests
 from loyalty_relay.storage.lease import BUSY_SECONDS
 
 
 class CustomerLedger:
-    """The records of all customers. Safe for threads.
+    """The records of all customers. Safe for threads."""
 
-    ``lease_seconds``: longer than the function may run. ``new_token``: a fresh unguessable text per call. ``sleep``:
-    waits between two tries of a commit, a few hundredths of a second at most.
-    """
-
-    def __init__(
-        self,
-        dynamodb: Any,
-        table: str,
-        digests: Digests,
-        *,
-        journal: Journal,
-        clock: Callable[[], float],
-        lease_seconds: float,
-        new_token: Callable[[], str],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._records = Records(
-            dynamodb,
-            table,
-            digests,
-            journal=journal,
-            clock=clock,
-            lease_seconds=lease_seconds,
-            new_token=new_token,
-            sleep=sleep,
-        )
+    def __init__(self, records: Records) -> None:
+        self._records = records
 
     def hold(self, connection: str, command: CustomerCommand, *, key: str, force: bool = False) -> Hold:
         """Take the lease of a command's customer and record the intent, for a ``with`` block.

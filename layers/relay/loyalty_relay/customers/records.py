@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from loyalty_relay.customers.record import MEMBERS, CustomerRecord, Intent, key, key_of
 from loyalty_relay.model.commands import CustomerRef
 from loyalty_relay.model.errors import StoreUnavailable
-from loyalty_relay.reliability.journal import Journal
+from loyalty_relay.reliability.ledger_records import LedgerRecords
 from loyalty_relay.storage import keys
-from loyalty_relay.storage.digests import Digests
-from loyalty_relay.storage.lease import LeaseLost, Leases
-from loyalty_relay.storage.table import ConditionsFailed, Item, Refused, Table, transact
+from loyalty_relay.storage.lease import LeaseLost
+from loyalty_relay.storage.table import ConditionsFailed, Item, Refused, transact
 
 HOPS = 8
 """Pointers followed from one key; merges of merges make chains, which are hardly ever longer than three."""
@@ -37,28 +36,8 @@ def optional(label: str) -> bool:
     return not label.startswith("record") and label not in ("loyalty", "heir")
 
 
-class Records:
+class Records(LedgerRecords):
     """The records of all customers in the state table. Safe for threads. Methods may raise StoreUnavailable."""
-
-    def __init__(
-        self,
-        dynamodb: Any,
-        table: str,
-        digests: Digests,
-        *,
-        journal: Journal,
-        clock: Callable[[], float],
-        lease_seconds: float,
-        new_token: Callable[[], str],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self.table = Table(dynamodb, table)
-        self.digests = digests
-        self.journal = journal
-        self.clock = clock
-        self.new_token = new_token
-        self._leases = Leases(self.table, clock=clock, seconds=lease_seconds)
-        self._sleep = sleep
 
     # -- keys and reads -----------------------------------------------------------------------------------------------
 

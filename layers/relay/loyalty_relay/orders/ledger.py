@@ -7,18 +7,14 @@ between the two, the next execution finds the intent and looks at the vendor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from loyalty_relay.destinations.base import Booking
 from loyalty_relay.orders.hold import OrderHold
 from loyalty_relay.orders.record import OrderRecord
 from loyalty_relay.orders.records import OrderRecords
 from loyalty_relay.orders.waiting import WaitingOrders
-from loyalty_relay.reliability.journal import Journal
-from loyalty_relay.storage.digests import Digests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,35 +54,11 @@ class OrderState:
 
 
 class OrderLedger:
-    """The records of all orders. Safe for threads.
+    """The records of all orders. Safe for threads."""
 
-    ``lease_seconds``: longer than the function may run. ``new_token``: a fresh unguessable text per call. ``sleep``:
-    waits between two tries of a commit, a few hundredths of a second at most.
-    """
-
-    def __init__(
-        self,
-        dynamodb: Any,
-        table: str,
-        digests: Digests,
-        *,
-        journal: Journal,
-        clock: Callable[[], float],
-        lease_seconds: float,
-        new_token: Callable[[], str],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._records = OrderRecords(
-            dynamodb,
-            table,
-            digests,
-            journal=journal,
-            clock=clock,
-            lease_seconds=lease_seconds,
-            new_token=new_token,
-            sleep=sleep,
-        )
-        self.waiting = WaitingOrders(self._records.table)
+    def __init__(self, records: OrderRecords) -> None:
+        self._records = records
+        self.waiting = WaitingOrders(records.table)
 
     def hold(self, connection: str, order_id: str) -> OrderHold:
         """Take the lease of an order, for a ``with`` block. ``order_id``: its id or an alias.

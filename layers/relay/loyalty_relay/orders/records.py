@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from loyalty_relay.model.errors import LeaseBusy
 from loyalty_relay.orders.record import OrderRecord
-from loyalty_relay.reliability.journal import Journal, JournalEntry
+from loyalty_relay.reliability.journal import JournalEntry
+from loyalty_relay.reliability.ledger_records import LedgerRecords
 from loyalty_relay.storage import keys
-from loyalty_relay.storage.digests import Digests
-from loyalty_relay.storage.lease import BUSY_SECONDS, LeaseLost, Leases
-from loyalty_relay.storage.table import ConditionsFailed, Contended, Item, Refused, Table, transact
+from loyalty_relay.storage.lease import BUSY_SECONDS, LeaseLost
+from loyalty_relay.storage.table import ConditionsFailed, Contended, Item, Refused, transact
 
 HOPS = 4
 """Pointers followed from one name of an order."""
@@ -22,28 +22,8 @@ CHANGING = ("intent", "intent_at")
 """Attributes that a record may not have."""
 
 
-class OrderRecords:
+class OrderRecords(LedgerRecords):
     """The records of all orders in the state table. Safe for threads. Methods may raise StoreUnavailable."""
-
-    def __init__(
-        self,
-        dynamodb: Any,
-        table: str,
-        digests: Digests,
-        *,
-        journal: Journal,
-        clock: Callable[[], float],
-        lease_seconds: float,
-        new_token: Callable[[], str],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self.table = Table(dynamodb, table)
-        self.clock = clock
-        self.digests = digests
-        self._journal = journal
-        self._leases = Leases(self.table, clock=clock, seconds=lease_seconds)
-        self._new_token = new_token
-        self._sleep = sleep
 
     def key(self, connection: str, name: str) -> str:
         """Return the key of an order by its id or an alias."""
@@ -74,7 +54,7 @@ class OrderRecords:
         try:
             lease = self._leases.take(
                 pk,
-                self._new_token(),
+                self.new_token(),
                 sets="#connection = :connection, expires_at = if_not_exists(expires_at, :empty)",
                 condition="attribute_not_exists(#to)",
                 names={"#to": "to", "#connection": "connection"},
@@ -147,7 +127,7 @@ class OrderRecords:
                 names={"#to": "to"},
             )
         if entry is not None:
-            actions["journal"] = self._journal.put(entry)
+            actions["journal"] = self.journal.put(entry)
         try:
             transact(self.table.dynamodb, actions, optional=lambda label: label == "journal", sleep=self._sleep)
         except ConditionsFailed as failed:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import uuid4
 
 from loyalty_relay.connections.model import Connection, Destination
@@ -38,9 +38,12 @@ if TYPE_CHECKING:
     from loyalty_relay.reliability.headroom import Headroom
     from loyalty_relay.reliability.idempotency import Idempotency
     from loyalty_relay.reliability.journal import Journal
+    from loyalty_relay.reliability.ledger_records import LedgerRecords
     from loyalty_relay.reliability.rate_limiter import Limiters
     from loyalty_relay.runs.store import Runs
     from loyalty_relay.stores.links import Links
+
+R = TypeVar("R", bound="LedgerRecords")
 
 LEASE_SECONDS = 45.0
 """How long a lease lasts: longer than an operation's function may run (30 s), so that no holder is overtaken."""
@@ -131,11 +134,8 @@ class Services:
     def digests(self) -> Digests:
         return Digests(digest_key(self.settings.digest_secret, self.secrets))
 
-    @cached_property
-    def customers(self) -> CustomerLedger:
-        from loyalty_relay.customers.ledger import CustomerLedger
-
-        return CustomerLedger(
+    def _records(self, kind: type[R]) -> R:
+        return kind(
             self.dynamodb,
             self.settings.state_table,
             self.digests,
@@ -145,21 +145,20 @@ class Services:
             new_token=lambda: uuid4().hex,
             sleep=self.sleep,
         )
+
+    @cached_property
+    def customers(self) -> CustomerLedger:
+        from loyalty_relay.customers.ledger import CustomerLedger
+        from loyalty_relay.customers.records import Records
+
+        return CustomerLedger(self._records(Records))
 
     @cached_property
     def orders(self) -> OrderLedger:
         from loyalty_relay.orders.ledger import OrderLedger
+        from loyalty_relay.orders.records import OrderRecords
 
-        return OrderLedger(
-            self.dynamodb,
-            self.settings.state_table,
-            self.digests,
-            journal=self.journal,
-            clock=self.clock,
-            lease_seconds=LEASE_SECONDS,
-            new_token=lambda: uuid4().hex,
-            sleep=self.sleep,
-        )
+        return OrderLedger(self._records(OrderRecords))
 
     @cached_property
     def links(self) -> Links:
