@@ -14,7 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from importlib import import_module
+from typing import Any, ClassVar, Literal, Protocol, cast
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.commands import MAX_ID, Event, Version, instant_at
@@ -477,8 +478,25 @@ class Throttled(Exception):
         self.seconds = seconds
 
 
+class Lister(Protocol):
+    """A platform's module ``listing``."""
+
+    def request(self, page: PageRequest, source: Source) -> Fetch:
+        """Return the request that reads a page."""
+        ...
+
+    def page_of(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
+        """Return what a response shows, in stable order, so that no customer is left out.
+
+        Customers are ``CustomerChanged`` under the topic of a changed customer, with the payload that this topic's
+        mapping expects. Fields that the response does not have are absent, not None. A row that cannot be read is
+        ``Unreadable``.
+        """
+        ...
+
+
 class ListingSource(SourceModule):
-    """A platform whose customers can be listed by its API."""
+    """A platform whose customers can be listed by its API: its package has a module ``listing``, see ``Lister``."""
 
     lists_changed: ClassVar[bool] = False
     """Whether the platform lists customers changed since a moment."""
@@ -489,18 +507,17 @@ class ListingSource(SourceModule):
         """Return the stores that are listed one by one; one empty text where the platform's API has them all."""
         return source.stores or ("",)
 
-    @abstractmethod
     def listing(self, page: PageRequest, source: Source) -> Fetch:
         """Return the request that reads a page. Raises CredentialsRefused when the connection has no credentials."""
+        return self._module().request(page, source)
 
-    @abstractmethod
     def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
-        """Return what the platform's response shows, in stable order, so that no customer is left out.
+        """Return what the platform's response shows. Raises Throttled, UpstreamUnavailable, VendorRejected."""
+        return self._module().page_of(page, source, status, headers, body)
 
-        Customers are ``CustomerChanged`` under the topic of a changed customer, with the payload that this topic's
-        mapping expects. Fields that the response does not have are absent, not None. A row that cannot be read is
-        ``Unreadable``. Raises Throttled, UpstreamUnavailable, VendorRejected.
-        """
+    def _module(self) -> Lister:
+        # Imported only by what lists: ingest loads the platforms' modules on its cold path.
+        return cast("Lister", import_module(f"{__package__}.{self.platform}.listing"))
 
 
 class HydratingSource(SourceModule):

@@ -28,11 +28,8 @@ from loyalty_relay.sources.adobe.orders import READERS as ORDER_READERS
 from loyalty_relay.sources.adobe.orders import is_of_a_sale, is_of_kind, sales_kind
 from loyalty_relay.sources.base import (
     Change,
-    Fetch,
     ListingSource,
     NothingToDo,
-    Page,
-    PageRequest,
     Reply,
     Request,
     Topic,
@@ -308,18 +305,6 @@ class Adobe(ListingSource):
     def shops(self, source: Source) -> tuple[str, ...]:
         """Return one: the API shows the customers of every store view."""
         return ("",)
-
-    def listing(self, page: PageRequest, source: Source) -> Fetch:
-        """Return the request of a page of the shop's customers."""
-        from loyalty_relay.sources.adobe import listing
-
-        return listing.request(page, source)
-
-    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
-        """Return the customers of a page."""
-        from loyalty_relay.sources.adobe import listing
-
-        return listing.page_of(page, source, status, body)
 
 
 def _is_io_event(request: Request) -> bool:

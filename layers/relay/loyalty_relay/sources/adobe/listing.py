@@ -6,6 +6,7 @@ option ``shop_url``; the access token is that of an integration with the resourc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -48,7 +49,7 @@ def request(page: PageRequest, source: Source) -> Fetch:
     )
 
 
-def page_of(page: PageRequest, source: Source, status: int, body: Any) -> Page:
+def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
     """Return the customers of a response; after the last page Adobe repeats it, so that the number of all decides."""
     answer = body if isinstance(body, dict) else {}
     rows = rows_of(status, answer.get("items"))

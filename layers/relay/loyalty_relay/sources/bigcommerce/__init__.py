@@ -28,8 +28,6 @@ from loyalty_relay.sources.base import (
     HydratingSource,
     ListingSource,
     NothingToDo,
-    Page,
-    PageRequest,
     Request,
     ThinChange,
     Topic,
@@ -154,18 +152,6 @@ class BigCommerce(HydratingSource, ListingSource):
             return None
         event = Event(source=PLATFORM, topic="store/order/updated", id="", entity_id=order_id)
         return ThinChange(event=event, resource=ORDER, data={"id": number}, store=own, sales=True)
-
-    def listing(self, page: PageRequest, source: Source) -> Fetch:
-        """Return the request of a page of the store's customers."""
-        from loyalty_relay.sources.bigcommerce import listing
-
-        return listing.request(page, source)
-
-    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
-        """Return the customers of a page."""
-        from loyalty_relay.sources.bigcommerce import listing
-
-        return listing.page_of(page, status, body)
 
 
 def _producer(body: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ Source: BigCommerce API reference, "Get all customers" (v3): ``limit`` up to 250
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -39,7 +40,7 @@ def request(page: PageRequest, source: Source) -> Fetch:
     )
 
 
-def page_of(page: PageRequest, status: int, body: Any) -> Page:
+def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
     """Return the customers of a response."""
     rows = rows_of(status, body.get("data") if isinstance(body, dict) else None)
     total = whole(member(body, "meta", "pagination", "total"))

@@ -30,8 +30,6 @@ from loyalty_relay.sources.base import (
     HydratingSource,
     ListingSource,
     NothingToDo,
-    Page,
-    PageRequest,
     Reply,
     Request,
     ThinChange,
@@ -158,18 +156,6 @@ class Clover(HydratingSource, ListingSource):
     def hydrated(self, thin: ThinChange, status: int, body: Any) -> list[Change]:
         """Return the change in Clover's response."""
         return RESOURCES[thin.resource].changes(thin, status, body)
-
-    def listing(self, page: PageRequest, source: Source) -> Fetch:
-        """Return the request of a page of the shop's customers."""
-        from loyalty_relay.sources.clover import listing
-
-        return listing.request(page, source)
-
-    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
-        """Return the customers of a page."""
-        from loyalty_relay.sources.clover import listing
-
-        return listing.page_of(page, status, body)
 
     def order_of(self, order_id: str, store: str | None) -> ThinChange | None:
         """Return how to read an order by its merchant's id and its own. A manual refund names no order."""

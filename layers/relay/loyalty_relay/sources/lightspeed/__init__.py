@@ -31,8 +31,6 @@ from loyalty_relay.sources.base import (
     HydratingSource,
     ListingSource,
     NothingToDo,
-    Page,
-    PageRequest,
     Request,
     ThinChange,
     Topic,
@@ -197,18 +195,6 @@ class Lightspeed(HydratingSource, ListingSource):
         """Return how to read a sale by its id."""
         event = Event(source=PLATFORM, topic="sale.update", id="", entity_id=order_id)
         return ThinChange(event=event, resource=SALE, data={"id": order_id}, store=store, sales=True)
-
-    def listing(self, page: PageRequest, source: Source) -> Fetch:
-        """Return the request of a page of the shop's customers."""
-        from loyalty_relay.sources.lightspeed import listing
-
-        return listing.request(page, source)
-
-    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
-        """Return the customers of a page."""
-        from loyalty_relay.sources.lightspeed import listing
-
-        return listing.page_of(page, status, body)
 
 
 def _signature(header: str) -> str | None:

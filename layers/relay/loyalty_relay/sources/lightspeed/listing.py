@@ -7,6 +7,7 @@ the end, so that none is left out. The scope is ``customers:read``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -31,7 +32,7 @@ def request(page: PageRequest, source: Source) -> Fetch:
     )
 
 
-def page_of(page: PageRequest, status: int, body: Any) -> Page:
+def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
     """Return the customers of a response."""
     rows = rows_of(status, member(body, "data"))
     highest = whole(member(body, "version", "max"))

@@ -18,18 +18,14 @@ right.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.errors import Untranslatable
 from loyalty_relay.sources.base import (
     Change,
-    Fetch,
     ListingSource,
     NothingToDo,
-    Page,
-    PageRequest,
     Request,
     Topic,
     Verdict,
@@ -179,18 +175,6 @@ class Shopify(ListingSource):
         if reader is None:
             return [NothingToDo(event=delivery.event(""), reason="topic_not_used")]
         return [reader(delivery)]
-
-    def listing(self, page: PageRequest, source: Source) -> Fetch:
-        """Return the request of a page of the shop's customers."""
-        from loyalty_relay.sources.shopify import listing
-
-        return listing.request(page, source)
-
-    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
-        """Return the customers of a page."""
-        from loyalty_relay.sources.shopify import listing
-
-        return listing.page_of(page, status, body)
 
 
 def _family(request: Request) -> str:

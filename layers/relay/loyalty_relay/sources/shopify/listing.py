@@ -56,7 +56,7 @@ def request(page: PageRequest, source: Source) -> Fetch:
     )
 
 
-def page_of(page: PageRequest, status: int, body: Any) -> Page:
+def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
     """Return the customers of a response. Raises Throttled, VendorRejected for any other error."""
     _raise_for_errors(body)
     found = member(body, "data", "customers")

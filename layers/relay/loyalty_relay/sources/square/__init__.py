@@ -32,8 +32,6 @@ from loyalty_relay.sources.base import (
     HydratingSource,
     ListingSource,
     NothingToDo,
-    Page,
-    PageRequest,
     Request,
     StoreChanged,
     ThinChange,
@@ -207,18 +205,6 @@ class Square(HydratingSource, ListingSource):
         if payment_id != order_id:
             return ThinChange(event=event, resource=PAYMENT, data={"payment_id": payment_id}, store=store, sales=True)
         return ThinChange(event=event, resource=ORDER, data={"order_id": order_id}, store=store, sales=True)
-
-    def listing(self, page: PageRequest, source: Source) -> Fetch:
-        """Return the request of a page of the shop's customers."""
-        from loyalty_relay.sources.square import listing
-
-        return listing.request(page, source)
-
-    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
-        """Return the customers of a page."""
-        from loyalty_relay.sources.square import listing
-
-        return listing.page_of(page, status, body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ window of changes is read whole and begins early. The permission is CUSTOMERS_RE
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from loyalty_relay.connections.model import Source
@@ -36,7 +37,7 @@ def request(page: PageRequest, source: Source) -> Fetch:
     )
 
 
-def page_of(page: PageRequest, status: int, body: Any) -> Page:
+def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
     """Return the customers of a response, which has no list where it has none."""
     rows = rows_of(status, member(body, "customers") if body != {} else [])
 

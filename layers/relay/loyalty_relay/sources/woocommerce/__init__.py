@@ -36,12 +36,9 @@ from loyalty_relay.sources.base import (
     Change,
     CustomerChanged,
     CustomerRetired,
-    Fetch,
     ListingSource,
     NothingToDo,
     OrderChanged,
-    Page,
-    PageRequest,
     Reply,
     Request,
     Topic,
@@ -194,18 +191,6 @@ class WooCommerce(ListingSource):
             # Deleted products, orders and coupons have the same body, and the topic is not signed.
             return [NothingToDo(event=delivery.event(delivery.source_id(), shape="deleted"), reason="topic_not_proven")]
         return [reader(delivery)]
-
-    def listing(self, page: PageRequest, source: Source) -> Fetch:
-        """Return the request of a page of the shop's customers."""
-        from loyalty_relay.sources.woocommerce import listing
-
-        return listing.request(page, source)
-
-    def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
-        """Return the customers of a page."""
-        from loyalty_relay.sources.woocommerce import listing
-
-        return listing.page_of(page, source, status, headers, body)
 
 
 @dataclass(frozen=True, slots=True)
