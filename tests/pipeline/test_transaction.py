@@ -25,7 +25,7 @@ from loyalty_relay.model.errors import (
     UpstreamUnavailable,
     VendorRejected,
 )
-from loyalty_relay.model.orders import Capture
+from loyalty_relay.model.orders import Capture, Line, Payment
 from loyalty_relay.model.outcomes import Notice, Result
 from loyalty_relay.orders.bills import bill_number, marker
 from tests.orders.makers import amounts, at, record_refund, record_sale, refund, sale
@@ -700,8 +700,6 @@ def test_a_destination_without_sales_supports_no_transaction(world: SalesWorld) 
 
 
 def test_a_thousand_lines_and_five_hundred_refunds_fit(world: SalesWorld) -> None:
-    from loyalty_relay.model.orders import Line
-
     lines = tuple(
         Line(id=f"gid://shopify/LineItem/{n}", amount=Decimal("1.00"), description="x" * 40) for n in range(1000)
     )
@@ -728,6 +726,109 @@ def test_more_refunds_than_fit_are_refused_before_anything_is_booked(world: Sale
 def dynamodb_items(world: SalesWorld) -> list[Any]:
     found: list[Any] = world.dynamodb.client.scan(TableName="state")["Items"]
     return found
+
+
+# -- lines of sales that are booked later -------------------------------------------------------------------------
+
+LINES = (Line(id="l-1", item_code="mug", amount=Decimal(60)), Line(id="l-2", item_code="tea", amount=Decimal(40)))
+PAYMENTS = (Payment(mode="card", amount=Decimal(100)),)
+
+
+def sent_lines(world: SalesWorld) -> list[tuple[str, ...]]:
+    """The articles of the sale that was sent with every booking."""
+    sales = [command.order.sale for command in world.crm.sent]
+    return [tuple(line.item_code for line in sale.lines) if sale else () for sale in sales]
+
+
+def kept_lines(world: SalesWorld) -> int:
+    return sum("lines" in item for item in dynamodb_items(world))
+
+
+def test_a_held_sale_is_booked_with_its_lines_and_payments(dynamodb: Counted) -> None:
+    world = holding(dynamodb)
+    world.run(guest(record_sale(version=at(2), sale=sale(lines=LINES, payments=PAYMENTS))))
+    world.run(guest(record_sale(version=at(1), sale=sale("50", lines=LINES[:1]))))
+    world.run(signs_up())
+    world.run_due()
+    (command,) = world.crm.sent
+    assert command.order.sale is not None
+    assert (command.order.sale.lines, command.order.sale.payments) == (LINES, PAYMENTS)
+    assert kept_lines(world) == 0
+
+
+def test_a_sale_that_is_paid_later_is_booked_with_the_lines_of_its_newest_report(world: SalesWorld) -> None:
+    world.run(record_sale(version=at(1), sale=sale("60", paid=False, lines=LINES[:1])))
+    world.run(record_sale(version=at(2), sale=sale(paid=False, lines=LINES)))
+    world.run(record_refund(captures=(Capture(id="p", amount=Decimal(100)),)))
+    assert sent_lines(world) == [("mug", "tea")]
+    world.run(record_sale("2", version=at(1), sale=sale(paid=False, lines=LINES)))
+    world.run(record_sale("2", version=at(2), sale=sale(paid=False)))
+    world.run(record_refund("2", captures=(Capture(id="p", amount=Decimal(100)),)))
+    assert sent_lines(world)[1:] == [()]
+
+
+def test_a_booking_that_fails_keeps_the_lines_for_the_next_attempt(dynamodb: Counted) -> None:
+    world = holding(dynamodb)
+    world.run(guest(record_sale(version=at(1), sale=sale(lines=LINES))))
+    world.run(signs_up())
+    (_, released), *_ = world.queue.messages
+    world.crm.before = [UpstreamUnavailable("down")]
+    with pytest.raises(UpstreamUnavailable):
+        world.run(released)
+    world.crm.before = [VendorRejected("no", code="601")]
+    with pytest.raises(VendorRejected):
+        world.run(released)
+    world.begin_process()
+    world.run(released)
+    assert sent_lines(world) == [("mug", "tea")]
+
+
+def test_a_return_by_line_names_the_articles_of_a_sale_that_was_booked_before(dynamodb: Counted) -> None:
+    world = SalesWorld(dynamodb, Sales(enabled=True, returns="line"))
+    world.has_member()
+    world.run(record_sale(version=at(1), sale=sale(lines=LINES)))
+    world.run(record_refund(refunds=(refund("r", "40", lines=(Line(id="l-2", amount=Decimal(40)),)),)))
+    assert sent_lines(world) == [("mug", "tea"), ("mug", "tea")]
+
+
+def test_lines_are_kept_only_where_a_booking_may_still_need_them(world: SalesWorld) -> None:
+    world.run(record_sale(version=at(1), sale=sale(lines=LINES)))
+    world.run(record_sale("2", at(1), sale=sale(test=True, lines=LINES)))
+    world.run(guest(record_sale("3", at(1), sale=sale(lines=LINES))))
+    assert kept_lines(world) == 0
+
+
+def test_a_vendor_without_lines_has_none_kept(world: SalesWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = replace(SUPPORT, returns=frozenset({"amount"}))
+    monkeypatch.setattr(
+        "loyalty_relay.pipeline.transaction.vendor", lambda name: replace(registered(name), sales=without)
+    )
+    world.run(record_sale(version=at(1), sale=sale(paid=False, lines=LINES)))
+    assert kept_lines(world) == 0
+
+
+def test_a_thousand_lines_of_a_held_sale_are_kept_in_one_item(dynamodb: Counted) -> None:
+    world = holding(dynamodb)
+    lines = tuple(
+        Line(id=f"gid://shopify/LineItem/{n}", item_code=f"SKU-{n}", amount=Decimal("1.00"), description="x" * 200)
+        for n in range(1000)
+    )
+    world.run(guest(record_sale(version=at(1), sale=sale("1000", lines=lines))))
+    assert kept_lines(world) == 1
+    world.run(signs_up())
+    world.run_due()
+    assert len(sent_lines(world)[0]) == 1000
+
+
+def test_more_lines_than_an_item_holds_are_not_kept_and_the_sale_is_booked_by_amount(
+    dynamodb: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loyalty_relay.orders.lines.MOST_BYTES", 100)
+    world = holding(dynamodb)
+    world.run(guest(record_sale(version=at(1), sale=sale(lines=LINES))))
+    world.run(signs_up())
+    world.run_due()
+    assert sent_lines(world) == [()]
 
 
 # -- any order ----------------------------------------------------------------------------------------------------

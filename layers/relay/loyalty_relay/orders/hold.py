@@ -8,10 +8,13 @@ from typing import Self
 
 from loyalty_relay.destinations.base import Booking
 from loyalty_relay.model.commands import OrderCommand
-from loyalty_relay.orders.known import fold, joined
+from loyalty_relay.model.orders import Sale
+from loyalty_relay.orders.known import fold, joined, without_lines
+from loyalty_relay.orders.lines import packed, with_lines
 from loyalty_relay.orders.plan import folded
 from loyalty_relay.orders.record import OrderRecord
 from loyalty_relay.orders.records import OrderRecords
+from loyalty_relay.orders.target import WAITS
 from loyalty_relay.reliability.journal import JournalEntry
 
 MOST_ALIASES = 50
@@ -33,13 +36,17 @@ class OrderHold:
         self.record = record
         self._pointers: list[str] = []
         self._absorbed: list[OrderRecord] = []
+        self._reported: Sale | None = None
+        self._outdated = False
+        self._takes_lines = False
         self.ended = False
         """Whether the lease has ended."""
         self._written = False
 
-    def fold(self, command: OrderCommand) -> None:
+    def fold(self, command: OrderCommand, *, takes_lines: bool = False) -> None:
         """Fold a report into the record, with what came under its aliases before.
 
+        ``takes_lines``: whether the vendor takes lines, so that those of a sale that waits are kept.
         Raises LeaseBusy for those, InvalidCommand for more refunds than a record holds.
         """
         order = command.order
@@ -53,7 +60,19 @@ class OrderHold:
         self.record = replace(
             folded(record, known), aliases=(*record.aliases, *self._pointers), store=record.store or command.store or ""
         )
+        if order.sale is not None and without_lines(order.sale) == known.sale:
+            self._reported, self._outdated = order.sale, record.lines
+            self.record = replace(self.record, lines=False)
+        self._takes_lines = takes_lines
         self.record.check_size()
+
+    def sale(self) -> Sale | None:
+        """Return the sale as it is known, with lines and payments where they were just reported or are kept."""
+        known = self.record.known.sale
+        if self._reported is not None or known is None:
+            return self._reported or known
+        text = self._records.lines(self.record)
+        return with_lines(known, text) if text else known
 
     def intend(self, booking: Booking, now: float) -> None:
         """Record that a booking is about to be made. Raises LeaseLost, as do the other writes."""
@@ -75,9 +94,26 @@ class OrderHold:
         self._write(end=True)
 
     def _write(self, entry: JournalEntry | None = None, *, end: bool = False) -> None:
-        self._records.write(self.record, pointers=self._pointers, absorbed=self._absorbed, entry=entry, end=end)
+        lines = self._lines() if end else None
+        if lines is not None:
+            self.record = replace(self.record, lines=bool(lines))
+        self._records.write(
+            self.record, pointers=self._pointers, absorbed=self._absorbed, lines=lines, entry=entry, end=end
+        )
         self.ended, self._written = end, True
         self._pointers, self._absorbed = [], []
+
+    def _lines(self) -> str | None:
+        """Return the lines to keep, "" to remove those that are kept, or None where nothing changes.
+
+        They are kept while the sale waits to be booked, and for returns by line, which may name them by id alone.
+        """
+        record = self.record
+        by_line = record.rules is not None and record.rules.returns == "line"
+        if self._takes_lines and (by_line if record.bookings else record.reason in WAITS):
+            text = packed(self._reported) if self._reported else ""
+            return text or ("" if self._outdated else None)
+        return "" if record.bookings and (record.lines or self._outdated) else None
 
     def __enter__(self) -> Self:
         return self

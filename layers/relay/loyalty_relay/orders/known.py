@@ -141,7 +141,12 @@ def joined(known: KnownOrder, other: KnownOrder) -> KnownOrder:
 def _with_snapshot(known: KnownOrder, order: Order, version: Version | None) -> KnownOrder:
     if order.sale is None or not (known.sale is None or replaces(version, known.version)):
         return known
-    return replace(known, sale=replace(order.sale, lines=(), payments=()), version=version or known.version)
+    return replace(known, sale=without_lines(order.sale), version=version or known.version)
+
+
+def without_lines(sale: Sale) -> Sale:
+    """Return a sale as a ``KnownOrder`` has it."""
+    return replace(sale, lines=(), payments=())
 
 
 R = TypeVar("R", Capture, Refund)

@@ -63,6 +63,8 @@ class OrderRecord:
     target: Decimal = ZERO
     reason: str = ""
     """Why nothing earns, or what the order waits for."""
+    lines: bool = False
+    """Whether the lines and payments of the known sale are kept, in an item of their own."""
     woken: bool = False
     """Whether the sale was requested from the platform, because a refund came without it."""
     until: float = 0.0
@@ -155,6 +157,7 @@ _PLAIN = (
     "unsettled",
     "target",
     "reason",
+    "lines",
     "woken",
     "until",
 )

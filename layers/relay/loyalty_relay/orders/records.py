@@ -68,6 +68,11 @@ class OrderRecords(LedgerRecords):
         record = OrderRecord.from_item({**before, "pk": pk, "connection": connection}, name)
         return replace(record, lease=lease)
 
+    def lines(self, record: OrderRecord) -> str:
+        """Return the kept lines of an order; "" where there are none."""
+        item = self.table.get({"pk": keys.order_lines(record.pk)}) if record.lines else None
+        return item["lines"] if item else ""
+
     def absorb(self, record: OrderRecord, names: Iterable[str]) -> tuple[list[OrderRecord], list[str]]:
         """Return records under other names of an order, under leases, and the names that may lead to it from now on.
 
@@ -100,13 +105,15 @@ class OrderRecords(LedgerRecords):
         *,
         pointers: Iterable[str] = (),
         absorbed: Iterable[OrderRecord] = (),
+        lines: str | None = None,
         entry: JournalEntry | None = None,
         end: bool,
     ) -> None:
         """Write a record under its lease, with pointers by new names and the journal's entry, in one transaction.
 
-        ``absorbed``: leased records that become pointers. ``end``: whether this ends the lease. Raises LeaseLost,
-        LeaseBusy when another execution has an item of a pointer.
+        ``absorbed``: leased records that become pointers. ``lines``: replace those that are kept; "" removes them.
+        ``end``: whether this ends the lease. Raises LeaseLost, LeaseBusy when another execution has an item of a
+        pointer.
         """
         token = record.lease.token if record.lease else ""
         actions = {"record": self._update(record, token, end)}
@@ -126,6 +133,10 @@ class OrderRecords(LedgerRecords):
                 condition="attribute_not_exists(pk) OR attribute_exists(#to)",
                 names={"#to": "to"},
             )
+        if lines is not None:
+            key = {"pk": keys.order_lines(record.pk)}
+            kept = {"connection": record.connection, "lines": lines, "expires_at": int(record.until)}
+            actions["lines"] = self.table.action("Put", key | kept) if lines else self.table.action("Delete", key)
         if entry is not None:
             actions["journal"] = self.journal.put(entry)
         try:

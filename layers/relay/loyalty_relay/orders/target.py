@@ -42,7 +42,7 @@ class Target:
     """Why nothing earns, or what it waits for."""
 
 
-WAITS = frozenset({"sale_missing", "not_earned_yet"})
+WAITS = frozenset({"sale_missing", "not_earned_yet", "guest_held"})
 """Reasons that end with a later event."""
 
 

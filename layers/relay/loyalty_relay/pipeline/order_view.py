@@ -48,7 +48,7 @@ def next_step(state: OrderState) -> Step:
         return "look_up"
     if state.difference:
         return "book" if state.difference > 0 else "take_back"
-    return "wait" if state.reason in (*WAITS, "guest_held") else "nothing"
+    return "wait" if state.reason in WAITS else "nothing"
 
 
 def _booking_to_dict(booking: Booking) -> dict[str, Any]:

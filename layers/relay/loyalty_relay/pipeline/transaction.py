@@ -144,6 +144,10 @@ class _Work:
         return self.record.rules or self.context.connection.sales
 
     @property
+    def takes_lines(self) -> bool:
+        return "line" in self.support.returns
+
+    @property
     def now(self) -> str:
         return self.context.envelope.event.time or instant_at(self.context.now)
 
@@ -152,7 +156,7 @@ class _Work:
         if self.too_old():
             return self.end(Result.IGNORED, "too_old")
         before = self.record.known
-        self.hold.fold(self.command)
+        self.hold.fold(self.command, takes_lines=self.takes_lines)
         changed = self.record.known != before
         try:
             self.notices += self.buyers.attach(self.hold)
@@ -295,9 +299,10 @@ class _Work:
     def make(self, booking: Booking, target: Target) -> Outcome | None:
         """Make one booking; return the outcome if it was the last one."""
         began = effects.begun()
+        sent_with = self.sent_with(booking)
         self.hold.intend(booking, self.context.now)
         try:
-            receipt = self.crm.book(booking, self.sent_with(), self.context.deadline)
+            receipt = self.crm.book(booking, sent_with, self.context.deadline)
         except AmbiguousOutcome:
             # The intent stays: the next attempt looks it up first.
             raise
@@ -339,11 +344,11 @@ class _Work:
         self.made.append((booked, receipt))
         return replace(self.record, intent=None, intent_at=0.0, bookings=(*self.record.bookings, booked))
 
-    def sent_with(self) -> OrderCommand:
-        """Return the command with the sale as it is known; with its lines where it is the newest report."""
-        order, known = self.command.order, self.record.known
-        newest = order.sale is not None and replace(order.sale, lines=(), payments=()) == known.sale
-        return self.command if newest else replace(self.command, order=replace(order, sale=known.sale))
+    def sent_with(self, booking: Booking) -> OrderCommand:
+        """Return the command with the sale as it is known, and with its lines where the booking may need them."""
+        lines = self.takes_lines and (booking.kind == "sale" or booking.by_line)
+        sale = self.hold.sale() if lines else self.record.known.sale
+        return replace(self.command, order=replace(self.command.order, sale=sale))
 
     # -- guests and missing sales -------------------------------------------------------------------------------------
 
@@ -385,7 +390,7 @@ class _Work:
             return self.end(Result.APPLIED, reason)
         if reason == "sale_missing":
             self.ask_for_sale()
-        if reason in WAITS or reason == "guest_held":
+        if reason in WAITS:
             return self.end(Result.RECORDED, reason)
         if reason and (not self.record.bookings or self.record.booked != self.record.target):
             return self.end(Result.IGNORED, reason)

@@ -39,6 +39,11 @@ def order(connection: str, digest: str) -> str:
     return f"O#{connection}#{digest}"
 
 
+def order_lines(order_key: str) -> str:
+    """Return the key of the lines of the order whose item has the key ``order_key``."""
+    return f"OL{order_key[1:]}"
+
+
 def waiting_orders(connection: str, contact: str) -> str:
     """Return the key of the orders that wait for a guest. ``contact``: digest of the guest's e-mail or phone."""
     return f"W#{connection}#{contact}"
