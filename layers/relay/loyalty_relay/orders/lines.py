@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from dataclasses import replace
 
 from loyalty_relay.model.commands import plain
 from loyalty_relay.model.orders import Sale
