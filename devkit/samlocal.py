@@ -138,7 +138,7 @@ class Surroundings:
 @contextlib.contextmanager
 def surroundings(checkout: Path, address: str) -> Iterator[Surroundings]:
     """Start everything on free ports, reachable from containers at `address`. Raises LocalStackError and OSError."""
-    from devkit.cli.connection_store import ConnectionStore, read_file
+    from devkit.stacks.connection_store import ConnectionStore, read_file
 
     with contextlib.ExitStack() as running:
         sandbox = running.enter_context(SandboxServer())

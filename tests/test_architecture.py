@@ -184,6 +184,30 @@ def test_libraries_are_known_only_where_they_belong(path: Path) -> None:
             assert {relative, relative.partition("/")[0]} & places, f"{relative} imports {library}"
 
 
+DEVKIT = ROOT / "devkit"
+TOOLS: dict[str, set[str]] = {
+    "stacks": set(),
+    "queries": {"stacks"},
+    "console": {"stacks", "queries"},
+}
+"""Package of the devkit -> packages of the devkit it may import from; the command line is above all of them."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(p for package in TOOLS for p in (DEVKIT / package).rglob("*.py")),
+    ids=lambda p: str(p.relative_to(DEVKIT)),
+)
+def test_arrows_between_tools_point_one_way(path: Path) -> None:
+    """Queries make neither terminal text nor HTML, and the console never runs through the command line."""
+    package = path.relative_to(DEVKIT).parts[0]
+    names = imported(path)
+    used = {name.split(".")[1] for name in names if name.startswith("devkit.")} - {package}
+    assert used <= TOOLS[package]
+    assert not {"typer", "rich"} & {name.split(".")[0] for name in names}
+    assert package == "console" or not {"jinja2", "starlette", "uvicorn"} & {name.split(".")[0] for name in names}
+
+
 def test_functions_hold_wiring_only() -> None:
     for path in sorted((ROOT / "functions").glob("*/app.py")):
         statements = ast.parse(path.read_text()).body

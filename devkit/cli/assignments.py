@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from devkit.cli.output import CommandError
+from devkit.stacks.errors import CommandError
 
 
 def assigned(body: Any, assignments: Iterable[str]) -> Any:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from devkit.cli.fixtures import load
 from devkit.cli.options import AsJson, StackName
-from devkit.cli.output import CommandError, note, out, show_json, show_pairs, show_table, show_text, write_file
+from devkit.cli.output import note, out, show_json, show_pairs, show_table, show_text, write_file
+from devkit.stacks.errors import CommandError
 from loyalty_relay.sources import catalogue as rows_of_catalogue
 
 

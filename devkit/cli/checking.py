@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from devkit.cli.output import CommandError
-from devkit.cli.services import services_of, unlogged
-from devkit.cli.stack import Stack
+from devkit.stacks.errors import CommandError
+from devkit.stacks.services import services_of, unlogged
+from devkit.stacks.stack import Stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.destinations.base import Crm
 from loyalty_relay.destinations.registry import vendor
@@ -32,7 +32,7 @@ def probe(stack: Stack, connection: Connection, *, seconds: float) -> list[dict[
         with unlogged():
             findings = crm.probe(deadline)
     except RelayError as error:
-        from devkit.cli.hints import meaning
+        from devkit.queries.hints import meaning
 
         return [
             {

@@ -13,20 +13,21 @@ from urllib.parse import urlsplit
 import typer
 from rich.text import Text
 
-from devkit.cli.connection_store import (
-    ConnectionStore,
+from devkit.cli.options import AsJson, StackName, group
+from devkit.cli.output import note, out, show_json, show_pairs, show_table, show_text, write_file
+from devkit.stacks.connection_store import (
     new_key,
     read_file,
     redacted,
     rotated,
+    store_of,
     valid,
     without_key,
     without_secrets,
 )
-from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import CommandError, note, out, show_json, show_pairs, show_table, show_text, write_file
-from devkit.cli.services import services_of
-from devkit.cli.stack import Stack, find_stack
+from devkit.stacks.errors import CommandError
+from devkit.stacks.services import services_of
+from devkit.stacks.stack import Stack, find_stack
 from loyalty_relay.connections.model import CONNECTION_ID
 from loyalty_relay.destinations.registry import vendors
 from loyalty_relay.model.json_validation import did_you_mean
@@ -38,22 +39,6 @@ NOWHERE = "http://127.0.0.1:9"
 """Placeholder for the sandbox's URL where no stack runs; nothing is sent there."""
 
 ConnectionId = Annotated[str, typer.Argument(metavar="ID", help="The connection's id.", show_default=False)]
-
-
-def store_of(stack: Stack) -> ConnectionStore:
-    """Return the stack's connections."""
-    return ConnectionStore(stack.client("secretsmanager"), stack.secrets_prefix, stack.sandbox_hosts)
-
-
-def known_connection(store: ConnectionStore, id: str) -> None:
-    """Raise CommandError where the stack has no connection of this id."""
-    known = store.ids()
-    if id not in known:
-        raise CommandError(
-            f"there is no connection {id}{did_you_mean(id, known)}",
-            where="--connection",
-            do=f"this stack has: {', '.join(known) or 'none'}",
-        )
 
 
 def variables_of(stack: Stack) -> dict[str, str]:

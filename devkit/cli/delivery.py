@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
 
 from devkit.cli.fixtures import Sample
-from devkit.cli.output import CommandError
-from devkit.cli.stack import Stack
 from devkit.signing import signer
+from devkit.stacks.errors import CommandError
+from devkit.stacks.stack import Stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.model.errors import DeliveryRefused, NotAuthentic
 from loyalty_relay.sources import source_module

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from devkit.cli.local import remove_state, state_file, write_state
 from devkit.cli.logs import FUNCTIONS, Tail, pretty
 from devkit.cli.options import AsJson
 from devkit.cli.output import err, note, out, show_line, show_pairs
+from devkit.stacks.local import remove_state, state_file, write_state
 
 DEFAULT_PORT = 4570
 

@@ -9,15 +9,16 @@ from typing import Annotated
 
 import typer
 
-from devkit.cli.connections import known_connection, store_of
-from devkit.cli.customers import customer_hashes
 from devkit.cli.following import entry_dict, settled, show_entries, vendors_of
-from devkit.cli.hints import hint
 from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import CommandError, note, show_json, show_table, when
+from devkit.cli.output import note, show_json, show_table, when
 from devkit.cli.resending import resend
-from devkit.cli.services import services_of
-from devkit.cli.stack import find_stack
+from devkit.queries.hints import hint
+from devkit.queries.identifying import customer_hashes
+from devkit.stacks.connection_store import known_connection, store_of
+from devkit.stacks.errors import CommandError
+from devkit.stacks.services import services_of
+from devkit.stacks.stack import find_stack
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
 

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from devkit.cli.assignments import assigned
-from devkit.cli.local import CHECKOUT
-from devkit.cli.output import CommandError
+from devkit.stacks.errors import CommandError
+from devkit.stacks.local import CHECKOUT
 from loyalty_relay.sources import platforms, source_module
 from loyalty_relay.sources.base import Request, Topic
 

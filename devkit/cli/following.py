@@ -9,11 +9,12 @@ from typing import Any
 
 import typer
 
-from devkit.cli.connections import store_of
-from devkit.cli.hints import hint, in_words, meaning
-from devkit.cli.output import CommandError, err, note, out, result_text, show_json, show_pairs, when
-from devkit.cli.services import services_of
-from devkit.cli.stack import Stack
+from devkit.cli.output import err, note, out, result_text, show_json, show_pairs, when
+from devkit.queries.hints import hint, in_words, meaning
+from devkit.stacks.connection_store import store_of
+from devkit.stacks.errors import CommandError
+from devkit.stacks.services import services_of
+from devkit.stacks.stack import Stack
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import JournalEntry
 

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from devkit.cli.connections import ConnectionId, store_of
-from devkit.cli.customers import reading_of, readings
+from devkit.cli.connections import ConnectionId
 from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import CommandError, note, show_json, show_pairs, show_table, when
-from devkit.cli.services import services_of
-from devkit.cli.stack import find_stack
+from devkit.cli.output import note, show_json, show_pairs, show_table, when
+from devkit.queries.identifying import reading_of, readings
+from devkit.stacks.connection_store import store_of
+from devkit.stacks.errors import CommandError
+from devkit.stacks.services import services_of
+from devkit.stacks.stack import find_stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.customers.lww_register import Versions
 from loyalty_relay.customers.record import CustomerRecord

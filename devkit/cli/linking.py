@@ -9,9 +9,10 @@ from typing import Any
 
 from devkit.cli.delivery import unreachable
 from devkit.cli.following import follow, show_outcomes
-from devkit.cli.output import CommandError, show_pairs
-from devkit.cli.services import services_of
-from devkit.cli.stack import Stack
+from devkit.cli.output import show_pairs
+from devkit.stacks.errors import CommandError
+from devkit.stacks.services import services_of
+from devkit.stacks.stack import Stack
 from loyalty_relay.model.commands import Envelope, Event, LinkStore, Version, instant
 from loyalty_relay.model.delivery_ids import new_delivery_id
 from loyalty_relay.pipeline.link_store import link_to_dict

@@ -12,8 +12,9 @@ import typer
 from rich.text import Text
 
 from devkit.cli.options import AsJson, StackName
-from devkit.cli.output import CommandError, in_line, note, out, result_text, show_line
-from devkit.cli.stack import Stack, find_stack
+from devkit.cli.output import in_line, note, out, result_text, show_line
+from devkit.stacks.errors import CommandError
+from devkit.stacks.stack import Stack, find_stack
 
 FUNCTIONS = (
     "ingest",

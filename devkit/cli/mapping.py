@@ -12,13 +12,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from devkit.cli.connection_store import read_file, valid
-from devkit.cli.connections import NOWHERE, store_of
+from devkit.cli.connections import NOWHERE
 from devkit.cli.delivery import signed_headers
 from devkit.cli.fixtures import Sample
-from devkit.cli.local import SAMPLES
-from devkit.cli.output import CommandError
-from devkit.cli.stack import find_stack
+from devkit.stacks.connection_store import read_file, store_of, valid
+from devkit.stacks.errors import CommandError
+from devkit.stacks.local import SAMPLES
+from devkit.stacks.stack import find_stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.model.commands import Command, CustomerRef, Event, plain
 from loyalty_relay.model.errors import DeliveryRefused

@@ -23,6 +23,8 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from devkit.stacks.errors import CommandError
+
 PIPED = 200
 """Columns where output is no terminal and COLUMNS is not set."""
 NARROWEST = 20
@@ -110,32 +112,6 @@ COLOURS = {
 
 SENTENCES = frozenset({"note", "message", "state", "value", "what it shows", "upstream"})
 """Columns whose values may be broken between words; every other is as wide as its longest value."""
-
-
-class CommandError(Exception):
-    """Why a command could not do its work.
-
-    ``what`` is wrong (a sentence), ``where`` (a file, field, URL or resource), and what to ``do`` about it.
-    """
-
-    def __init__(self, what: str, *, where: str = "", do: str = "", details: Sequence[dict[str, str]] = ()) -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.do = do
-        self.details = list(details)
-        """Further findings, such as every wrong field of a file: ``field`` and ``message``."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the error as ``--json`` prints it."""
-        body: dict[str, Any] = {"what": self.what}
-        if self.where:
-            body["where"] = self.where
-        if self.do:
-            body["do"] = self.do
-        if self.details:
-            body["details"] = self.details
-        return {"error": body}
 
 
 def show_error(error: CommandError, *, as_json: bool) -> None:

@@ -11,11 +11,8 @@ from typing import Annotated
 
 import typer
 
-from devkit.cli.connections import known_connection, store_of
-from devkit.cli.hints import HINTS, hint, meaning
 from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import (
-    CommandError,
     note,
     out,
     progress,
@@ -28,7 +25,10 @@ from devkit.cli.output import (
     write_file,
 )
 from devkit.cli.parked_queues import Parked, ParkedQueues, chosen
-from devkit.cli.stack import PARKING, Stack, find_stack
+from devkit.queries.hints import HINTS, hint, meaning
+from devkit.stacks.connection_store import known_connection, store_of
+from devkit.stacks.errors import CommandError
+from devkit.stacks.stack import PARKING, Stack, find_stack
 from loyalty_relay.model.json_validation import did_you_mean
 
 app = group("Look at what is parked, and keep it.")

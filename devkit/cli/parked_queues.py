@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from devkit.cli.output import CommandError
+from devkit.stacks.errors import CommandError
 from loyalty_relay.model.commands import Envelope
 
 HIDE = 300

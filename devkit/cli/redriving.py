@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from devkit.cli.hints import hint
-from devkit.cli.output import CommandError
 from devkit.cli.parked_queues import Parked, ParkedQueues
-from devkit.cli.services import services_of, unlogged
-from devkit.cli.stack import Stack
+from devkit.queries.hints import hint
+from devkit.stacks.errors import CommandError
+from devkit.stacks.services import services_of, unlogged
+from devkit.stacks.stack import Stack
 
 
 def redrive_one(stack: Stack, queues: ParkedQueues, parked: Parked) -> str:

@@ -13,17 +13,18 @@ from typing import Annotated
 
 import typer
 
-from devkit.cli.connections import store_of
 from devkit.cli.fixtures import Sample, load
 from devkit.cli.following import follow, show_outcomes
 from devkit.cli.mapping import translation
 from devkit.cli.options import AsJson, StackName, Wait
-from devkit.cli.output import CommandError, note, out, show_json
+from devkit.cli.output import note, out, show_json
 from devkit.cli.parked import queues_of
 from devkit.cli.parked_queues import chosen
 from devkit.cli.redriving import redrive_one
-from devkit.cli.services import services_of
-from devkit.cli.stack import Stack, find_stack
+from devkit.stacks.connection_store import store_of
+from devkit.stacks.errors import CommandError
+from devkit.stacks.services import services_of
+from devkit.stacks.stack import Stack, find_stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.model.commands import Command, Credits, CustomerCommand, Envelope, Event, Hydrate, LinkStore
 from loyalty_relay.model.delivery_ids import new_delivery_id

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from devkit.cli.connection_store import ConnectionStore, read_file
-from devkit.cli.local import SAMPLES, LocalState
-from devkit.cli.output import CommandError
-from devkit.cli.stack import Stack, local_stack
 from devkit.localstack import LocalStack, LocalStackError
 from devkit.sandbox.server import SandboxServer
+from devkit.stacks.connection_store import ConnectionStore, read_file
+from devkit.stacks.errors import CommandError
+from devkit.stacks.local import SAMPLES, LocalState
+from devkit.stacks.stack import Stack, local_stack
 
 Say = Callable[[str], None]
 

@@ -8,13 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from devkit.cli.connections import ConnectionId, store_of
+from devkit.cli.connections import ConnectionId
 from devkit.cli.events import since_of
-from devkit.cli.hints import meaning
 from devkit.cli.options import AsJson, StackName
-from devkit.cli.output import CommandError, err, note, show_json, show_pairs, show_table, when
-from devkit.cli.services import services_of
-from devkit.cli.stack import Stack, find_stack
+from devkit.cli.output import err, note, show_json, show_pairs, show_table, when
+from devkit.queries.hints import meaning
+from devkit.stacks.connection_store import store_of
+from devkit.stacks.errors import CommandError
+from devkit.stacks.services import services_of
+from devkit.stacks.stack import Stack, find_stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.destinations.registry import vendor
 from loyalty_relay.model.commands import instant

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from devkit.cli.connections import ConnectionId, store_of
-from devkit.cli.hints import meaning
+from devkit.cli.connections import ConnectionId
 from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import CommandError, note, show_json, show_pairs, show_table
-from devkit.cli.services import services_of
-from devkit.cli.stack import find_stack
+from devkit.cli.output import note, show_json, show_pairs, show_table
+from devkit.queries.hints import meaning
+from devkit.stacks.connection_store import store_of
+from devkit.stacks.errors import CommandError
+from devkit.stacks.services import services_of
+from devkit.stacks.stack import find_stack
 from loyalty_relay.pipeline.order_view import order_to_dict
 
 app = group("See what was booked of orders.")

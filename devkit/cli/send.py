@@ -8,14 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from devkit.cli.connections import store_of
 from devkit.cli.delivery import Delivered, deliver, live_secret, signed_headers, webhook_url, why_refused
 from devkit.cli.fixtures import Sample, load
 from devkit.cli.following import entry_dict, follow, settled, show_entries, vendors_of
 from devkit.cli.mapping import from_own_store, translation
 from devkit.cli.options import AsJson, StackName, Wait
-from devkit.cli.output import CommandError, note, out, progress, show_json, show_text
-from devkit.cli.stack import Stack, find_stack
+from devkit.cli.output import note, out, progress, show_json, show_text
+from devkit.stacks.connection_store import store_of
+from devkit.stacks.errors import CommandError
+from devkit.stacks.stack import Stack, find_stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.model.outcomes import Result
 

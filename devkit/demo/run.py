@@ -10,8 +10,6 @@ from typing import Any
 import httpx
 from rich.text import Text
 
-from devkit.cli.connection_store import new_key
-from devkit.cli.connections import store_of
 from devkit.cli.delivery import deliver, webhook_url
 from devkit.cli.fixtures import load
 from devkit.cli.following import follow
@@ -21,6 +19,7 @@ from devkit.cli.running import RunningRelay, stopwatch
 from devkit.demo.scenario import steps
 from devkit.demo.steps import ANSWERED, REFUSED, ApiCall, Delivery, Step, in_short, upstream_problem
 from devkit.sandbox.recording import RecordedRequest
+from devkit.stacks.connection_store import new_key, store_of
 from loyalty_relay.connections.model import Connection
 
 OUTCOME_WITHIN = 30.0

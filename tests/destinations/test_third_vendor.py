@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from devkit.cli import checking
-from devkit.cli.connection_store import ConnectionStore
 from devkit.cli.fixtures import load as load_sample
 from devkit.cli.mapping import described, translation
-from devkit.cli.output import CommandError
-from devkit.cli.stack import Stack as OperatorsStack
+from devkit.stacks.connection_store import ConnectionStore
+from devkit.stacks.errors import CommandError
+from devkit.stacks.stack import Stack as OperatorsStack
 from loyalty_relay import destinations
 from loyalty_relay.destinations.registry import vendor, vendors
 from loyalty_relay.model.outcomes import Result

@@ -14,7 +14,7 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from devkit.cli.app import app
-from devkit.cli.stack import OUTPUTS
+from devkit.stacks.stack import OUTPUTS
 from tests.support.stack import queue_of_moto, shared_client
 from tests.support.tables import JOURNAL, STATE, make_tables
 
@@ -50,7 +50,7 @@ def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Relay]:
         "RELAY_LOCAL_STATE": str(tmp_path / "dev.json"),
     }
     # A session reads the models of the services, which takes most of the time of a command.
-    monkeypatch.setattr("devkit.cli.stack._session", lambda credentials: _session())
+    monkeypatch.setattr("devkit.stacks.stack._session", lambda credentials: _session())
     with mock_aws():
         for name, value in env.items():
             monkeypatch.setenv(name, value)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devkit.cli.assignments import assigned
-from devkit.cli.output import CommandError
+from devkit.stacks.errors import CommandError
 
 BODY: dict[str, Any] = {
     "id": 706405506930370084,

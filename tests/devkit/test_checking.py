@@ -10,9 +10,9 @@ import pytest
 
 from devkit.cli import checking
 from devkit.cli.checking import FreshTokens
-from devkit.cli.local import SAMPLES
 from devkit.cli.mapping import file_connection
-from devkit.cli.stack import Stack
+from devkit.stacks.local import SAMPLES
+from devkit.stacks.stack import Stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.destinations.tokens import TokenSet
 from loyalty_relay.model.deadline import Deadline

@@ -15,7 +15,7 @@ import boto3
 import pytest
 
 from devkit.cli.fixtures import load
-from devkit.cli.stack import OUTPUTS
+from devkit.stacks.stack import OUTPUTS
 from tests.devkit.conftest import Relay
 
 SAMPLE = Path(__file__).parents[2] / "events" / "connections" / "shopify-capillary.json"

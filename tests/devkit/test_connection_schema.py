@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 
 from devkit import connection_schema
-from devkit.cli.connection_store import PLACEHOLDER, read_file
 from devkit.connection_schema import FILE, grants, recorded, schema, start_file, text
+from devkit.stacks.connection_store import PLACEHOLDER, read_file
 from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.destinations.registry import vendors
 from loyalty_relay.sources import platforms

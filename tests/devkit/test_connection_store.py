@@ -14,7 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from devkit.cli.connection_store import (
+from devkit.stacks.connection_store import (
     HIDDEN,
     ConnectionStore,
     changes,
@@ -24,7 +24,7 @@ from devkit.cli.connection_store import (
     rotated,
     without_key,
 )
-from devkit.cli.output import CommandError
+from devkit.stacks.errors import CommandError
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.connections.parse import parse_connection
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from devkit.cli.fixtures import load
-from devkit.cli.local import SAMPLES
 from devkit.cli.mapping import file_connection, sample_connection
 from devkit.demo.expectations import Expectations
 from devkit.demo.sales import sales
@@ -16,6 +15,7 @@ from devkit.demo.scenario import LINKED, STORY, steps
 from devkit.demo.steps import Call, Delivery, in_short, upstream_problem, value_at
 from devkit.sandbox.recording import RecordedRequest
 from devkit.sandbox.vendor import JSON
+from devkit.stacks.local import SAMPLES
 from loyalty_relay.sources import platforms, source_module
 
 REGISTER = Call("POST", "/v2/customers", {"profiles.0.firstName": "Ana"}, contains=("ana@example.com",))

@@ -19,8 +19,8 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from devkit.cli.app import app
-from devkit.cli.connection_store import rotated
 from devkit.cli.fixtures import load
+from devkit.stacks.connection_store import rotated
 from loyalty_relay.model.commands import CustomerRef, Envelope, Event, RegisterCustomer
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from devkit.cli.hints import FORMER, HINTS, NOTICES, RESULTS, as_markdown, hint, in_words, meaning
+from devkit.queries.hints import FORMER, HINTS, NOTICES, RESULTS, as_markdown, hint, in_words, meaning
 from loyalty_relay.model import errors
 from loyalty_relay.model.errors import PermanentError, RelayError
 from loyalty_relay.model.outcomes import Result
@@ -109,7 +109,7 @@ def test_a_passing_fault_that_is_parked_did_not_pass() -> None:
 def test_the_manual_has_every_reason_that_needs_an_action() -> None:
     manual = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
-    # Else: replace the last table of docs/cli.md by what devkit.cli.hints.as_markdown() gives.
+    # Else: replace the last table of docs/cli.md by what devkit.queries.hints.as_markdown() gives.
     assert manual.endswith(as_markdown())
 
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from devkit.cli.customers import customer_hashes, readings
 from devkit.cli.events import selected, since_of
 from devkit.cli.following import entry_dict, follow, settled
-from devkit.cli.output import CommandError
-from devkit.cli.stack import Stack
+from devkit.queries.identifying import customer_hashes, readings
+from devkit.stacks.errors import CommandError
+from devkit.stacks.stack import Stack
 from loyalty_relay.connections.parse import parse_connection
 from loyalty_relay.model.commands import CustomerRef, Identifier, RegisterCustomer
 from loyalty_relay.model.outcomes import Result

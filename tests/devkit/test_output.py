@@ -20,9 +20,10 @@ from rich.text import Text
 from devkit.cli import output
 from devkit.cli.following import show_entries
 from devkit.cli.logs import Line, pretty
-from devkit.cli.output import CommandError, PlainConsole, note, show_error, show_json, show_pairs, show_table, show_text
+from devkit.cli.output import PlainConsole, note, show_error, show_json, show_pairs, show_table, show_text
 from devkit.demo.run import COLUMNS as DEMO_COLUMNS
 from devkit.demo.run import DROP as DEMO_DROP
+from devkit.stacks.errors import CommandError
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import JournalEntry
 

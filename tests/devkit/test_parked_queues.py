@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from devkit.cli.output import CommandError
 from devkit.cli.parked_queues import ParkedQueues, chosen
+from devkit.stacks.errors import CommandError
 from loyalty_relay.model.commands import CustomerRef, Envelope, Event, RegisterCustomer
 from tests.support.stack import aws_client
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from devkit.cli.local import LocalState, read_state, remove_state, write_state
-from devkit.cli.output import CommandError
-from devkit.cli.stack import OUTPUTS, find_stack
+from devkit.stacks.errors import CommandError
+from devkit.stacks.local import LocalState, read_state, remove_state, write_state
+from devkit.stacks.stack import OUTPUTS, find_stack
 
 STACK = {
     "StackName": "loyalty-relay-prod",

@@ -14,13 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
-from devkit.cli.connection_store import new_key
-from devkit.cli.connections import store_of
 from devkit.cli.delivery import deliver, webhook_url
 from devkit.cli.fixtures import read
 from devkit.cli.running import RunningRelay
 from devkit.localstack.template import read as read_template
 from devkit.sandbox.recording import RecordedRequest
+from devkit.stacks.connection_store import new_key, store_of
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.reliability.journal import Journal
 from loyalty_relay.sources import source_module

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from devkit.cli.connection_store import ConnectionStore, rotated, without_secrets
 from devkit.sandbox.destinations import capillary_till
+from devkit.stacks.connection_store import ConnectionStore, rotated, without_secrets
 from loyalty_relay.connections.store import CACHE_SECONDS, REFETCH_SECONDS
 from loyalty_relay.triggers.authorizer import authorize
 from loyalty_relay.triggers.webhook import Ingest

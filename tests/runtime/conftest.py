@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from devkit.cli.connection_store import ConnectionStore, new_key
 from devkit.cli.running import RunningRelay
 from devkit.runtime import Built, Emulator, build, emulator_binary
+from devkit.stacks.connection_store import ConnectionStore, new_key
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

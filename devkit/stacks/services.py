@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
-from devkit.cli.stack import Stack
+from devkit.stacks.stack import Stack
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.runtime.wiring import Services
 

@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from devkit.cli.local import LocalState, read_state, state_file
-from devkit.cli.output import CommandError
+from devkit.stacks.errors import CommandError
+from devkit.stacks.local import LocalState, read_state, state_file
 
 DEFAULT_STACK = "loyalty-relay"
 """The stack's name in samconfig.toml."""

@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from devkit.cli.output import CommandError
+from devkit.stacks.errors import CommandError
+from devkit.stacks.stack import Stack
 from loyalty_relay.connections.model import CONNECTION_ID, Connection
+from loyalty_relay.model.json_validation import did_you_mean
 
 PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 """A placeholder in a connection file, replaced by an environment variable, so that files need not contain secrets."""
@@ -219,6 +221,22 @@ class ConnectionStore:
             for secret in _webhook_secrets(previous)
             if secret["value"] not in named
         ]
+
+
+def store_of(stack: Stack) -> ConnectionStore:
+    """Return the stack's connections."""
+    return ConnectionStore(stack.client("secretsmanager"), stack.secrets_prefix, stack.sandbox_hosts)
+
+
+def known_connection(store: ConnectionStore, id: str) -> None:
+    """Raise CommandError where the stack has no connection of this id."""
+    known = store.ids()
+    if id not in known:
+        raise CommandError(
+            f"there is no connection {id}{did_you_mean(id, known)}",
+            where="--connection",
+            do=f"this stack has: {', '.join(known) or 'none'}",
+        )
 
 
 def _webhook_secrets(data: Any) -> list[dict[str, Any]]:
