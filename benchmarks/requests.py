@@ -107,11 +107,11 @@ class Bench:
         self.stage.upstream()
         self.requests.take()
         self.meter.take()
-        said = io.StringIO()
-        with redirect_stdout(said):
+        output = io.StringIO()
+        with redirect_stdout(output):
             run()
         pacing, stored = self.meter.pacing, self.meter.stored()
-        log = said.getvalue()
+        log = output.getvalue()
         outcomes = Counter(part.split('"')[0] for line in log.splitlines() for part in line.split('"outcome":"')[1:2])
         return Counted(
             self.requests.take(),
@@ -184,8 +184,8 @@ def plain(stage: Stage) -> dict[str, Counted]:
     """Return the same scenarios the plain way, as far as it supports them."""
     os.environ |= stage.function_environment("register")
     # Powertools' logger keeps the stream that was there when it was made.
-    said = io.StringIO()
-    with redirect_stdout(said):
+    output = io.StringIO()
+    with redirect_stdout(output):
         app = importlib.import_module("benchmarks.plain.app")
     requests = Requests()
     for client in (app.dynamodb.meta.client, app.sqs, app.persistence.client):
@@ -195,10 +195,10 @@ def plain(stage: Stage) -> dict[str, Counted]:
     def counted(name: str, handler: Callable[[Any, Any], Any], event: Any) -> None:
         stage.upstream()
         requests.take()
-        said.truncate(0)
-        with redirect_stdout(said):
+        output.truncate(0)
+        with redirect_stdout(output):
             handler(event, Context())
-        log = said.getvalue()
+        log = output.getvalue()
         found[name] = Counted(requests.take(), Units(), stage.upstream(), Counter(), len(log.encode()))
 
     for _ in range(2):

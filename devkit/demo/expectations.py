@@ -63,12 +63,12 @@ class Expectations:
         """Return what must come of a sample that is sent now."""
         if topic.becomes == "handshake":
             return Expectation(ANSWERED)
-        told = translation(sample, connection)
-        found = [self._calls(event, command, topic, connection) for event, command in told.commands]
+        planned = translation(sample, connection)
+        found = [self._calls(event, command, topic, connection) for event, command in planned.commands]
         words = [
             *("retrying" if calls is None else "applied" for calls in found),
-            *("ignored" for _ in told.skipped),
-            *(("parked",) if told.problem else ()),
+            *("ignored" for _ in planned.skipped),
+            *(("parked",) if planned.problem else ()),
         ]
         return Expectation(" ".join(dict.fromkeys(words)), tuple(call for calls in found for call in calls or ()))
 

@@ -1,4 +1,4 @@
-"""The tables that say yes answer many at once, and each after its time."""
+"""The stand-in tables serve many requests at once, each after its delay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table says met and missed as it prints them."""
+"""The table prints met and missed budgets."""
 
 from __future__ import annotations
 

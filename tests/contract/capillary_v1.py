@@ -90,7 +90,7 @@ def update(
 
 
 def sent(path: str, command: Command = FRAUD, **more: Any) -> Callable[[World], Any]:
-    """What stands at a path of the customer in the request."""
+    """Return the value at a path of the customer in the request."""
 
     def do(world: World) -> Any:
         result = update(world, command, **more)

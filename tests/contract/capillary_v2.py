@@ -68,7 +68,7 @@ def post(world: World, command: Command, answer: Any = DONE, *, more: Command | 
 def sent(
     send: Callable[..., Any], line: str, path: str, command: Command, **destination: Any
 ) -> Callable[[World], Any]:
-    """What stands at a path of the request: ``body``, ``query`` or ``headers``."""
+    """Return the value at a path of the request: ``body``, ``query`` or ``headers``."""
 
     def do(world: World) -> Any:
         result = send(world, command, **destination)

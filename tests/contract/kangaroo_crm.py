@@ -69,7 +69,7 @@ def answered(sent: Mapping[str, Any]) -> dict[str, Any]:
 def patch(
     world: World, command: Command, answer: Reply | None = None, *, fields: Any = LIST, strict: bool = True, **to: Any
 ) -> Any:
-    """Patch the CRM fields of the sample's customer; the vendor answers with what was sent, unless told otherwise."""
+    """Patch the CRM fields of the sample's customer; the vendor returns what was sent unless ``answer`` is given."""
     path = to.get("options", {}).get("crm_fields_path", "crm-fields")
     world.stub.script(
         {
@@ -82,7 +82,7 @@ def patch(
 
 
 def sent(command: Command, path: str = "body", **to: Any) -> Callable[[World], Any]:
-    """What stands at a path of the PATCH."""
+    """Return the value at a path of the PATCH."""
 
     def do(world: World) -> Any:
         result = patch(world, command, **to)

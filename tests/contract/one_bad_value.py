@@ -47,8 +47,8 @@ def _registered(bad: dict[str, Any]) -> Callable[[World], Any]:
         channels = [
             c for r in world.stub.requests if r.line == POST for c in r.body["profiles"][0].get("commChannels", ())
         ]
-        said = [c["subscribed"] for c in channels if c["type"] == "email"]
-        return [result.get("result", result.get("reason")), result.get("created"), said]
+        subscribed = [c["subscribed"] for c in channels if c["type"] == "email"]
+        return [result.get("result", result.get("reason")), result.get("created"), subscribed]
 
     return do
 

@@ -1,4 +1,4 @@
-"""What the seeds say about more than one request: the whole way of a command, with its ledger, and what is checked."""
+"""What the seeds document about more than one request: a command's whole way, with its ledger, and what is checked."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def test_a_crash_between_any_two_steps_has_one_effect_or_is_known_to_be_ambiguou
         assert world.vendor.fields == {"email": "a"}
         assert world.vendor.writes == (2 if dies_at == 2 else 1)
     else:
-        # Before or after the effect: nobody can tell the two apart from here.
+        # Before or after the effect: the two cannot be distinguished from here.
         assert (("e1" in world.ambiguous), credited) == {1: (True, 0), 2: (True, 1), 3: (False, 1)}[dies_at]
 
 

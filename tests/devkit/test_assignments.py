@@ -56,7 +56,7 @@ def test_the_body_that_was_given_stays_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("assignment", "says"),
+    ("assignment", "message"),
     [
         ("email", "is not PATH=VALUE"),
         ("=x", "is not PATH=VALUE"),
@@ -66,6 +66,6 @@ def test_the_body_that_was_given_stays_as_it_was() -> None:
         ("note:=call", "not JSON"),
     ],
 )
-def test_an_assignment_that_cannot_be_made_explains_why(assignment: str, says: str) -> None:
-    with pytest.raises(CommandError, match=says):
+def test_an_assignment_that_cannot_be_made_explains_why(assignment: str, message: str) -> None:
+    with pytest.raises(CommandError, match=message):
         assigned(BODY, [assignment])

@@ -179,12 +179,12 @@ def test_a_placeholder_that_nothing_fills_names_its_field(tmp_path: Path) -> Non
     ]
 
 
-@pytest.mark.parametrize(("text", "says"), [("{", "not JSON"), ("[]", "not a JSON object")])
-def test_a_file_that_holds_no_object_is_an_error_with_its_path(tmp_path: Path, text: str, says: str) -> None:
+@pytest.mark.parametrize(("text", "message"), [("{", "not JSON"), ("[]", "not a JSON object")])
+def test_a_file_that_holds_no_object_is_an_error_with_its_path(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "shop-gb.json"
     file.write_text(text)
 
-    with pytest.raises(CommandError, match=says) as caught:
+    with pytest.raises(CommandError, match=message) as caught:
         read_file(file, id=None, variables={})
 
     assert caught.value.where == str(file)

@@ -52,7 +52,7 @@ def test_the_expected_request_alone_is_as_expected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "says"),
+    ("made", "message"),
     [
         ([], "made: none"),
         ([request(), request()], "expected 1 changing"),
@@ -65,8 +65,8 @@ def test_the_expected_request_alone_is_as_expected() -> None:
         ([request(), request(vendor="kangaroo-integrations", path="/api/v1/integrations")], "expected 1 changing"),
     ],
 )
-def test_any_other_request_is_noticed(made: list[RecordedRequest], says: str) -> None:
-    assert says in upstream_problem(STEP, made)
+def test_any_other_request_is_noticed(made: list[RecordedRequest], message: str) -> None:
+    assert message in upstream_problem(STEP, made)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_every_platform_has_a_sample_connection_and_a_row_in_the_demo() -> None:
     assert {connection.source.platform for connection in connections} == set(platforms())
     assert {step.platform for step in planned if isinstance(step, Delivery)} == set(platforms())
     assert {STORY, LINKED} <= {step.connection for step in planned}
-    told = {step.expected for step in planned}
-    assert {"applied", "duplicate", "stale", "unchanged", "ignored", "parked", "refused"} <= told
+    expected = {step.expected for step in planned}
+    assert {"applied", "duplicate", "stale", "unchanged", "ignored", "parked", "refused"} <= expected
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.glob("*.json")), ids=lambda path: path.stem)

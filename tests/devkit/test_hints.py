@@ -100,9 +100,9 @@ def test_hints_name_only_commands_that_exist() -> None:
 
 
 def test_a_passing_fault_that_is_parked_did_not_pass() -> None:
-    said = meaning("unavailable", "parked")
+    actual = meaning("unavailable", "parked")
 
-    assert said == "It was tried for 72 hours without success; the last time: The destination cannot serve now."
+    assert actual == "It was tried for 72 hours without success; the last time: The destination cannot serve now."
     assert "by itself" in meaning("unavailable", "retrying")
 
 

@@ -40,8 +40,8 @@ class Formation:
     def describe_stacks(self, StackName: str | None = None) -> dict[str, Any]:  # noqa: N803 - AWS's own spelling
         found = [stack for stack in self.stacks if StackName in (None, stack["StackName"])]
         if not found:
-            said = {"Code": "ValidationError", "Message": f"Stack with id {StackName} does not exist"}
-            raise ClientError({"Error": said}, "DescribeStacks")
+            error = {"Code": "ValidationError", "Message": f"Stack with id {StackName} does not exist"}
+            raise ClientError({"Error": error}, "DescribeStacks")
         return {"Stacks": found}
 
     def get_paginator(self, name: str) -> Any:

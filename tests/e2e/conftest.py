@@ -148,7 +148,7 @@ def relay() -> Iterator[Relay]:
 
 @pytest.fixture
 def customer() -> dict[str, Any]:
-    """A Shopify customer whom no other test knows."""
+    """A Shopify customer of this test alone."""
     number = next(_numbers)
     unique = f"{number}{id(object())}"
     return {

@@ -12,7 +12,7 @@ from loyalty_relay.reliability.sliding_window import Ledger, Rate
 
 class Queue:
     """A queue and the executions that empty it, as far as pacing sees them: batches of ten, each of which is busy until
-    its last request is answered, and messages that come back when policy says that their wait is over.
+    its last request is answered, and messages that come back when their wait is over by the retry policy.
     """
 
     def __init__(self, *, per_minute: float, executions: int, seed: int) -> None:

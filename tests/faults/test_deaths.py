@@ -47,25 +47,25 @@ class Lives:
         self.name = ""
 
     def everywhere(self, story: Callable[[Misfortune], None]) -> int:
-        """Tell the story with a death at every request, until it is told without one; how often that was."""
-        told = 0
+        """Run the story with a death at every request, until none was left to die at; return the number of runs."""
+        runs = 0
         for after in (False, True):
             at = 0
             while True:
                 at += 1
-                told += 1
-                self.name = f"customer-{told}"
+                runs += 1
+                self.name = f"customer-{runs}"
                 deaths = self.world.deaths
                 story(Misfortune(dies_at=at, after=after))
                 assert self.world.queue == []
                 if self.world.deaths == deaths:
                     break
-        return told
+        return runs
 
     def send(self, command: Command, id: str) -> None:
         self.world.send(command, event_id=f"{self.name}-{id}")
 
-    def told(self, kind: type[UpdateCustomer] | type[RegisterCustomer], value: int, **fields: object) -> None:
+    def change(self, kind: type[UpdateCustomer] | type[RegisterCustomer], value: int, **fields: object) -> None:
         at = version(value, self.name)
         self.send(customer(kind, self.name, fields, at), at.event_id)
 
@@ -90,7 +90,7 @@ def lives(world: World) -> Lives:
 
 def test_a_registration_ends_in_one_member(lives: Lives) -> None:
     def story(misfortune: Misfortune) -> None:
-        lives.told(RegisterCustomer, 1, first_name="Ana")
+        lives.change(RegisterCustomer, 1, first_name="Ana")
         lives.handled(misfortune)
         lives.world.drain()
         (member,) = lives.members
@@ -101,14 +101,14 @@ def test_a_registration_ends_in_one_member(lives: Lives) -> None:
 
 
 def test_what_a_dead_process_may_have_sent_is_not_taken_for_known(lives: Lives) -> None:
-    """It may have sent the second name; the third event says the first name again and must not pass as unchanged."""
+    """It may have sent the second name; the third event has the first name again and must not pass as unchanged."""
 
     def story(misfortune: Misfortune) -> None:
-        lives.told(RegisterCustomer, 1, first_name="Ana")
+        lives.change(RegisterCustomer, 1, first_name="Ana")
         lives.handled(Misfortune())
-        lives.told(UpdateCustomer, 2, first_name="Eva")
+        lives.change(UpdateCustomer, 2, first_name="Eva")
         lives.handled(misfortune)
-        lives.told(UpdateCustomer, 3, first_name="Ana")
+        lives.change(UpdateCustomer, 3, first_name="Ana")
         lives.handled(Misfortune())
         lives.world.drain()
         assert [m.fields for m in lives.members] == [{"first_name": "Ana"}]
@@ -118,13 +118,13 @@ def test_what_a_dead_process_may_have_sent_is_not_taken_for_known(lives: Lives) 
 
 def test_an_event_is_journalled_whoever_died_over_it(lives: Lives) -> None:
     def story(misfortune: Misfortune) -> None:
-        lives.told(RegisterCustomer, 1, first_name="Ana")
+        lives.change(RegisterCustomer, 1, first_name="Ana")
         lives.handled(misfortune)
         lives.world.drain()
 
-    told = lives.everywhere(story)
+    runs = lives.everywhere(story)
     entries = lives.world.journal().values()
-    assert len(entries) == told
+    assert len(entries) == runs
     assert {e.result for e in entries} <= {"applied", "unchanged", "duplicate"}
     assert lives.world.keys_in_progress() == 0
     assert not [item for item in lives.world.state() if "lease_token" in item or "intents" in item]
@@ -138,7 +138,7 @@ def test_points_are_given_once_or_parked_as_ambiguous(lives: Lives, known: bool)
         points = Credits(enrollments=(Enrollment(program_id=1, loyalty_points=50.0),))
         who = CustomerRef(identifiers=(Identifier("email", email(lives.name)),))
         if known:
-            lives.told(RegisterCustomer, 1, first_name="Ana")
+            lives.change(RegisterCustomer, 1, first_name="Ana")
             lives.handled(Misfortune())
         kind: type[UpdateCustomer] | type[RegisterCustomer] = UpdateCustomer if known else RegisterCustomer
         lives.send(kind(customer=who, credits=points), "points")
@@ -168,7 +168,7 @@ def test_tags_and_fields_of_a_patch_end_as_sent(lives: Lives) -> None:
 @pytest.mark.parametrize("reason", ["deleted", "erased"])
 def test_a_deleted_customer_stays_deleted_for_late_events(lives: Lives, reason: str) -> None:
     def story(misfortune: Misfortune) -> None:
-        lives.told(RegisterCustomer, 1, first_name="Ana")
+        lives.change(RegisterCustomer, 1, first_name="Ana")
         lives.handled(Misfortune())
         gone = RetireCustomer(
             customer=CustomerRef(source_id=lives.name),
@@ -179,7 +179,7 @@ def test_a_deleted_customer_stays_deleted_for_late_events(lives: Lives, reason: 
         lives.handled(misfortune)
         lives.world.drain()
         before = lives.writes
-        lives.told(UpdateCustomer, 3, first_name="Late")
+        lives.change(UpdateCustomer, 3, first_name="Late")
         lives.world.drain()
         assert lives.writes == before
         assert lives.world.loyalty_id(lives.name) is None
@@ -189,7 +189,7 @@ def test_a_deleted_customer_stays_deleted_for_late_events(lives: Lives, reason: 
 
 def test_a_merged_customer_leaves_the_member_to_the_survivor(lives: Lives) -> None:
     def story(misfortune: Misfortune) -> None:
-        lives.told(RegisterCustomer, 1, first_name="Ana")
+        lives.change(RegisterCustomer, 1, first_name="Ana")
         lives.handled(Misfortune())
         (member,) = lives.members
         survivor = f"{lives.name}-survivor"
@@ -204,7 +204,7 @@ def test_a_merged_customer_leaves_the_member_to_the_survivor(lives: Lives) -> No
         lives.world.drain()
         assert lives.world.loyalty_id(survivor) == member.id
         before = lives.writes
-        lives.told(UpdateCustomer, 3, first_name="Late")
+        lives.change(UpdateCustomer, 3, first_name="Late")
         lives.world.drain()
         assert lives.writes == before
 

@@ -1,4 +1,4 @@
-"""Known traps of the libraries and services that this stands on, as far as no other test steps into them.
+"""Known traps of the libraries and services in use, as far as no other test covers them.
 ``PITFALLS.md`` lists every trap with its tests.
 """
 
@@ -33,7 +33,7 @@ def send(world: World, name: str, value: int = 1) -> None:
 
 
 def test_keys_survive_a_renamed_function_and_need_no_md5(world: World) -> None:
-    """Powertools puts the function's own name before a key unless it is told another, and hashes with MD5, which a
+    """Powertools puts the function's own name before a key unless another is configured, and hashes with MD5, which a
     runtime in FIPS mode refuses.
     """
     send(world, "a")

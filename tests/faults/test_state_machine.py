@@ -1,6 +1,6 @@
 """Guard, keys and journal under everything at once: events in any order and number, deletions, merges, callers of the
 API, a programme that fails, and processes that die between any two requests. Whatever happened, once the queue is
-empty the programme holds the newest of everything, and the journal knows the end of every delivery.
+empty the programme holds the newest of everything, and the journal holds the outcome of every delivery.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Relay(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         self.numbers = count(1)
-        self.told: dict[str, list[Model]] = {name: [] for name in CUSTOMERS}
+        self.sent: dict[str, list[Model]] = {name: [] for name in CUSTOMERS}
         self.gone: dict[str, list[Version]] = {name: [] for name in CUSTOMERS}
         self.merged: dict[str, str] = {}
         self.written_by_api: dict[str, str] = {}
@@ -90,7 +90,7 @@ class Relay(RuleBasedStateMachine):
 
     def _tell(self, kind: Any, name: str, fields: dict[str, Any], value: int, copies: int) -> None:
         version = self._version(value)
-        self.told[name].append(Model(version, fields))
+        self.sent[name].append(Model(version, fields))
         self.world.send(customer(kind, name, fields, version), event_id=version.event_id, copies=copies)
 
     @rule(name=who, value=versions, reason=st.sampled_from(["deleted", "erased"]), copies=st.integers(1, 2))
@@ -200,8 +200,8 @@ class Relay(RuleBasedStateMachine):
 
     def _newest_of_everything(self, name: str) -> None:
         floor = max(self.gone[name], key=Version.key, default=None)
-        told = self.told[name]
-        live = [t for t in told if floor is None or floor.older_than(t.version)]
+        sent = self.sent[name]
+        live = [t for t in sent if floor is None or floor.older_than(t.version)]
         member = self._member(name)
         if live:
             assert member is not None
@@ -214,7 +214,7 @@ class Relay(RuleBasedStateMachine):
         seen |= {f"tags.{tag}": tag in member.tags for tag in ("VIP",) if f"tags.{tag}" in newest}
         assert {k: seen.get(k) for k in newest} == newest
         absorbed = [n for n, survivor in self.merged.items() if survivor == name]
-        possible = [*told, *(t for n in absorbed for t in self.told[n])]
+        possible = [*sent, *(t for n in absorbed for t in self.sent[n])]
         for field, value in seen.items():
             assert any(t.fields.get(field) == value for t in possible if field in t.fields)
 

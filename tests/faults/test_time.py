@@ -1,4 +1,4 @@
-"""Days in seconds: an outage of a day, a backlog of a day, and three days of trying, by a clock that is told."""
+"""Days in seconds: an outage of a day, a backlog of a day, and three days of trying, by a clock that the test moves."""
 
 from __future__ import annotations
 

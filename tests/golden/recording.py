@@ -168,9 +168,9 @@ class Recorder:
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
         """Record an API call and everything that follows from it."""
-        status, said = self.world.call(method, path, body, **more)
-        self.step(f"{method} {path}", {"status": status, "body": said})
-        return said
+        status, answer = self.world.call(method, path, body, **more)
+        self.step(f"{method} {path}", {"status": status, "body": answer})
+        return answer
 
     def again(self, *, after: float) -> None:
         """Record what happens when everything that was postponed is received again."""

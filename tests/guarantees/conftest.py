@@ -48,7 +48,7 @@ def empty_world(stack: Stack, vendors: SandboxServer, control: httpx.Client) -> 
 
 
 class Written:
-    """Every line that the process wrote: the relay's own, its metrics, and what libraries have to say at INFO."""
+    """Every line that the process wrote: the relay's own, its metrics, and what libraries log at INFO."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys

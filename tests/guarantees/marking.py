@@ -1,4 +1,4 @@
-"""Samples whose personal data can be told from all else, and the search for it in what the relay leaves behind."""
+"""Samples whose personal data is recognisable, and the search for it in what the relay leaves behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.guarantees.world import World
 from tests.sources.samples import Sample
 
 WORD = "Zq7mark"
-"""Begins every marked name, address and note; stands in every marked e-mail."""
+"""The prefix of every marked name, address and note; part of every marked e-mail."""
 
 _PHONES = re.compile(r"7700[\s().-]*9009")
 _PHONE_LIKE = re.compile(r"\+?[\d\s().-]{7,20}")
@@ -103,7 +103,7 @@ def hashes_of(marker: Marker) -> Iterator[str]:
 
 
 def leaks(places: Iterable[tuple[str, str]], marker: Marker, secrets: Iterable[str]) -> list[str]:
-    """What stands where nothing personal and nothing secret may: place and excerpt, nothing if all is well."""
+    """Return what is personal or secret where neither may be, as place and excerpt; empty if there is none."""
     forbidden = {*secrets, *hashes_of(marker)}
     forbidden |= {quote(text, safe="") for text in forbidden}
     found = []

@@ -166,7 +166,7 @@ def test_an_unknown_connection_and_a_wrong_key_look_the_same_to_a_caller(world: 
     "G4",
 )
 def test_no_comparison_of_a_proof_ends_at_the_first_difference() -> None:
-    """``==`` on secrets tells by its time how much was right; everything goes through ``hmac.compare_digest``."""
+    """The time of ``==`` on secrets shows how much was right; everything goes through ``hmac.compare_digest``."""
     secret = re.compile(r"secret|signature|expected|\bmac\b|digest|token|proof|sha256|given", re.IGNORECASE)
     harmless = {
         "name == 'signature_encoding'",
@@ -297,8 +297,8 @@ def test_an_id_in_an_event_stays_one_segment_at_the_platform(world: World, monke
     world.connect("clover", "kangaroo")
     platform = Listening(world, monkeypatch)
     sample = load("clover", "customer-create")
-    told = json.loads(json.dumps(sample.json()).replace("C:", "C:../../../v3/merchants/"))
-    assert world.deliver(sample.with_body(told).signed())["statusCode"] == 200
+    hostile = json.loads(json.dumps(sample.json()).replace("C:", "C:../../../v3/merchants/"))
+    assert world.deliver(sample.with_body(hostile).signed())["statusCode"] == 200
     world.settle()
     paths = [request.url.raw_path.decode().partition("?")[0] for request in platform.asked]
     assert paths
@@ -319,8 +319,8 @@ def test_an_id_in_an_event_stays_one_segment_at_the_platform(world: World, monke
 def test_a_user_context_cannot_start_a_header_of_its_own(name: str, value: str, world: World) -> None:
     world.connect()
     body = {"identifiers": [{"type": "email", "value": "a@example.com"}], "options": {"user_context": {name: value}}}
-    status, said = world.call("POST", "/customers", body)
-    assert (status, said["errors"][0]["field"]) == (422, f"options.user_context.{name}")
+    status, answer = world.call("POST", "/customers", body)
+    assert (status, answer["errors"][0]["field"]) == (422, f"options.user_context.{name}")
     assert world.upstream() == []
 
 
@@ -380,8 +380,8 @@ WRONG_JSON = {
 def test_a_hostile_body_is_a_callers_mistake_and_goes_nowhere(raw: str, prefer: str, world: World) -> None:
     world.connect()
     sent = raw.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    status, said = world.call("POST", "/customers", raw=sent, headers={"prefer": prefer})
-    assert status in (400, 422), said
+    status, answer = world.call("POST", "/customers", raw=sent, headers={"prefer": prefer})
+    assert status in (400, 422), answer
     assert world.upstream() == []
     assert world.stack.messages("register") == []
 

@@ -177,8 +177,8 @@ def test_an_update_by_v1_is_repeated_as_state_and_its_side_effects_come_once(wor
     world.call("POST", "/customers", {"identifiers": [{"type": "email", "value": EMAIL}]})
     world.fault(lost({"vendor": "capillary", "method": "POST", "path": "/v1.1/customer/update"}))
     body = {"identifiers": [{"type": "email", "value": EMAIL}], "last_name": "Ames"}
-    status, said = world.call("PUT", "/customers", body)
-    assert (status, said["result"]) == (200, "applied")
+    status, answer = world.call("PUT", "/customers", body)
+    assert (status, answer["result"]) == (200, "applied")
     (member,) = world.members()
     points = json.dumps(member).count('"on": "update"')
     assert points <= 1

@@ -151,8 +151,8 @@ def test_what_kangaroo_repeats_in_an_error_goes_nowhere(
 @pytest.mark.attack("vendors", "error texts that repeat customers or credentials")
 def test_a_token_endpoint_that_repeats_credentials_is_not_quoted(world: World, written: Written, asked: Asked) -> None:
     document = world.connect("shopify", "kangaroo")
-    said = "fake-password fake-password-client-secret fake-application-key demo@example.com"
-    fault = {"error": "invalid_grant", "error_description": said, "hint": said, "message": said}
+    echoed = "fake-password fake-password-client-secret fake-application-key demo@example.com"
+    fault = {"error": "invalid_grant", "error_description": echoed, "hint": echoed, "message": echoed}
     world.fault({"vendor": "kangaroo", "path": "/oauth/token", "status": 400, "body": fault})
     answered = world.call("GET", "/tags")
     assert answered[0] == 502

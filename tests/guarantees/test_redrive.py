@@ -1,4 +1,4 @@
-"""What was parked and is sent again: executed once, and told where it was told before."""
+"""What was parked and is sent again: executed once, and journalled in the entry that it had."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.guarantees.world import World, redriven
 from tests.sources.samples import load
 
 
-def told(world: World) -> list[tuple[int, str, str]]:
+def outcomes(world: World) -> list[tuple[int, str, str]]:
     """(position, result, reason) of every entry of the journal."""
     return sorted((entry.position, entry.result.value, entry.reason) for entry in world.journal())
 
@@ -25,12 +25,12 @@ def redrive_raw(world: World) -> dict[str, Any]:
 def test_a_delivery_that_a_mapping_failed_on_is_reported_as_what_it_became(world: World) -> None:
     document = world.connect(mapping={"customers/create": {"custom_fields.note": "length(id)"}})
     world.deliver(load("shopify", "customers-create").signed())
-    assert told(world) == [(0, "parked", "mapping_failed")]
+    assert outcomes(world) == [(0, "parked", "mapping_failed")]
     world.stack.put_connection("shop", {**document, "mapping": {}})
     assert redrive_raw(world)["outcome"] == "sent"
     world.restart()
     world.settle()
-    assert told(world) == [(0, "applied", "")]
+    assert outcomes(world) == [(0, "applied", "")]
     assert len(world.members()) == 1
 
 
@@ -57,7 +57,7 @@ def test_a_delivery_whose_redrive_ended_halfway_is_sent_twice_and_carried_out_on
     world.restart()
     world.settle()
     world.again()
-    assert told(world) == [(0, "applied", "")]
+    assert outcomes(world) == [(0, "applied", "")]
     assert len(world.upstream(writes=True)) == 1
 
 
@@ -68,7 +68,7 @@ def test_of_a_batch_only_the_event_that_is_wrong_is_reported_as_parked(world: Wo
     broken = {**second, "data": {**second["data"], "value": {"message": "error"}}}
     world.deliver(sample.with_body([first, broken]).signed())
     world.settle()
-    assert [(position, result) for position, result, _ in told(world)] == [(0, "applied"), (1, "parked")]
+    assert [(position, result) for position, result, _ in outcomes(world)] == [(0, "applied"), (1, "parked")]
 
 
 def test_a_command_that_the_vendor_refused_is_reported_as_what_it_became(world: World) -> None:
@@ -78,7 +78,7 @@ def test_a_command_that_the_vendor_refused_is_reported_as_what_it_became(world: 
     world.deliver(load("shopify", "customers-create").signed())
     world.settle()
     (parked,) = world.parked("register")
-    assert [result for _, result, _ in told(world)] == ["parked"]
+    assert [result for _, result, _ in outcomes(world)] == ["parked"]
     world.fault()
     services = world.functions["register"]
     for _ in range(2):
@@ -86,5 +86,5 @@ def test_a_command_that_the_vendor_refused_is_reported_as_what_it_became(world: 
         services.sqs.send_message(QueueUrl=queue, MessageBody=redriven(parked).to_json())
     world.settle()
     world.again()
-    assert told(world) == [(0, "applied", "")]
+    assert outcomes(world) == [(0, "applied", "")]
     assert len(world.members()) == 1

@@ -21,7 +21,9 @@ CUSTOMER = "stores/demohash1/v3/customers/1001"
 EMAIL = "bea.commerce@example.com"
 
 
-def told(world: World, *, name: str = "customer-updated", event: str = "0195a3c2-7d51-7a10-9d63-000000000999") -> None:
+def notify(
+    world: World, *, name: str = "customer-updated", event: str = "0195a3c2-7d51-7a10-9d63-000000000999"
+) -> None:
     """A delivery of an event about the customer."""
     sample = load("bigcommerce", name).with_headers(webhook_id=event)
     assert world.deliver(sample.signed(now=world.stack.clock.now))["statusCode"] == 200
@@ -66,7 +68,7 @@ def fate(reading: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fate]:
 def test_a_process_that_dies_while_it_reads_loses_nothing(reading: World, fate: Fate, after: bool) -> None:
     deaths = 0
     for at in range(1, 100):
-        told(reading, event=f"event-{at}")
+        notify(reading, event=f"event-{at}")
         is_now(reading, first_name=f"Bea{at}", date_modified=f"2026-03-02T11:00:{at:02d}Z")
         (record,) = reading.stack.receive("hydrate")["Records"]
         fate.decide(at, after=after)
@@ -92,7 +94,7 @@ def test_a_process_that_dies_while_it_reads_loses_nothing(reading: World, fate: 
 
 def test_copies_of_one_event_are_one_change(reading: World) -> None:
     for _ in range(3):
-        told(reading)
+        notify(reading)
     reading.settle()
     reading.again()
     assert sorted(reading.outcomes()) == ["applied", "duplicate", "duplicate"]
@@ -109,7 +111,7 @@ def test_a_reading_is_done_when_its_commands_are_in_their_queue_and_no_sooner(re
 
     services = reading.functions["hydrate"]
     sqs, services.sqs = services.sqs, Refusing()
-    told(reading)
+    notify(reading)
     reading.settle()
     assert [(e.result.value, e.reason) for e in reading.journal()] == [("retrying", "store_unavailable")]
     services.sqs = sqs
@@ -118,7 +120,7 @@ def test_a_reading_is_done_when_its_commands_are_in_their_queue_and_no_sooner(re
 
 
 def test_a_redriven_reading_leads_to_the_same_commands_as_the_first(reading: World) -> None:
-    told(reading)
+    notify(reading)
     (record,) = reading.stack.receive("hydrate")["Records"]
     again = Envelope.from_json(record["body"]).redriven().to_json()
     assert reading.work("hydrate", [record]) == 0
@@ -144,7 +146,7 @@ def test_what_a_reading_leads_to_is_read_at_once_and_only_its_changes_go_on(
         return [NothingToDo(event=thin.event, reason="not_this"), *really(module, thin, status, body)]
 
     monkeypatch.setattr(BigCommerce, "hydrated", twice)
-    told(reading)
+    notify(reading)
     reading.settle()
     assert len(reading.upstream(vendor="bigcommerce")) == 2
     assert first_names(reading) == ["Bea"]
@@ -152,7 +154,7 @@ def test_what_a_reading_leads_to_is_read_at_once_and_only_its_changes_go_on(
 
 def test_a_resource_that_takes_too_many_readings_is_parked(reading: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BigCommerce, "hydrated", lambda module, thin, status, body: [thin])
-    told(reading)
+    notify(reading)
     reading.settle()
     (message,) = reading.parked("hydrate")
     assert message["MessageAttributes"]["code"]["StringValue"] == "too_many_readings"
@@ -166,25 +168,25 @@ def test_a_resource_that_takes_too_many_readings_is_parked(reading: World, monke
 def test_of_two_readings_within_one_second_of_the_platforms_clock_the_later_one_wins(
     reading: World, later: str
 ) -> None:
-    """BigCommerce tells times in seconds, and an address changes without the customer's own time."""
-    told(reading, event="m-event")
+    """BigCommerce's times are in seconds, and an address changes without the customer's own time."""
+    notify(reading, event="m-event")
     reading.settle()
     assert first_names(reading) == ["Bea"]
     is_now(reading, first_name="Beatrice")
     reading.stack.clock.now += 0.4
-    told(reading, event=later)
+    notify(reading, event=later)
     reading.settle()
     assert first_names(reading) == ["Beatrice"]
 
 
 def test_an_earlier_reading_that_arrives_late_changes_nothing(reading: World) -> None:
-    told(reading, event="z-earlier")
+    notify(reading, event="z-earlier")
     (record,) = reading.stack.receive("hydrate")["Records"]
     reading.work("hydrate", [record])
     (late,) = reading.stack.receive("update")["Records"]
     is_now(reading, first_name="Beatrice")
     reading.stack.clock.now += 0.4
-    told(reading, event="a-later")
+    notify(reading, event="a-later")
     reading.settle()
     reading.work("update", [late])
     assert first_names(reading) == ["Beatrice"]
@@ -208,7 +210,7 @@ def test_an_earlier_reading_that_arrives_late_changes_nothing(reading: World) ->
 )
 def test_a_platform_that_fails_for_an_hour_is_waited_for(reading: World, rule: dict[str, Any]) -> None:
     reading.fault({"vendor": "bigcommerce", **rule})
-    told(reading)
+    notify(reading)
     reading.settle()
     for _ in range(6):
         reading.again(after=600)
@@ -223,7 +225,7 @@ def test_a_platform_that_fails_for_an_hour_is_waited_for(reading: World, rule: d
 def test_a_resource_that_the_platform_refuses_to_show_is_parked_once(reading: World) -> None:
     reading.fault({"vendor": "bigcommerce", "status": 422, "body": {"title": "no"}})
     for _ in range(2):
-        told(reading)
+        notify(reading)
         reading.settle()
     (message,) = reading.parked("hydrate")
     attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
@@ -231,7 +233,7 @@ def test_a_resource_that_the_platform_refuses_to_show_is_parked_once(reading: Wo
 
 
 def test_who_was_deleted_before_the_reading_is_an_outcome(reading: World) -> None:
-    told(reading)
+    notify(reading)
     reading.control.put("/_sandbox/settings/bigcommerce", json={"entities": {CUSTOMER: None}}).raise_for_status()
     reading.settle()
     assert [(e.result.value, e.reason) for e in reading.journal()] == [("ignored", "deleted_meanwhile")]

@@ -147,11 +147,16 @@ def test_a_slot_after_the_end_of_the_invocation_is_not_waited_for_and_given_back
     assert len(granted.slots) + len(granted.waits) == 25
 
 
-@pytest.mark.parametrize(("said", "expected"), [(30.0, 30.0), (None, 5.0), (86_400.0, 900.0), (-5.0, None)])
+@pytest.mark.parametrize(("retry_after", "expected"), [(30.0, 30.0), (None, 5.0), (86_400.0, 900.0), (-5.0, None)])
 def test_a_vendors_refusal_holds_up_every_execution(
-    pacing: Limiters, dynamodb: Counted, clock: Clock, deadline: Deadline, said: float | None, expected: float | None
+    pacing: Limiters,
+    dynamodb: Counted,
+    clock: Clock,
+    deadline: Deadline,
+    retry_after: float | None,
+    expected: float | None,
 ) -> None:
-    pacing.limiter(DESTINATION, {"v2-update": 50}).penalise("v2-update", said)
+    pacing.limiter(DESTINATION, {"v2-update": 50}).penalise("v2-update", retry_after)
     for execution in (pacing, Limiters(dynamodb, STATE, clock=clock, sleep=clock.sleep)):
         limiter = execution.limiter(DESTINATION, {"v2-update": 50})
         if expected is None:

@@ -150,7 +150,7 @@ def test_a_bound_is_near_before_it_is_reached(used: tuple[float, float, int], bo
     ids=["open", "503", "429"],
 )
 def test_a_long_outage_does_not_use_up_the_receives(error: errors.TransientError) -> None:
-    """Whatever a vendor or the circuit says is the earliest; a message is not received each time."""
+    """The wait of a vendor or of the circuit is the earliest time; a message is not received each time."""
     waits = [[retry_policy.delay(error, n, j / 10) for j in range(10)] for n in range(1, retry_policy.MAX_RECEIVES)]
     assert min(map(min, waits)) >= 60.0
     assert max(map(max, waits)) <= retry_policy.MAX_BACKOFF

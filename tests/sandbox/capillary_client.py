@@ -35,7 +35,7 @@ def registration(source: str = "INSTORE", *, body: Mapping[str, Any] | None = No
 
 
 class FakeClock:
-    """A clock that stands until it is moved."""
+    """A clock that changes only when it is moved."""
 
     def __init__(self) -> None:
         self.now = START

@@ -38,13 +38,13 @@ def outcome_of(sample: Sample, connection: Connection) -> list[Canned]:
     """Every command that a signed delivery of the sample leads to, in order."""
     module = source_module(sample.platform)
     changes = module.read(sample.signed(), connection.source)
-    return [told for change in changes for told in _told(change, connection)]
+    return [outcome for change in changes for outcome in _outcomes(change, connection)]
 
 
 def hydrated(sample: Sample, connection: Connection, status: int, body: Any) -> list[Canned]:
     """The same for a thin event, once the platform has answered."""
     module, thin = thin_of(sample, connection)
-    return [told for change in module.hydrated(thin, status, body) for told in _told(change, connection)]
+    return [outcome for change in module.hydrated(thin, status, body) for outcome in _outcomes(change, connection)]
 
 
 def thin_of(sample: Sample, connection: Connection) -> tuple[HydratingSource, ThinChange]:
@@ -77,7 +77,7 @@ def fetch_of(sample: Sample, connection: Connection) -> Fetch:
     return module.fetch(thin, connection.source)
 
 
-def _told(change: Change, connection: Connection) -> list[Canned]:
+def _outcomes(change: Change, connection: Connection) -> list[Canned]:
     translated = translate(change, connection)
     if isinstance(translated, Skip):
         return [("ignored", translated.reason)]
@@ -103,7 +103,11 @@ def _plain(command: Command) -> Canned:
 def followed(sample: Sample, connection: Connection, sandbox: SandboxClient) -> list[Canned]:
     """What a thin event becomes with the sandbox's own answers to the requests that follow it."""
     module, thin = thin_of(sample, connection)
-    return [told for change in read_through(module, thin, connection, sandbox) for told in _told(change, connection)]
+    return [
+        outcome
+        for change in read_through(module, thin, connection, sandbox)
+        for outcome in _outcomes(change, connection)
+    ]
 
 
 def read_through(

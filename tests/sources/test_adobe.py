@@ -1,4 +1,4 @@
-"""Adobe: two kinds of signatures, one of which says too little by itself, and what the bodies mean."""
+"""Adobe: two kinds of signatures, one of which proves too little by itself, and what the bodies mean."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def value(sample: Sample, **members: Any) -> Sample:
     """The sample with members of ``data.value`` replaced; ``...`` removes one."""
     body = sample.json()
     changed = body["data"]["value"] | members
-    body["data"]["value"] = {name: told for name, told in changed.items() if told is not ...}
+    body["data"]["value"] = {name: v for name, v in changed.items() if v is not ...}
     return sample.with_body(body)
 
 
@@ -539,8 +539,8 @@ def changes(kind: str, who: dict[str, str], fields: dict[str, Any]) -> tuple[lis
     return [(kind, "42", who, fields)], [("patch_crm_fields", "42", who, fields)]
 
 
-def same(*told: Any) -> tuple[list[Canned], list[Canned]]:
-    return [tuple(told)], [tuple(told)]
+def same(*outcome: Any) -> tuple[list[Canned], list[Canned]]:
+    return [tuple(outcome)], [tuple(outcome)]
 
 
 EXPECTED: dict[str, tuple[list[Canned], list[Canned]]] = {
@@ -619,12 +619,12 @@ def test_each_event_of_a_batch_keeps_its_own_identity_wherever_it_is() -> None:
 
 def test_a_copy_of_an_event_is_the_same_event_and_another_is_not() -> None:
     sample = fixture("customer-updated")
-    told = read(sample).event
-    assert told.id == sample.json()["eventid"]
-    assert told.time == "2026-03-02T10:30:03.100000Z"
-    assert read(sample.with_headers(x_adobe_retry_count="3", x_adobe_delivery_id="x")).event == told
+    change = read(sample).event
+    assert change.id == sample.json()["eventid"]
+    assert change.time == "2026-03-02T10:30:03.100000Z"
+    assert read(sample.with_headers(x_adobe_retry_count="3", x_adobe_delivery_id="x")).event == change
     assert read(sample.changed(eventid="another", event_id=...)).event.id == "another"
-    assert read(sample.changed(eventid=...)).event.id == told.id
+    assert read(sample.changed(eventid=...)).event.id == change.id
     assert read(sample.changed(eventid=..., event_id=...)).event.id == sample.json()["id"]
     bare = read(sample.changed(eventid=..., event_id=..., id=...)).event.id
     assert len(bare) == 64
@@ -644,8 +644,8 @@ def test_customers_are_ordered_by_their_last_change_which_is_utc() -> None:
     assert change.version == Version(
         "adobe", "2026-03-02T10:30:00.000000Z", "2026-03-02T10:30:03.100000Z", change.event.id
     )
-    told = read(customer(updated_at=...)).version
-    assert told.value == "2026-03-02T10:30:03.100000Z"
+    change = read(customer(updated_at=...)).version
+    assert change.value == "2026-03-02T10:30:03.100000Z"
     assert read(customer(updated_at="soon")).version.value == "2026-03-02T10:30:03.100000Z"
     assert read(customer(updated_at=...).changed(time=None)).version is None
 
@@ -692,27 +692,27 @@ def test_a_field_of_another_kind_is_parked(broken: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "gender"), [(1, "male"), (2, "female"), ("2", "female"), (3, None), (None, None), ("", None), (0, None)]
+    ("raw", "gender"), [(1, "male"), (2, "female"), ("2", "female"), (3, None), (None, None), ("", None), (0, None)]
 )
-def test_genders_are_numbers(told: Any, gender: str | None) -> None:
-    assert read(customer(gender=told)).fields["gender"] == gender
+def test_genders_are_numbers(raw: Any, gender: str | None) -> None:
+    assert read(customer(gender=raw)).fields["gender"] == gender
 
 
-@pytest.mark.parametrize(("told", "opted"), [(True, True), (False, False), (1, True), ("0", False), (0, False)])
-def test_newsletter_subscribers(told: Any, opted: bool) -> None:
-    assert read(customer(extension_attributes={"is_subscribed": told})).fields["subscriptions.email.bulk"] is opted
-    flat = customer(extension_attributes=..., is_subscribed=told)
+@pytest.mark.parametrize(("raw", "opted"), [(True, True), (False, False), (1, True), ("0", False), (0, False)])
+def test_newsletter_subscribers(raw: Any, opted: bool) -> None:
+    assert read(customer(extension_attributes={"is_subscribed": raw})).fields["subscriptions.email.bulk"] is opted
+    flat = customer(extension_attributes=..., is_subscribed=raw)
     assert read(flat).fields["subscriptions.email.bulk"] is opted
 
 
-@pytest.mark.parametrize("told", [None, "yes", [], {}, 2])
-def test_nothing_else_opts_in_or_out(told: Any) -> None:
-    assert "subscriptions.email.bulk" not in read(customer(extension_attributes={"is_subscribed": told})).fields
+@pytest.mark.parametrize("raw", [None, "yes", [], {}, 2])
+def test_nothing_else_opts_in_or_out(raw: Any) -> None:
+    assert "subscriptions.email.bulk" not in read(customer(extension_attributes={"is_subscribed": raw})).fields
 
 
 def addressed(*addresses: dict[str, Any], **members: Any) -> dict[str, Any]:
     fields: dict[str, Any] = read(customer(addresses=list(addresses), **members)).fields
-    return {name: told for name, told in fields.items() if name in ("phone", "address", "postal_code", "country")}
+    return {name: v for name, v in fields.items() if name in ("phone", "address", "postal_code", "country")}
 
 
 def test_the_phone_number_is_that_of_the_main_address() -> None:

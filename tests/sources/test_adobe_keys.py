@@ -1,4 +1,4 @@
-"""Fetching Adobe's keys over HTTP, from a host that stands in for Adobe's."""
+"""Fetching Adobe's keys over HTTP, from a stand-in for Adobe's host."""
 
 from __future__ import annotations
 

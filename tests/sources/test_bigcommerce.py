@@ -178,9 +178,9 @@ def test_scopes_of_other_things_and_the_vendors_own_mistakes_are_ignored(scope: 
 def test_a_body_without_a_scope_or_an_id_is_untranslatable() -> None:
     assert untranslatable(fixture("customer-created").changed(scope=None)) == "no_topic"
     nothing: tuple[Any, ...] = (None, {}, [], "x", {"id": None}, {"id": True}, {"id": ""})
-    for told in nothing:
+    for actual in nothing:
         for name in ("customer-created", "customer-deleted", "address-created", "subscriber-deleted"):
-            assert untranslatable(fixture(name).changed(data=told)) == "no_id"
+            assert untranslatable(fixture(name).changed(data=actual)) == "no_id"
     assert untranslatable(data("address-created", address={"customer_id": None})) == "no_id"
     assert untranslatable(fixture("customer-created").changed(producer="demohash1")) == "no_id"
 
@@ -415,8 +415,8 @@ def test_without_a_choice_is_neither_opt_in_nor_out(subscriber: dict[str, Any]) 
 
 
 def test_abandoned_cart_mails_are_no_newsletter() -> None:
-    told = {"id": 1001, "accepts_product_review_abandoned_cart_emails": True}
-    assert shown("customer-updated", {"data": [told]}).fields == {}
+    actual = {"id": 1001, "accepts_product_review_abandoned_cart_emails": True}
+    assert shown("customer-updated", {"data": [actual]}).fields == {}
 
 
 def test_a_withdrawn_consent_is_newer_than_the_one_before() -> None:

@@ -148,8 +148,8 @@ def test_what_is_taken_is_not_yet_carried_out() -> None:
 def test_each_topic_becomes_what_it_becomes_in_standard_webhooks(topic: Any) -> None:
     twin = load("standard", topic.fixture.removesuffix("-structured"))
     for vendor in ("capillary", "kangaroo"):
-        told = outcome_of(fixture(topic.fixture), connection("cloudevents", vendor))
-        assert told == outcome_of(twin, connection("standard", vendor)), vendor
+        actual = outcome_of(fixture(topic.fixture), connection("cloudevents", vendor))
+        assert actual == outcome_of(twin, connection("standard", vendor)), vendor
 
 
 def test_a_batch_becomes_what_its_events_become() -> None:
@@ -158,7 +158,7 @@ def test_a_batch_becomes_what_its_events_become() -> None:
     second: Canned = ("update_customer", "9007199254740993", jose, jose | {"first_name": "José"})
     batch = fixture("customers-batch")
     assert outcome_of(batch, connection("cloudevents")) == [first, second]
-    patched = [("patch_crm_fields", *told[1:]) for told in (first, second)]
+    patched = [("patch_crm_fields", *actual[1:]) for actual in (first, second)]
     assert outcome_of(batch, connection("cloudevents", "kangaroo")) == patched
 
 
@@ -169,9 +169,9 @@ def test_an_unknown_type_is_ignored() -> None:
 def test_types_may_have_a_prefix() -> None:
     named = binary(type="com.example.till.customer.updated")
     assert read(named).reason == "topic_not_used"
-    told = read(named, options={"type_prefix": "com.example.till."})
-    assert isinstance(told, CustomerChanged)
-    assert told.event.topic == "customer.updated"
+    actual = read(named, options={"type_prefix": "com.example.till."})
+    assert isinstance(actual, CustomerChanged)
+    assert actual.event.topic == "customer.updated"
 
 
 # -- modes ----------------------------------------------------------------------------------------------------------
@@ -200,9 +200,9 @@ def test_the_official_librarys_modes_mean_the_same() -> None:
     in_headers, in_body = arrived(to_binary_event(event)), arrived(to_structured_event(event))
     assert "ce-id" in in_headers.headers
     assert in_body.headers["content-type"].startswith("application/cloudevents+json")
-    told = [CLOUDEVENTS.read(request, source("cloudevents")) for request in (in_headers, in_body)]
-    assert told[0] == told[1]
-    (change,) = told[0]
+    actual = [CLOUDEVENTS.read(request, source("cloudevents")) for request in (in_headers, in_body)]
+    assert actual[0] == actual[1]
+    (change,) = actual[0]
     assert isinstance(change, CustomerChanged)
     assert change.fields == {"email": "zoe@example.com", "first_name": "Zoë"}
     assert change.event.time == "2026-03-02T09:00:00.000000Z"
@@ -215,11 +215,11 @@ def test_the_official_librarys_modes_mean_the_same() -> None:
 )
 def test_attributes_of_any_script_are_the_same_in_both_of_the_librarys_modes(id: str, origin: str) -> None:
     event = by_library(id=id, source=origin)
-    told = [
+    actual = [
         CLOUDEVENTS.read(arrived(message), source("cloudevents"))
         for message in (to_binary_event(event), to_structured_event(event))
     ]
-    assert told[0] == told[1]
+    assert actual[0] == actual[1]
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def batch(*events: Any) -> list[Any]:
 
 def test_what_is_wrong_with_one_event_of_a_batch_holds_up_no_other() -> None:
     good, other = fixture("customers-batch").json()
-    told = batch(
+    actual = batch(
         good,
         other | {"id": None},
         7,
@@ -349,10 +349,10 @@ def test_what_is_wrong_with_one_event_of_a_batch_holds_up_no_other() -> None:
         other | {"datacontenttype": "text/xml"},
         other,
     )
-    assert [type(change) for change in told] == [CustomerChanged, *(Unreadable,) * 4, CustomerChanged]
-    reasons = [change.problem.reason for change in told if isinstance(change, Unreadable)]
+    assert [type(change) for change in actual] == [CustomerChanged, *(Unreadable,) * 4, CustomerChanged]
+    reasons = [change.problem.reason for change in actual if isinstance(change, Unreadable)]
     assert reasons == ["bad_envelope", "not_an_object", "no_id", "unsupported_format"]
-    assert len({change.event.id for change in told}) == 6
+    assert len({change.event.id for change in actual}) == 6
 
 
 def test_a_batch_is_a_list() -> None:
@@ -385,9 +385,9 @@ def test_an_event_is_its_source_and_id_together_with_its_data() -> None:
 
 def test_the_entitys_own_clock_orders_else_the_events_time() -> None:
     sample = fixture("customer-updated")
-    told = read(sample)
+    actual = read(sample)
     expected = "2026-03-02T09:00:00.000000Z"
-    assert told.version == Version("cloudevents", expected, expected, told.event.id)
+    assert actual.version == Version("cloudevents", expected, expected, actual.event.id)
     body = sample.json()
     body["customer"] |= {"revision": 7}
     assert read(sample.with_body(body)).version.clock == "cloudevents.revision"
@@ -422,9 +422,9 @@ def test_each_event_of_a_batch_is_checked_for_its_store() -> None:
     good, other = fixture("customers-batch").json()
     elsewhere = json.loads(json.dumps(other))
     elsewhere["data"]["store_id"] = "store-9"
-    told = batch(good, elsewhere)
-    assert [type(change) for change in told] == [CustomerChanged, NothingToDo]
-    assert told[1].reason == "store_not_connected"
+    actual = batch(good, elsewhere)
+    assert [type(change) for change in actual] == [CustomerChanged, NothingToDo]
+    assert actual[1].reason == "store_not_connected"
 
 
 # -- connections ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Clover: what is believed, many changes in one delivery, and what Clover's API says of them."""
+"""Clover: what is believed, many changes in one delivery, and what Clover's API returns for them."""
 
 from __future__ import annotations
 
@@ -360,8 +360,8 @@ def test_what_clover_returns_becomes_these_commands(collections: str, sandbox: S
         ("merchant-update", "kangaroo"): STORE,
         ("app-create", "kangaroo"): STORE,
     }
-    for (name, vendor), told in expected.items():
-        assert followed(fixture(name), connection("clover", vendor), sandbox) == [told], (name, vendor)
+    for (name, vendor), actual in expected.items():
+        assert followed(fixture(name), connection("clover", vendor), sandbox) == [actual], (name, vendor)
 
 
 def test_a_customer_who_was_deleted_meanwhile_is_an_outcome(sandbox: SandboxClient) -> None:
@@ -395,8 +395,8 @@ def test_what_was_not_reported_stays_and_what_is_empty_is_empty() -> None:
         "postal_code": None,
     }
     strange: tuple[Any, ...] = (None, "x", {}, {"elements": None}, {"elements": "x"})
-    for told in strange:
-        assert customer(emailAddresses=told, phoneNumbers=told, addresses=told, metadata="x").fields == {}
+    for actual in strange:
+        assert customer(emailAddresses=actual, phoneNumbers=actual, addresses=actual, metadata="x").fields == {}
 
 
 @pytest.mark.parametrize(
@@ -440,7 +440,7 @@ def test_a_birthday_is_taken_only_whole(metadata: dict[str, Any], birthday: str 
 
 
 @pytest.mark.parametrize(
-    ("allowed", "told"),
+    ("allowed", "actual"),
     [
         (True, {"subscriptions.email.bulk": True}),
         (False, {"subscriptions.email.bulk": False}),
@@ -449,8 +449,8 @@ def test_a_birthday_is_taken_only_whole(metadata: dict[str, Any], birthday: str 
         (1, {}),
     ],
 )
-def test_marketing_is_allowed_only_by_a_plain_yes(allowed: Any, told: dict[str, bool]) -> None:
-    assert customer(marketingAllowed=allowed).fields == told
+def test_marketing_is_allowed_only_by_a_plain_yes(allowed: Any, actual: dict[str, bool]) -> None:
+    assert customer(marketingAllowed=allowed).fields == actual
 
 
 @pytest.mark.parametrize(

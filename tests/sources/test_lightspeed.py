@@ -178,7 +178,7 @@ UPDATED = CREATED | {
     "subscriptions.email.bulk": False,
     "subscriptions.sms.bulk": False,
 }
-OLD_SHAPE = {name: told for name, told in CREATED.items() if not name.startswith("subscriptions.")} | {
+OLD_SHAPE = {name: actual for name, actual in CREATED.items() if not name.startswith("subscriptions.")} | {
     "phone": "(04) 499 0123",
     "notes": None,
 }
@@ -187,7 +187,7 @@ BOTH = {"email": "zoe@example.com", "mobile": "021 555 0188"}
 
 def at_kangaroo(fields: dict[str, Any]) -> dict[str, Any]:
     """Kangaroo has consents for e-mail only."""
-    return {name: told for name, told in fields.items() if name != "subscriptions.sms.bulk"}
+    return {name: actual for name, actual in fields.items() if name != "subscriptions.sms.bulk"}
 
 
 def changes(kind: str, who: dict[str, str], fields: dict[str, Any]) -> tuple[Canned, Canned]:
@@ -221,8 +221,8 @@ def test_each_topic_becomes_these_commands(name: str) -> None:
 
 
 def test_an_exchange_is_two_changes() -> None:
-    told = outcome_of(fixture("sale-updated-exchange"), connection("lightspeed"))
-    assert told == [("ignored", "sales_not_enabled")] * 2
+    actual = outcome_of(fixture("sale-updated-exchange"), connection("lightspeed"))
+    assert actual == [("ignored", "sales_not_enabled")] * 2
 
 
 def test_the_topic_is_in_the_path_and_the_body_must_fit_it() -> None:
@@ -264,8 +264,8 @@ def test_customers_are_ordered_by_their_revision() -> None:
 
 
 def test_without_a_revision_the_last_change_orders() -> None:
-    told = read(fixture("customer-updated-1-0")).version
-    assert (told.clock, told.value) == ("lightspeed", "2026-03-02T10:00:00.000000Z")
+    actual = read(fixture("customer-updated-1-0")).version
+    assert (actual.clock, actual.value) == ("lightspeed", "2026-03-02T10:00:00.000000Z")
     assert read(fixture("customer-updated-1-0").changed(updated_at=None)).version is None
     late = fixture("customer-deleted").changed(version=..., deleted_at="2026-03-06 00:00:00")
     assert read(late).version.value == "2026-03-06T00:00:00.000000Z"
@@ -325,14 +325,14 @@ def test_a_field_of_another_kind_is_parked(broken: dict[str, Any]) -> None:
     assert untranslatable(customer(**broken)) == "bad_field"
 
 
-@pytest.mark.parametrize(("told", "opted"), [(True, False), (False, None), (None, None), (1, False), ("1", False)])
-def test_do_not_email_opts_out_and_its_absence_is_no_opt_in(told: Any, opted: bool | None) -> None:
-    assert read(customer(do_not_email=told)).fields.get("subscriptions.email.bulk") is opted
+@pytest.mark.parametrize(("actual", "opted"), [(True, False), (False, None), (None, None), (1, False), ("1", False)])
+def test_do_not_email_opts_out_and_its_absence_is_no_opt_in(actual: Any, opted: bool | None) -> None:
+    assert read(customer(do_not_email=actual)).fields.get("subscriptions.email.bulk") is opted
 
 
-@pytest.mark.parametrize(("told", "opted"), [(True, True), (False, False), (None, None), ("yes", None), (..., None)])
-def test_promotional_sms_is_a_consent_of_its_own(told: Any, opted: bool | None) -> None:
-    assert read(customer(enable_promotional_sms=told)).fields.get("subscriptions.sms.bulk") is opted
+@pytest.mark.parametrize(("actual", "opted"), [(True, True), (False, False), (None, None), ("yes", None), (..., None)])
+def test_promotional_sms_is_a_consent_of_its_own(actual: Any, opted: bool | None) -> None:
+    assert read(customer(enable_promotional_sms=actual)).fields.get("subscriptions.sms.bulk") is opted
 
 
 def test_unknown_genders_are_left_out() -> None:

@@ -327,9 +327,9 @@ def test_versions_are_the_retailers_revision_then_the_time_of_reading(sandbox: S
     (read,) = orders_of(event, sandbox)
     assert isinstance(read, OrderChanged)
     assert read.version == Version("lightspeed.revision", f"{31415926709:020d}", READ_AT, read.event.id)
-    told = order_of(fixture("sale-updated"), sandbox).version
-    assert told is not None
-    assert told.older_than(read.version)
+    actual = order_of(fixture("sale-updated"), sandbox).version
+    assert actual is not None
+    assert actual.older_than(read.version)
 
 
 def test_a_sale_is_read_by_its_id(sandbox: SandboxClient) -> None:

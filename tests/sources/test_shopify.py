@@ -236,22 +236,22 @@ def test_a_created_customer_in_our_words() -> None:
 
 
 def test_the_new_generation_has_no_tags_and_consents() -> None:
-    told = fields("customers-create")
-    assert not [name for name in told if name.startswith(("tags.", "subscriptions."))]
+    actual = fields("customers-create")
+    assert not [name for name in actual if name.startswith(("tags.", "subscriptions."))]
 
 
 def test_the_old_generation_has_tags_and_consents() -> None:
-    told = fields("customers-create-2024-10")
-    assert told["tags.VIP"] is True
-    assert told["tags.newsletter"] is True
-    assert told["subscriptions.email.bulk"] is True
-    assert "subscriptions.sms.bulk" not in told
+    actual = fields("customers-create-2024-10")
+    assert actual["tags.VIP"] is True
+    assert actual["tags.newsletter"] is True
+    assert actual["subscriptions.email.bulk"] is True
+    assert "subscriptions.sms.bulk" not in actual
 
 
 def test_without_a_choice_there_is_no_opt_out() -> None:
-    told = fields("customers-update-2024-10")
-    assert told["subscriptions.email.bulk"] is False
-    assert "subscriptions.sms.bulk" not in told
+    actual = fields("customers-update-2024-10")
+    assert actual["subscriptions.email.bulk"] is False
+    assert "subscriptions.sms.bulk" not in actual
 
 
 def test_null_clears_and_absent_does_not() -> None:

@@ -230,10 +230,10 @@ def test_customers_are_ordered_by_their_version_and_not_by_the_events_time() -> 
 
 
 def test_without_a_version_the_customers_own_time_counts() -> None:
-    told = read(customer(version=...)).version
-    assert (told.clock, told.value) == ("square", "2026-03-03T08:30:00.000000Z")
-    told = read(customer(version=..., updated_at=...)).version
-    assert told.value == "2026-03-03T08:30:01.900000Z"
+    actual = read(customer(version=...)).version
+    assert (actual.clock, actual.value) == ("square", "2026-03-03T08:30:00.000000Z")
+    actual = read(customer(version=..., updated_at=...)).version
+    assert actual.value == "2026-03-03T08:30:01.900000Z"
 
 
 @pytest.mark.parametrize("version", [-1, 2**63, True, "3", 1.5])
@@ -293,7 +293,7 @@ def test_a_birthday_without_its_year_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preferences", "told"),
+    ("preferences", "actual"),
     [
         ({"email_unsubscribed": True}, {"subscriptions.email.bulk": False}),
         ({"email_unsubscribed": False}, {}),
@@ -304,9 +304,9 @@ def test_a_birthday_without_its_year_is_left_out() -> None:
         (..., {}),
     ],
 )
-def test_not_having_opted_out_is_no_opt_in(preferences: Any, told: dict[str, bool]) -> None:
+def test_not_having_opted_out_is_no_opt_in(preferences: Any, actual: dict[str, bool]) -> None:
     fields = read(customer(preferences=preferences)).fields
-    assert {name: value for name, value in fields.items() if name.startswith("subscriptions.")} == told
+    assert {name: value for name, value in fields.items() if name.startswith("subscriptions.")} == actual
 
 
 def test_a_mapping_may_state_that_silence_is_consent() -> None:

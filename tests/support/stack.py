@@ -57,7 +57,7 @@ _hasten()
 
 @dataclass
 class Clock:
-    """A wall clock and a monotonic one that move only when told."""
+    """A wall clock and a monotonic one that change only when they are moved."""
 
     now: float = START
     slept: list[float] = field(default_factory=list)

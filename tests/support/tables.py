@@ -102,7 +102,7 @@ def refusal(code: str | None, operation: str) -> Exception:
     if code is None:
         lost: Exception = EndpointConnectionError(endpoint_url="https://dynamodb.eu-west-1.amazonaws.com")
         return lost
-    refused: Exception = ClientError({"Error": {"Code": code, "Message": "said by the test"}}, operation)
+    refused: Exception = ClientError({"Error": {"Code": code, "Message": "raised by the test"}}, operation)
     return refused
 
 

@@ -1,4 +1,4 @@
-"""Metrics: what CloudWatch is told, in its embedded metric format."""
+"""Metrics as CloudWatch receives them, in its embedded metric format."""
 
 import json
 from typing import Any

@@ -77,7 +77,7 @@ class Sam:
 
 def deployed(cloud: Cloud, sam: Sam, *, final: Target = SHOP, unattended: bool = False) -> tuple[int, str]:
     """Status and printed text of one deployment."""
-    said: list[str] = []
+    output: list[str] = []
     status = deploy(
         SHOP,
         sam="sam",
@@ -86,21 +86,21 @@ def deployed(cloud: Cloud, sam: Sam, *, final: Target = SHOP, unattended: bool =
         formation=cloud.client,
         run=sam,
         again=lambda: final,
-        say=said.append,
+        say=output.append,
     )
-    return status, "\n".join(said)
+    return status, "\n".join(output)
 
 
 def test_the_first_deployment_is_guided_and_ends_with_the_webhook_url() -> None:
     cloud = Cloud()
     sam = Sam(cloud, "relay-shop")
-    status, said = deployed(cloud, sam)
+    status, output = deployed(cloud, sam)
 
     assert status == 0
     assert "--guided" in sam.words
-    assert OUTPUTS["WebhookUrl"] + "/my-shop" in said
-    assert "relay connections apply my-shop.json --stack relay-shop" in said
-    assert "RegisterQueue" not in said
+    assert OUTPUTS["WebhookUrl"] + "/my-shop" in output
+    assert "relay connections apply my-shop.json --stack relay-shop" in output
+    assert "RegisterQueue" not in output
     assert cloud.regions == ["eu-west-1", "eu-west-1"]
 
 
@@ -144,10 +144,10 @@ def test_a_pipeline_is_not_prompted() -> None:
 def test_the_responses_name_the_stack_that_is_shown() -> None:
     cloud = Cloud()
     answered = Target("shop", "other-name", "us-west-2", {})
-    status, said = deployed(cloud, Sam(cloud, "other-name"), final=answered)
+    status, output = deployed(cloud, Sam(cloud, "other-name"), final=answered)
 
     assert status == 0
-    assert "--stack other-name" in said
+    assert "--stack other-name" in output
     assert cloud.regions[-1] == "us-west-2"
 
 
@@ -159,10 +159,10 @@ def test_a_failed_deployment_shows_no_url_and_fails() -> None:
 
 def test_a_stack_that_is_not_there_afterwards_is_a_failure() -> None:
     cloud = Cloud()
-    status, said = deployed(cloud, Sam(cloud, "elsewhere"))
+    status, output = deployed(cloud, Sam(cloud, "elsewhere"))
 
     assert status == 1
-    assert "relay-shop" in said
+    assert "relay-shop" in output
 
 
 def test_given_parameters_win_over_those_of_the_file_one_by_one() -> None:

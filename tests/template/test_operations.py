@@ -49,7 +49,7 @@ def metrics(alarm: Json) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def is_emitted(name: str, dimensions: Mapping[str, Any]) -> bool:
-    """Whether the functions write a metric with exactly these dimensions, whatever ConnectionMetrics says."""
+    """Whether the functions write a metric with exactly these dimensions, whatever ConnectionMetrics is."""
     sets = [{"service", *keys} for keys in METRICS[name] if "connection" not in keys]
     return set(dimensions) in sets
 

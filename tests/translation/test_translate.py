@@ -61,7 +61,7 @@ ERASED = {"customers-redact": RetireCustomer, "customer-erased": RetireCustomer}
 
 
 def expected(vendor: str, platform: str, topic: Topic) -> type[Command] | str | None:
-    """The command, the reason why there is none, or None where the source itself says that there is nothing to do."""
+    """The command, the reason why there is none, or None where the source itself has nothing to do."""
     if topic.becomes == "ignored":
         return None
     if topic.becomes == "erase":

@@ -89,9 +89,9 @@ def test_a_permanent_error_is_parked_at_once_with_all_that_helps(functions: Func
     send(functions, envelope())
     assert functions.consume("update") == {"batchItemFailures": []}
     (parked,) = functions.stack.messages("parked:update")
-    said = {name: value["StringValue"] for name, value in parked["MessageAttributes"].items()}
+    attributes = {name: value["StringValue"] for name, value in parked["MessageAttributes"].items()}
     assert Envelope.from_json(parked["Body"]) == envelope()
-    assert (said["reason"], said["code"], said["delivery_id"], said["receives"]) == (
+    assert (attributes["reason"], attributes["code"], attributes["delivery_id"], attributes["receives"]) == (
         "rejected",
         "8014",
         "delivery-1",
@@ -185,8 +185,8 @@ def test_the_last_receive_parks_with_the_reason(functions: Functions) -> None:
     functions.crm.before = [CredentialsRefused()] * 2
     assert functions.consume("update", receives=retry_policy.MAX_RECEIVES) == {"batchItemFailures": []}
     (parked,) = functions.stack.messages("parked:update")
-    said = {name: value["StringValue"] for name, value in parked["MessageAttributes"].items()}
-    assert (said["reason"], said["receives"]) == ("credentials", str(retry_policy.MAX_RECEIVES))
+    attributes = {name: value["StringValue"] for name, value in parked["MessageAttributes"].items()}
+    assert (attributes["reason"], attributes["receives"]) == ("credentials", str(retry_policy.MAX_RECEIVES))
 
 
 def test_a_batch_that_ends_in_the_last_second_is_reported(

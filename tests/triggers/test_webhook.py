@@ -58,7 +58,7 @@ class Connections:
 
 @dataclass
 class Queues:
-    """SQS, as far as ingest uses it: keeps the messages, and refuses those of whom it is told."""
+    """SQS, as far as ingest uses it: keeps the messages, and refuses those that the test names."""
 
     sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     requests: int = 0
@@ -309,9 +309,9 @@ def test_the_log_has_the_reason_and_nothing_of_the_request(
     world: World, logged: list[tuple[str, dict[str, Any]]]
 ) -> None:
     for reason in refusals(world):
-        said = {keys.get("reason") for _, keys in logged}
+        reasons = {keys.get("reason") for _, keys in logged}
         if "_" in reason or reason == "method":
-            assert reason in said
+            assert reason in reasons
     text = repr(logged)
     for private in ("ana.nunez", "Núñez", SECRETS["shopify"], "../secrets", "other.myshopify"):
         assert private not in text

@@ -51,8 +51,8 @@ def test_of_a_batch_the_good_are_sent_and_the_delivery_is_parked_for_the_bad(
     answer = post(world, sample.with_body([good, bad, good | {"id": "E-3", "eventid": "E-3"}]))
     assert 200 <= answer["statusCode"] < 300
     assert [envelope.position for envelope in world.sqs.envelopes] == [0, 2]
-    ((parked, _, told),) = world.parking.parked
-    assert told == reason
+    ((parked, _, recorded),) = world.parking.parked
+    assert recorded == reason
     assert [entry.result for entry in world.journal.entries] == [Result.PARKED]
     keys = [envelope.key for envelope in world.sqs.envelopes]
 

@@ -111,7 +111,7 @@ def test_threads_that_start_together_request_one_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "kind"),
+    ("answer", "kind"),
     [
         (answer({"data": None, "errors": [{"code": 320001, "message": "Invalid"}]}, 401), CredentialsRefused),
         (answer({"data": None, "errors": [{"code": 320001, "message": "Invalid"}]}, 200), CredentialsRefused),
@@ -126,9 +126,9 @@ def test_threads_that_start_together_request_one_token() -> None:
         (answer({"errors": [{"code": 4001, "message": "down"}]}, 503), UpstreamUnavailable),
     ],
 )
-def test_a_token_that_is_not_given_is_never_the_customers_fault(told: httpx.Response, kind: type[RelayError]) -> None:
+def test_a_token_that_is_not_given_is_never_the_customers_fault(answer: httpx.Response, kind: type[RelayError]) -> None:
     with pytest.raises(kind) as caught:
-        Canned(told).crm(credentials=OAUTH).register(register(ANA), {}, deadline())
+        Canned(answer).crm(credentials=OAUTH).register(register(ANA), {}, deadline())
     assert type(caught.value) is kind
     assert caught.value.reached is False
     assert "fake-client-secret" not in str(caught.value)

@@ -84,8 +84,8 @@ def test_an_update_by_identifier_leaves_and_is_read_as_documented() -> None:
     assert upstream.body() == sample["body"]
     assert receipt.loyalty_id == sample["loyalty_id"]
     assert [(n.code, n.message) for n in receipt.notices] == [(n.code, n.message) for n in notices(sample)]
-    told = {name: value for name, value in receipt.details.items() if name != "requests"}
-    assert told == sample["details"]
+    actual = {name: value for name, value in receipt.details.items() if name != "requests"}
+    assert actual == sample["details"]
     assert receipt.unconfirmed == ("custom_fields.age",), "warning 1017"
     assert sorted((*receipt.sent, *receipt.unconfirmed)) == sorted(sample["fields"])
 
@@ -162,7 +162,7 @@ def test_the_user_context_travels_in_headers_of_every_write_of_both_versions() -
     crm.register(register(), {}, deadline())
     crm.update("1001", update(loyalty_id="1001", options=own), {"first_name": "A"}, deadline(), changed=frozenset())
     crm.update(None, update(ANA, options=own), {"first_name": "A"}, deadline(), changed=frozenset())
-    told = [
+    actual = [
         {name: value for name, value in request.headers.items() if name.startswith("user-context")}
         for request in upstream.requests
     ]
@@ -172,7 +172,7 @@ def test_the_user_context_travels_in_headers_of_every_write_of_both_versions() -
         "user-context-entity-source": "MEMBER_CARE",
         "user-context-entity-source-id": "desk-1",
     }
-    assert told == [{"user-context-entity-type": "EMPLOYEE", "user-context-entity-source": "API"}, mine, mine]
+    assert actual == [{"user-context-entity-type": "EMPLOYEE", "user-context-entity-source": "API"}, mine, mine]
 
 
 def test_the_attribution_of_an_oauth_client_travels_with_its_token_only() -> None:

@@ -1,4 +1,4 @@
-"""Every way in which Capillary says no, whatever the HTTP status says about it."""
+"""Every way in which Capillary refuses a request, whatever its HTTP status is."""
 
 from __future__ import annotations
 

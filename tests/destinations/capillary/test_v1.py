@@ -28,8 +28,8 @@ DONE = {"success": "true", "code": "1000", "message": "Customer successfully upd
 
 
 def envelope(item: Any, **status: Any) -> dict[str, Any]:
-    told = {"success": "true", "code": 200, "message": "Success", "total": "1", "success_count": "1", **status}
-    return {"response": {"status": told, "customers": {"customer": [item]}}}
+    status_block = {"success": "true", "code": 200, "message": "Success", "total": "1", "success_count": "1", **status}
+    return {"response": {"status": status_block, "customers": {"customer": [item]}}}
 
 
 def updated(body: Any, status: int = 200, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What stands behind the client in these tests: the sandbox in process, or answers told one by one."""
+"""The upstream of the client in these tests: the sandbox in process, or a list of prepared responses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOBILE = Identifier("mobile", "+447700900123")
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that changes only when it is moved."""
 
     def __init__(self) -> None:
         self.now = START
@@ -68,7 +68,7 @@ def update(
 
 
 class Canned(httpx.BaseTransport):
-    """Gives the answers it was told, in order, and remembers the requests. An exception as answer is raised."""
+    """Return prepared responses in order and record the requests. An exception among them is raised."""
 
     def __init__(self, *answers: httpx.Response | Exception) -> None:
         self.answers = list(answers)

@@ -130,7 +130,7 @@ Responder = Callable[[Call], httpx.Response]
 
 @dataclass
 class Script(httpx.BaseTransport):
-    """A vendor that answers by method and path; what it is not told about is a 404. Keeps what it was asked.
+    """A vendor with prepared responses by method and path, 404 for any other. Records the requests.
 
     A list of answers is given out one after the other, the last one again and again.
     """

@@ -1,4 +1,4 @@
-"""The steps of linking a store, and what stands in their way."""
+"""The steps of linking a store, and what can fail in each."""
 
 from __future__ import annotations
 

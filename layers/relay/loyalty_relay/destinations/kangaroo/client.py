@@ -145,7 +145,7 @@ class KangarooCrm:
         self, answer: httpx.Response, refused: VendorError, made: Registration, deadline: Deadline
     ) -> NoReturn:
         about = refused.about("email", "phone")
-        taken = any(TAKEN.search(p.message) for p in about) or (not refused.problems and refused.says(TAKEN))
+        taken = any(TAKEN.search(p.message) for p in about) or (not refused.problems and refused.matches(TAKEN))
         if refused.status in (400, 409, 422) and taken:
             raise CustomerExists(
                 "the destination has a customer with this e-mail or phone",

@@ -67,7 +67,7 @@ class VendorError:
     code: str
     problems: tuple[FieldProblem, ...] = field(default=())
 
-    def says(self, pattern: re.Pattern[str]) -> bool:
+    def matches(self, pattern: re.Pattern[str]) -> bool:
         """Whether any of its texts matches."""
         return any(pattern.search(text) for text in (self.message, *(p.message for p in self.problems)))
 
@@ -228,7 +228,7 @@ def refuse(
     """
     raise_for_transient(answer, status=refused.status, code=refused.code)
     if refused.status == 401 or (
-        refused.status == 403 and (refused.shape in ("oauth", "unknown") or refused.says(_CREDENTIALS))
+        refused.status == 403 and (refused.shape in ("oauth", "unknown") or refused.matches(_CREDENTIALS))
     ):
         raise credentials_refused(f"the destination answered {refused.status}: {refused.message}", code=refused.code)
     if (
@@ -236,13 +236,15 @@ def refuse(
         and refused.status == 404
         and refused.shape != "unknown"
         and refused.message
-        and not refused.says(_ROUTE)
+        and not refused.matches(_ROUTE)
     ):
         raise CustomerNotFound("the destination has no such customer", code=refused.code)
     if refused.problems:
         problems = [FieldProblem(names(p.field) if names else p.field, p.message) for p in refused.problems]
         raise InvalidCommand(refused.message, code=refused.code, problems=problems)
-    absent = refused.status == 405 or (refused.status == 404 and (refused.shape == "unknown" or refused.says(_ROUTE)))
+    absent = refused.status == 405 or (
+        refused.status == 404 and (refused.shape == "unknown" or refused.matches(_ROUTE))
+    )
     hint = f"; {no_route}" if absent and no_route else ""
     raise VendorRejected(f"{refused.message}{hint}", code=refused.code)
 

@@ -248,7 +248,7 @@ def _about(refused: VendorError, pattern: re.Pattern[str], name: str) -> bool:
         return False
     if refused.problems:
         return {problem.field.partition(".")[0] for problem in refused.problems} == {name}
-    return refused.says(pattern)
+    return refused.matches(pattern)
 
 
 def _refuse(answer: httpx.Response, refused: VendorError) -> NoReturn:

@@ -133,7 +133,7 @@ class StoreLinks:
         self, answer: httpx.Response, refused: VendorError, command: LinkStore, integration_id: int, deadline: Deadline
     ) -> NoReturn:
         about = refused.about("shop_id")
-        taken = any(TAKEN.search(p.message) for p in about) or (not refused.problems and refused.says(TAKEN))
+        taken = any(TAKEN.search(p.message) for p in about) or (not refused.problems and refused.matches(TAKEN))
         if refused.status == 409 or (refused.status in (400, 422) and taken):
             try:
                 link = self._existing(command.shop_id, integration_id, deadline)
