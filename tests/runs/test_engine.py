@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from loyalty_relay.connections.model import Connection
+from loyalty_relay.customers.comparison import Compared, Standing
 from loyalty_relay.model.commands import CustomerCommand, Envelope, Event, Version, instant_at
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import InvalidCommand, RunContinues, UpstreamTimeout
@@ -37,6 +38,7 @@ CONNECTION = {
         "credentials": {"type": "basic", "username": "demo.till01", "password": "fake-till-password"},
     },
 }
+SLOW = cast("dict[str, Any]", CONNECTION["destination"]) | {"requests_per_minute": {"v2-create": 1}}
 SIZE = 3
 
 
@@ -114,7 +116,6 @@ class World:
             read=lambda page, connection, deadline: self.shop.page(page),
             sendable=ready,
             enqueue=send,
-            waiting=lambda: len(self.queue) + 1,
         )
 
     def death(self) -> None:
@@ -255,47 +256,87 @@ def test_what_cannot_be_a_member_is_counted_by_its_reason(world: World) -> None:
     assert run.proven
 
 
-def test_a_customer_whom_the_vendor_lost_without_a_reason_is_missing(world: World) -> None:
+def test_a_command_that_is_lost_keeps_the_proof_waiting_and_the_run_unproven(world: World) -> None:
     run = world.begin()
 
     def lose(number: int) -> None:
-        if number == 5:
+        if number == 4:
             world.queue = [envelope for envelope in world.queue if envelope.event.entity_id != "9"]
 
     world.shop.while_reading = lose
+    ended = world.finish(run)
+    assert ended.proof.pending == 1
+    assert ended.queued > 0
+    assert not ended.proven
+
+
+def test_a_customer_whom_the_ledger_lost_after_the_command_was_carried_out_is_missing(world: World) -> None:
+    real = world.services.customers
+    ledger = _Forgetful(real, "9", world)
+    run = world.begin()
+    engine = world.engine
+    world.engine = lambda: replace(engine(), customers=cast("Any", ledger))  # type: ignore[method-assign]
     ended = world.finish(run)
     assert ended.proof.missing == 1
     assert not ended.proven
 
 
-def test_a_customer_on_the_way_is_waited_for(world: World) -> None:
+class _Forgetful:
+    """A ledger that does not have one customer."""
+
+    def __init__(self, real: Any, without: str, world: World) -> None:
+        self.real, self.without, self.world = real, without, world
+
+    def compare(self, connection: str, commands: Sequence[CustomerCommand]) -> list[Compared]:
+        found = self.real.compare(connection, commands)
+        return [
+            replace(result, standing=Standing.MISSING) if command.customer.source_id == self.without else result
+            for command, result in zip(commands, found, strict=True)
+        ]
+
+
+def test_the_shop_is_read_again_only_when_the_runs_own_commands_have_been_carried_out(world: World) -> None:
     run = world.begin()
-    later: list[Envelope] = []
-
-    def hold_back(number: int) -> None:
-        if number == 5:
-            later.extend(envelope for envelope in world.queue if envelope.event.entity_id == "9")
-            world.queue = [envelope for envelope in world.queue if envelope.event.entity_id != "9"]
-            world.crm.before = [None]
-        if number == 9 and later:
-            world.queue.append(later.pop())
-
-    world.shop.while_reading = hold_back
-    engine = world.engine()
-    with pytest.raises(RunContinues):
-        replace(engine, waiting=lambda: 5).advance(run.id, world.connection, world.deadline)
-    found = world.services.runs.get("shop-1")
-    assert found is not None
-    assert found[0].status == "running"
+    for _ in range(3):
+        with pytest.raises(RunContinues):
+            world.engine().advance(run.id, world.connection, world.deadline)
+    assert world.shop.reads == 4
     assert world.finish(run).proven
 
 
-def test_the_queue_is_never_given_more_than_ten_minutes_of_the_vendors_capacity(world: World) -> None:
+def test_what_another_run_has_queued_delays_no_proof(world: World) -> None:
     run = world.begin()
-    engine = replace(world.engine(), waiting=lambda: 500)
     with pytest.raises(RunContinues):
-        engine.advance(run.id, world.connection, world.deadline)
-    assert world.shop.reads == 0
+        world.engine().advance(run.id, world.connection, world.deadline)
+    others = [replace(envelope, connection="shop-2") for envelope in world.queue]
+    world.work()
+    world.queue = others
+    ended = world.engine().advance(run.id, world.connection, world.deadline)
+    assert ended.proven
+    assert ended.rounds == 1
+
+
+def test_a_customer_who_is_new_at_the_second_reading_is_sent_then(world: World) -> None:
+    def add(number: int) -> None:
+        if number == 5:
+            world.shop.customers[11] = ("late@example.com", world.stack.clock.now - 60)
+
+    world.shop.while_reading = add
+    run = world.finish(world.begin())
+    assert "late@example.com" in members(world)
+    assert run.proven
+    assert (run.sent, run.proof.equal) == (11, 11)
+
+
+def test_the_queue_is_never_given_more_than_ten_minutes_of_the_vendors_capacity(world: World) -> None:
+    world.stack.put_connection("shop-1", CONNECTION | {"destination": SLOW})
+    world.services.connections.refetch("shop-1")
+    world.shop.customers |= {n: (f"c{n}@example.com", world.stack.clock.now - 3600) for n in range(11, 15)}
+    run = world.begin()
+    with pytest.raises(RunContinues):
+        world.engine().advance(run.id, world.connection, world.deadline)
+    assert 10 <= len(world.queue) < 10 + SIZE
+    assert world.finish(run).proven
 
 
 def test_a_cancelled_run_ends_with_a_report_and_another_one_may_begin(world: World) -> None:
@@ -318,7 +359,7 @@ def test_two_runs_of_a_connection_do_not_run_side_by_side(world: World) -> None:
 def test_a_live_event_in_between_wins_by_its_version(world: World) -> None:
     run = world.begin()
     with pytest.raises(RunContinues):
-        replace(world.engine(), waiting=iter_of([1, 1, 1, 1, 1000])).advance(run.id, world.connection, world.deadline)
+        world.engine().advance(run.id, world.connection, world.deadline)
     live = next(envelope for envelope in world.queue if envelope.event.entity_id == "2")
     newer = replace(
         live,
@@ -333,11 +374,6 @@ def test_a_live_event_in_between_wins_by_its_version(world: World) -> None:
     world.finish(run)
     names = {m.fields["first_name"] for m in world.crm.members.values() if m.identifiers["email"] == "c2@example.com"}
     assert names == {"Newer"}
-
-
-def iter_of(numbers: list[int]) -> Callable[[], int]:
-    left = iter(numbers)
-    return lambda: next(left, numbers[-1])
 
 
 def test_a_vendor_that_does_not_answer_delays_and_loses_nothing(world: World) -> None:

@@ -142,6 +142,10 @@ class Journal:
         """Return all entries of a delivery, by position."""
         return [JournalEntry.from_item(i) for i in self._table.query(None, "delivery_id", delivery_id, limit=10_000)]
 
+    def finished(self, delivery_id: str) -> int:
+        """Return how many commands of a delivery have a final result."""
+        return sum(entry.result is not Result.RETRYING for entry in self.show(delivery_id))
+
     def by_customer(self, customer: str, *, limit: int = 50) -> list[JournalEntry]:
         """Return the entries of one customer, by keyed hash, newest delivery first."""
         items = self._table.query(keys.BY_CUSTOMER, "customer", customer, limit=limit, newest_first=True)

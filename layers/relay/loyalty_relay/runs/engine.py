@@ -5,8 +5,8 @@
     save cursor and counts (conditional on the revision)
 
 A death anywhere repeats one page: its commands have the same keys, and only one save of a page succeeds. The proof
-reads the shop once more. What the ledger then still lacks has a journal entry with the reason, is on its way, or is
-missing.
+reads the shop once more, after the journal has a final entry of each command of the run. What the ledger then still
+lacks has an entry with the reason, is on its way, or is missing.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ PAGE_SECONDS = 5.0
 PENDING_SECONDS = 60.0
 MOST_ROUNDS = 30
 """Of the proof while something is on its way: half an hour, then it is reported as it is."""
-OWN_MESSAGE = 1
-"""The run's own message is among those that its queue holds."""
+LOOKS = 3
+"""Unfinished deliveries that are met before a run that wants to queue more stops looking."""
 ENTRIES = 5
 """Newest journal entries of a customer in which a reason is looked for."""
 
@@ -59,8 +59,7 @@ class Engine:
     """A run's collaborators.
 
     ``stores``: those that are read one after another. ``read``: reads a page of the connection's shop. ``sendable``: a
-    command as the destination can take it; raises InvalidCommand. ``enqueue``: sends commands to the run's own queue.
-    ``waiting``: how many messages that queue holds.
+    command as the destination can take it; raises InvalidCommand. ``enqueue``: sends commands to the queue of runs.
     """
 
     runs: Runs
@@ -71,7 +70,6 @@ class Engine:
     read: Callable[[PageRequest, Connection, Deadline], Page]
     sendable: Callable[[CustomerCommand, Connection, Deadline], CustomerCommand]
     enqueue: Callable[[Sequence[Envelope]], None]
-    waiting: Callable[[], int]
 
     def advance(self, run_id: str, connection: Connection, deadline: Deadline) -> Run:
         """Go on until the run ends; return it as it ended.
@@ -86,19 +84,44 @@ class Engine:
             if run.status != "running":
                 self.runs.report(run)
                 return run
-            if run.phase == "send" and not run.dry and self.waiting() >= AHEAD_MINUTES * rate_of(connection):
-                raise RunContinues(retry_after=FULL_SECONDS)
             if deadline.remaining() < PAGE_SECONDS:
                 raise RunContinues(retry_after=0.0)
-            after = self._page(run, connection, deadline)
-            waits = after.again > run.again or after.rounds > run.rounds
+            after, wait = self._step(run, connection, deadline)
             try:
-                note = after.note if waits else ""
+                note = after.note if wait else ""
                 self.runs.save(replace(after, updated_at=self.clock(), note=note), revision)
             except RunChanged:
                 continue
-            if waits:
-                raise RunContinues(retry_after=HOT_SECONDS if after.again > run.again else PENDING_SECONDS)
+            if wait:
+                raise RunContinues(retry_after=wait)
+
+    def _step(self, run: Run, connection: Connection, deadline: Deadline) -> tuple[Run, float]:
+        """Return the run after its next step, and how many seconds it waits then."""
+        most = AHEAD_MINUTES * rate_of(connection)
+        if run.phase == "send" and run.queued >= most:
+            run = self._looked(run, looks=LOOKS)
+            if run.queued >= most:
+                return replace(run, note="the vendor has ten minutes of work"), FULL_SECONDS
+        if run.phase == "prove" and run.unfinished and not run.cursor and not run.store:
+            # The shop need not be read before the run's own commands have been carried out.
+            run = self._looked(run)
+            if run.unfinished and run.rounds < MOST_ROUNDS:
+                return replace(run, rounds=run.rounds + 1, note="waiting for queued work"), PENDING_SECONDS
+        after = self._page(run, connection, deadline)
+        if after.again > run.again:
+            return after, HOT_SECONDS
+        return after, PENDING_SECONDS if after.rounds > run.rounds else 0.0
+
+    def _looked(self, run: Run, *, looks: int | None = None) -> Run:
+        """Return the run without the deliveries that were carried out meanwhile.
+
+        ``looks``: after so many that were not, the rest counts as unfinished.
+        """
+        left: list[tuple[str, int]] = []
+        for delivery, commands in run.unfinished:
+            if len(left) == looks or self.journal.finished(delivery) < commands:
+                left.append((delivery, commands))
+        return replace(run, unfinished=tuple(left))
 
     def _page(self, run: Run, connection: Connection, deadline: Deadline) -> Run:
         """Return the run after one page."""
@@ -135,7 +158,6 @@ class Engine:
                 counts = counts.skipping(found)
             else:
                 commands.append(found)
-        busy = run.phase == "prove" and self.waiting() > OWN_MESSAGE
         compared = self.customers.compare(connection.id, [command for command, _ in commands])
         wanted: list[tuple[CustomerCommand, Event]] = []
         for pair, result in zip(commands, compared, strict=True):
@@ -145,14 +167,35 @@ class Engine:
                 case Standing.RETIRED:
                     counts = counts.skipping("customer_deleted")
                 case _ if run.phase == "prove":
-                    counts = self._proven(counts, result, pair[1], busy=busy)
+                    counts, sends = self._proven(run, counts, result, pair[1])
+                    if sends:
+                        wanted.append(pair)
                 case standing:
                     counts = counts.plus(**{standing.value: 1})
                     wanted.append(pair)
-        sends = run.phase == "send" and not run.dry
-        if sends and wanted:
-            self.enqueue(self._envelopes(run, wanted))
-        return replace(run.counting(counts), sent=run.sent + (len(wanted) if sends else 0))
+        return self._sent(run.counting(counts), wanted)
+
+    def _sent(self, run: Run, wanted: Sequence[tuple[CustomerCommand, Event]]) -> Run:
+        """Return the run after commands were queued as one delivery of its own; as it is where it only counts."""
+        if run.dry or not wanted:
+            return run
+        now = self.clock()
+        delivery = new_delivery_id(now)
+        self.enqueue(
+            [
+                Envelope(
+                    delivery_id=delivery,
+                    connection=run.connection,
+                    event=event,
+                    command=command,
+                    position=position,
+                    received_at=now,
+                )
+                for position, (command, event) in enumerate(wanted)
+            ]
+        )
+        unfinished = (*run.unfinished, (delivery, len(wanted)))
+        return replace(run, sent=run.sent + len(wanted), unfinished=unfinished)
 
     def _command(
         self, change: Change, connection: Connection, deadline: Deadline
@@ -169,37 +212,23 @@ class Engine:
         except (Untranslatable, InvalidCommand) as error:
             return error.reason
 
-    def _proven(self, counts: Counts, result: Compared, event: Event, *, busy: bool) -> Counts:
-        """Return the counts with a row that the ledger still lacks: on its way, with a reason, or missing.
+    def _proven(self, run: Run, counts: Counts, result: Compared, event: Event) -> tuple[Counts, bool]:
+        """Return the counts with a row that the ledger still lacks, and whether it is to be sent.
 
-        ``busy``: whether the run's queue still holds commands.
+        It is on its way, or has a reason, or is missing. What the run has not sent, because it is new since, is sent.
         """
         entries = self.journal.by_customer(result.customer, limit=ENTRIES)
         own = next((entry for entry in entries if entry.event_id == event.id), None)
-        latest = own or (entries[0] if entries and not busy else None)
-        if (latest is None and busy) or (latest is not None and latest.result is Result.RETRYING):
-            return counts.plus(pending=1)
+        latest = own or next(iter(entries), None)
+        if own is None and (run.unfinished or run.rounds < MOST_ROUNDS):
+            return counts.plus(pending=1), not run.unfinished
+        if latest is not None and latest.result is Result.RETRYING:
+            return counts.plus(pending=1), False
         if result.standing is Standing.DIFFERENT:
-            return counts.plus(different=1)
+            return counts.plus(different=1), False
         if latest is not None and latest.result in (Result.IGNORED, Result.PARKED, Result.STALE):
-            return counts.skipping(latest.reason or latest.result.value)
-        return counts.plus(missing=1)
-
-    def _envelopes(self, run: Run, wanted: Sequence[tuple[CustomerCommand, Event]]) -> list[Envelope]:
-        """Return a page's commands as one delivery of its own."""
-        now = self.clock()
-        delivery = new_delivery_id(now)
-        return [
-            Envelope(
-                delivery_id=delivery,
-                connection=run.connection,
-                event=event,
-                command=command,
-                position=position,
-                received_at=now,
-            )
-            for position, (command, event) in enumerate(wanted)
-        ]
+            return counts.skipping(latest.reason or latest.result.value), False
+        return counts.plus(missing=1), False
 
 
 def rate_of(connection: Connection) -> float:

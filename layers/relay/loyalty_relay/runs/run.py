@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from loyalty_relay.model.commands import AdvanceRun, Envelope, Event
@@ -73,6 +73,8 @@ class Run:
     """Customers of the shop, where the platform reports it."""
     sent: int = 0
     """Commands queued."""
+    unfinished: tuple[tuple[str, int], ...] = ()
+    """Deliveries that the run has queued and that were not all carried out when it last looked: id and commands."""
     first: Counts = field(default_factory=Counts)
     """What the reading that sends has found."""
     proof: Counts = field(default_factory=Counts)
@@ -91,6 +93,11 @@ class Run:
         """Return the run with other counts of the present phase."""
         return replace(self, first=counts) if self.phase == "send" else replace(self, proof=counts)
 
+    @property
+    def queued(self) -> int:
+        """Commands of the run that may still be under way."""
+        return sum(commands for _, commands in self.unfinished)
+
     def message(self, now: float) -> Envelope:
         """Return the message of the run's present generation. ``now``: epoch seconds."""
         return Envelope(
@@ -108,7 +115,7 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the run for people and programs, as a report shows it."""
-        return asdict(self) | {"proven": self.proven}
+        return asdict(self) | {"unfinished": self.queued, "proven": self.proven}
 
     def to_json(self) -> str:
         """Return the run as its item holds it."""
@@ -117,5 +124,9 @@ class Run:
     @classmethod
     def from_json(cls, text: str) -> Run:
         """Return the run of an item's text."""
-        data = json.loads(text)
-        return cls(**data | {"first": Counts(**data["first"]), "proof": Counts(**data["proof"])})
+        known = {f.name for f in fields(cls)}
+        # A report may be older than this version, and after a rollback newer.
+        data = {name: value for name, value in json.loads(text).items() if name in known}
+        data |= {name: Counts(**data[name]) for name in ("first", "proof")}
+        data["unfinished"] = tuple((delivery, commands) for delivery, commands in data.get("unfinished", ()))
+        return cls(**data)

@@ -17,7 +17,6 @@ from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.runs.engine import Engine
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import ListingSource, Page, PageRequest, Throttled
-from loyalty_relay.storage import aws
 from loyalty_relay.telemetry import metrics
 from loyalty_relay.triggers.enqueue import enqueue
 from loyalty_relay.triggers.platform_reads import read_platform
@@ -101,18 +100,6 @@ def _numbers(run: Run) -> dict[str, str | int]:
 def _engine(services: Services) -> Engine:
     settings = services.settings
 
-    def waiting() -> int:
-        with aws.unavailable("the queue's attributes cannot be read"):
-            answer = services.sqs.get_queue_attributes(
-                QueueUrl=settings.queue(OPERATION),
-                AttributeNames=[
-                    "ApproximateNumberOfMessages",
-                    "ApproximateNumberOfMessagesNotVisible",
-                    "ApproximateNumberOfMessagesDelayed",
-                ],
-            )
-        return sum(int(value) for value in answer["Attributes"].values())
-
     def queue(envelopes: Sequence[Envelope]) -> None:
         enqueue(envelopes, services.sqs, settings, operation=OPERATION)
 
@@ -136,7 +123,6 @@ def _engine(services: Services) -> Engine:
         read=read,
         sendable=sendable,
         enqueue=queue,
-        waiting=waiting,
     )
 
 
