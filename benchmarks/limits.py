@@ -58,6 +58,54 @@ def backlog(dynamodb: Any, table: str, per_minute: float, *, executions: int, se
     return _Backlog(dynamodb, table, per_minute, seed).run(executions, seconds)
 
 
+def live_seconds(
+    dynamodb: Any, table: str, per_minute: float, *, beside: bool, seconds: float, share: float = 0.5, seed: int = 7
+) -> float:
+    """Return the mean latency of live requests at half of a limit, in simulated seconds.
+
+    They arrive at random. ``beside``: whether an import takes what they leave. ``share``: of the limit, for imports
+    while live requests wait.
+    """
+    now, arrivals = START, random.Random(seed)
+
+    def pacing(share: float | None) -> Limiters:
+        return Limiters(dynamodb, table, clock=lambda: now, sleep=_never, share=share)
+
+    destination = f"simulated-{next(_destinations)}"
+    live, background = pacing(None), pacing(share)
+    coming = START + 90.0
+    waiting: list[tuple[float, float]] = []
+    took: list[float] = []
+    while now < START + seconds:
+        while coming <= now:
+            waiting.append((coming, coming))
+            coming += arrivals.expovariate(per_minute / 120)
+        for arrived, again in [entry for entry in waiting if entry[1] <= now]:
+            waiting.remove((arrived, again))
+            slots, waits = _reserved(live, destination, per_minute, 1)
+            took += [slot - arrived + UPSTREAM_SECONDS for slot in slots]
+            waiting += [(arrived, now + wait) for wait in waits]
+        if beside:
+            _reserved(background, destination, per_minute, BATCH)
+        now += 0.5
+    return sum(took) / len(took)
+
+
+def _reserved(
+    pacing: Limiters, destination: str, per_minute: float, messages: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the moments of the slots that were granted, and the waits of the messages that got none."""
+    try:
+        granted = pacing.reserve(destination, "any", per_minute, messages)
+    except RateLimited as crowded:
+        return (), (crowded.retry_after or 1.0,) * messages
+    return granted.slots, granted.waits
+
+
+def _never(seconds: float) -> None:
+    raise AssertionError("reserving does not sleep")
+
+
 class _Backlog:
     def __init__(self, dynamodb: Any, table: str, per_minute: float, seed: int) -> None:
         self.now = START
@@ -73,7 +121,7 @@ class _Backlog:
 
     def run(self, executions: int, seconds: float) -> Use:
         processes = [
-            Limiters(self._dynamodb, self._table, clock=lambda: self.now, sleep=self._never) for _ in range(executions)
+            Limiters(self._dynamodb, self._table, clock=lambda: self.now, sleep=_never) for _ in range(executions)
         ]
         idle = [(START, number) for number in range(executions)]
         while idle[0][0] < START + seconds:
@@ -99,11 +147,7 @@ class _Backlog:
             # Lambda's pollers poll again at once; a receive ends when something becomes visible.
             return max(self.now + 0.1, min(self.waiting)[0])
         self.receives += len(messages)
-        try:
-            granted = pacing.reserve(self.destination, "any", self.per_minute, len(messages))
-            slots, waits = granted.slots, granted.waits
-        except RateLimited as crowded:
-            slots, waits = (), (crowded.retry_after or 1.0,) * len(messages)
+        slots, waits = _reserved(pacing, self.destination, self.per_minute, len(messages))
         self.writes += 1
         self.sent += slots
         end = max((slot + UPSTREAM_SECONDS for slot in slots), default=self.now + 0.02)
@@ -111,7 +155,3 @@ class _Backlog:
             delay = retry_policy.delay(RateLimited(retry_after=wait), receives + 1, self.random.random())
             heapq.heappush(self.waiting, (end + max(1, round(delay)), message, receives + 1))
         return end
-
-    @staticmethod
-    def _never(seconds: float) -> None:
-        raise AssertionError("reserving does not sleep")

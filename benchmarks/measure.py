@@ -67,6 +67,10 @@ def everything(rounds: int, log: Log) -> Found:
             (name, limits.backlog(stage.client("dynamodb"), "State", rate, executions=5, seconds=600))
             for name, rate in PUBLISHED
         ]
+        table, rate = stage.client("dynamodb"), PUBLISHED[0][1]
+        latency = {
+            beside: limits.live_seconds(table, "State", rate, beside=beside, seconds=600) for beside in (False, True)
+        }
     cpu = {name: median(work.cpu) for name, work in (ingest | operation).items()}
     memory = {name: work.memory for name, work in (ingest | operation).items()}
     rows = [
@@ -80,6 +84,12 @@ def everything(rounds: int, log: Log) -> Found:
             note=f"{number(batches['one'])} ms for one, {number(batches['ten'])} ms for ten",
         ),
         *_limit_rows(uses),
+        Row(
+            what="live latency beside an import / without one, at half of a limit",
+            budget=1.2,
+            measured=latency[True] / latency[False],
+            note=f"{number(1000 * latency[False])} ms without",
+        ),
         *_size_rows(built, plain_layers[0]),
         Row(what="processor time per delivery, ingest", measured=cpu["ingest"], unit="ms", plain=cpu["plain ingest"]),
         Row(

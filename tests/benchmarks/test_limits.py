@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.limits import Use, backlog
+from benchmarks.limits import Use, backlog, live_seconds
 from tests.support.stack import Stack
 
 
@@ -35,3 +35,9 @@ def test_a_backlog_uses_a_limit_and_never_exceeds_it(stack: Stack) -> None:
     use = backlog(stack.client("dynamodb"), table, 60, executions=3, seconds=240)
     assert use.over == 0
     assert use.share >= 0.95
+
+
+def test_live_events_are_hardly_slower_beside_an_import(stack: Stack) -> None:
+    dynamodb, table = stack.client("dynamodb"), stack.environment["RELAY_STATE_TABLE"]
+    alone, beside = (live_seconds(dynamodb, table, 60, beside=b, seconds=150) for b in (False, True))
+    assert 0 < beside <= 1.2 * alone
