@@ -201,6 +201,22 @@ ROUTES: dict[str, dict[str, Any]] = {
         },
         "command": True,
     },
+    "POST /connections/{connection}/returns": {
+        "id": "recordReturn",
+        "summary": "Record a return that names no sale",
+        "body": sale_bodies.ReturnBody,
+        "example": {
+            "refund_id": "R-2",
+            "currency": "GBP",
+            "total": "12.50",
+            "customer": {"source_id": "1001"},
+        },
+        "answers": {
+            201: (SaleOutcome, "Booked."),
+            200: (SaleOutcome, "Nothing to book, or the connection skips such returns."),
+        },
+        "command": True,
+    },
 }
 
 WEBHOOK_METHODS = {

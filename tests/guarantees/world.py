@@ -124,6 +124,7 @@ class World:
             "sales": "transaction",
             "refunds": "transaction",
             "void": "transaction",
+            "returns": "transaction",
             "{order_id}": "transaction",
         }.get(path.rpartition("/")[2], "register" if method == "POST" else "update")
         reply = answer(event, Context(30), operation, self.functions[operation])

@@ -36,6 +36,7 @@ ROUTES = {
     "POST /connections/{connection}/sales/{order_id}/refunds": "Transaction",
     "POST /connections/{connection}/sales/{order_id}/void": "Transaction",
     "GET /connections/{connection}/sales/{order_id}": "Transaction",
+    "POST /connections/{connection}/returns": "Transaction",
 }
 
 

@@ -282,7 +282,7 @@ class Booking:
     at: str
     """When it happened, as ``instant`` text; of a return: when the money was given back."""
     sold_at: str
-    """When the order was sold, as ``instant`` text."""
+    """When the order was sold, as ``instant`` text; empty for a return that names no sale."""
     loyalty_id: str | None = None
     """The member; None for a guest's sale (Capillary: NOT_INTERESTED)."""
     refund_id: str = ""

@@ -209,6 +209,14 @@ def _record_refund(api: Api, request: ApiRequest) -> Answer:
     return _carry_out(api, request, body.to_command(request.path["order_id"]))
 
 
+def _record_return(api: Api, request: ApiRequest) -> Answer:
+    from loyalty_relay.triggers.sale_bodies import ReturnBody
+
+    body = _parse(request, ReturnBody)
+    _not_later(request, refunded_at=body.refunded_at)
+    return _carry_out(api, request, body.to_return())
+
+
 def _void_sale(api: Api, request: ApiRequest) -> Answer:
     from loyalty_relay.triggers.sale_bodies import void_of
 
@@ -263,10 +271,13 @@ ENDPOINTS: dict[str, Callable[[Api, ApiRequest], Answer]] = {
     "POST /connections/{connection}/sales/{order_id}/refunds": _record_refund,
     "POST /connections/{connection}/sales/{order_id}/void": _void_sale,
     "GET /connections/{connection}/sales/{order_id}": _sale,
+    "POST /connections/{connection}/returns": _record_return,
 }
 
 
-SALES = frozenset(route for route in ENDPOINTS if route.startswith("POST") and "/sales" in route)
+SALES = frozenset(
+    route for route in ENDPOINTS if route.startswith("POST") and ("/sales" in route or "returns" in route)
+)
 """Routes whose success is that something was booked or recorded."""
 
 

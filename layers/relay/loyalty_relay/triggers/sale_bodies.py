@@ -6,6 +6,7 @@ texts or JSON numbers, and never negative.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -252,6 +253,24 @@ class RefundBody(WithLines):
         )
         order = Order(id=order_id, currency=self.currency, refunds=(refund,))
         return RecordRefund(order=order, version=_as_of(self.as_of))
+
+
+class ReturnBody(RefundBody):
+    """Money that was given back for something that no sale is known of; ``sales.unlinked_returns`` decides about it."""
+
+    refund_id: Id = Field(description="Yours, and never used for another return of this connection.")
+    customer: BuyerBody | None = Field(None, description="Absent: nobody, and nothing is booked.")
+
+    def to_return(self) -> RecordRefund:
+        """Return the command; the return is an order of its own, ``refund:`` and its id."""
+        command = self.to_command(f"refund:{self.refund_id}")
+        return replace(
+            command,
+            order=replace(command.order, unlinked=True),
+            customer=self.customer.to_ref() if self.customer else None,
+            guest=self.customer is None,
+            fields=self.customer.fields() if self.customer else {},
+        )
 
 
 def void_of(order_id: str) -> RecordRefund:

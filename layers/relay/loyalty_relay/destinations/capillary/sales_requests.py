@@ -65,7 +65,9 @@ def bill(
         "note": f"{booking.marker} {order.note}".strip(),
     }
     if returned:
-        body |= {"returnType": returned, "purchaseTime": v2_moment(booking.sold_at, region)}
+        body["returnType"] = returned
+        if booking.sold_at:
+            body["purchaseTime"] = v2_moment(booking.sold_at, region)
     if with_currency:
         body |= {"currencyCode": booking.currency, "addWithLocalCurrency": True}
     lines = lines_of(booking, order) if returned in ("", "LINE_ITEM") else []
