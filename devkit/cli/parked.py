@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -24,35 +24,25 @@ from devkit.cli.output import (
     when,
     write_file,
 )
-from devkit.cli.parked_queues import Parked, ParkedQueues, chosen
-from devkit.queries.hints import HINTS, hint, meaning
-from devkit.stacks.connection_store import known_connection, store_of
+from devkit.queries.hints import hint, meaning
+from devkit.queries.parked import export_parked, parked_details, parked_work
+from devkit.queries.parked_queues import Parked, ParkedFilters, ParkedQueues
+from devkit.queries.redriving import AT_MOST, Redrive, RedriveReport
 from devkit.stacks.errors import CommandError
-from devkit.stacks.stack import PARKING, Stack, find_stack
-from loyalty_relay.model.json_validation import did_you_mean
+from devkit.stacks.stack import Stack, find_stack
 
 app = group("Look at what is parked, and keep it.")
-
-AMBIGUOUS = "ambiguous"
-"""The reason of work that may have been carried out: a person compares it with the vendor, one by one."""
 
 OfConnection = Annotated[str | None, typer.Option("--connection", help="Only of this connection.")]
 OfReason = Annotated[str | None, typer.Option("--reason", help="Only with this reason, such as rejected.")]
 
 
-def queues_of(stack: Stack) -> ParkedQueues:
-    """Return the stack's dead-letter queues."""
-    return ParkedQueues(stack.client("sqs"), {operation: stack.parked_queue(operation) for operation in PARKING})
-
-
 @contextmanager
-def _opened(queues: ParkedQueues, description: str, *, quiet: bool) -> Iterator[list[Parked]]:
-    """Return everything parked, with progress while the queues are read."""
-    with (
-        progress(description, queues.depth(), quiet=quiet) as bar,
-        queues.opened(lambda count: bar.advance(bar.task_ids[0], count)) as parked,
-    ):
-        yield parked
+def _reading(stack: Stack, description: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show progress while the queues are read; what is yielded gets the number of messages of each batch."""
+    total = None if quiet else ParkedQueues.of(stack).depth()
+    with progress(description, total, quiet=quiet) as bar:
+        yield lambda count: bar.advance(bar.task_ids[0], count)
 
 
 def _row(parked: Parked) -> list[str]:
@@ -71,34 +61,23 @@ COLUMNS = ["parked", "operation", "connection", "topic", "reason", "receives", "
 DROP = ["receives", "operation", "connection"]
 
 
-def _known(stack: str | None, parked: list[Parked], connection: str | None, reason: str | None) -> None:
-    """Raise CommandError for a filter that can match nothing."""
-    if connection is not None and all(p.connection != connection for p in parked):
-        known_connection(store_of(find_stack(stack)), connection)
-    if reason is not None and reason not in {*HINTS, *(p.reason for p in parked)}:
-        raise CommandError(
-            f"unknown reason {reason}{did_you_mean(reason, HINTS)}", where="--reason", do="see docs/cli.md"
-        )
-
-
 @app.command("list")
 def list_(
     connection: OfConnection = None, reason: OfReason = None, stack: StackName = None, json: AsJson = False
 ) -> None:
     """List what is parked, oldest first; copies of the same command are one line."""
-    queues = queues_of(find_stack(stack))
-    with _opened(queues, "reading parked work", quiet=json) as parked:
-        found = chosen(parked, connection=connection, reason=reason)
-        if not found:
-            _known(stack, parked, connection, reason)
+    found = find_stack(stack)
+    with _reading(found, "reading parked work", quiet=json) as seen:
+        filters = ParkedFilters(connection=connection, reason=reason)
+        work = parked_work(found, filters, shown=None, at_most=None, seen=seen)
     if json:
-        show_json([p.to_dict() for p in found])
+        show_json(work.as_json())
         return
-    if not found:
+    if not work.parked:
         note("nothing is parked" + (" that matches" if connection or reason else ""))
         return
-    show_table(COLUMNS, [_row(p) for p in found], drop=DROP)
-    for word in sorted({p.reason for p in found}):
+    show_table(COLUMNS, [_row(p) for p in work.parked], drop=DROP)
+    for word in sorted({g.reason for g in work.groups}):
         note(f"{word}: {meaning(word, 'parked')} {hint(word, 'parked')}")
 
 
@@ -112,20 +91,18 @@ def show(
     json: AsJson = False,
 ) -> None:
     """Show one parked command: why, since when, what the vendor reported, what to do."""
-    with queues_of(find_stack(stack)).opened() as parked:
-        found = chosen(parked, one=id)
-    if not found:
-        raise CommandError(f"nothing parked has the id {id}", do="see relay parked list")
+    found = parked_details(find_stack(stack), id, body=body)
     if json:
-        show_json([p.to_dict(body=body) for p in found] if len(found) > 1 else found[0].to_dict(body=body))
+        show_json([d.as_json() for d in found] if len(found) > 1 else found[0].as_json())
         return
-    for p in found:
+    for d in found:
+        p = d.parked
         show_pairs(
             [
                 ("id", p.id),
                 ("outcome", result_text("parked")),
                 ("reason", p.reason),
-                ("means", meaning(p.reason, "parked")),
+                ("means", d.means),
                 ("detail", p.detail),
                 ("vendor code", p.code),
                 ("receives", "" if p.receives is None else str(p.receives)),
@@ -136,12 +113,12 @@ def show(
                 ("event", p.event_id),
                 ("operation", p.operation),
                 ("copies", str(len(p.messages))),
-                ("next", hint(p.reason, "parked")),
+                ("next", d.do),
             ],
             aside=body,
         )
-        if body:
-            show_text(p.body())
+        if d.body is not None:
+            show_text(d.body)
 
 
 @app.command()
@@ -153,12 +130,10 @@ def export(
     json: AsJson = False,
 ) -> None:
     """Write everything parked, bodies included, one JSON object a line. The queues keep it."""
-    queues = queues_of(find_stack(stack))
-    with _opened(queues, "exporting", quiet=json) as parked:
-        lines = [
-            jsonlib.dumps(p.to_dict(body=True), ensure_ascii=False)
-            for p in chosen(parked, connection=connection, reason=reason)
-        ]
+    found = find_stack(stack)
+    with _reading(found, "exporting", quiet=json) as seen:
+        work = export_parked(found, ParkedFilters(connection=connection, reason=reason), seen=seen)
+    lines = [jsonlib.dumps(given, ensure_ascii=False) for given in work]
     if file is None:
         for line in lines:
             show_text(line)
@@ -183,75 +158,64 @@ def redrive(
     every: Annotated[bool, typer.Option("--all", help="Everything parked, except what is ambiguous.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Send without a prompt.")] = False,
+    at_most: Annotated[
+        int, typer.Option("--at-most", help="How many to send; what is left can be redriven next.", min=1, max=10_000)
+    ] = AT_MOST,
     stack: StackName = None,
     json: AsJson = False,
 ) -> None:
     """Send parked work through the normal path again. It counts as another redrive, so it is no duplicate."""
-    from devkit.cli.redriving import redrive_one
-
     if connection is None and reason is None and one is None and not every:
         raise CommandError(
             "what to redrive is missing", do="add --connection, --reason, --one ID or --all; --dry-run shows the effect"
         )
-    if reason == AMBIGUOUS and one is None:
-        raise CommandError(
-            "ambiguous work may have been carried out already, and could credit twice",
-            do="compare each with the member's account at the vendor, then relay redrive --one ID",
-        )
     found = find_stack(stack)
-    queues = queues_of(found)
+    filters = ParkedFilters(connection=connection, reason=reason, one=one)
     if one is None and not (yes or dry_run):
-        _confirm(queues, connection, reason)
-    sent: list[dict[str, object]] = []
-    failed: list[dict[str, str]] = []
-    with queues.opened() as parked:
-        work = _work(parked, connection, reason, one)
-        left = len(chosen(parked, connection=connection, reason=reason, one=one)) - len(work)
-        if one is not None and not work:
-            raise CommandError(f"nothing parked has the id {one}", do="see relay parked list")
-        with progress("redriving", len(work), quiet=json or dry_run) as bar:
-            for p in work:
-                try:
-                    outcome = None if dry_run else redrive_one(found, queues, p)
-                except CommandError as error:
-                    failed.append({"field": p.id, "message": f"{p.reason}: {error.what}"})
-                else:
-                    sent.append({**p.to_dict(), "outcome": outcome})
-                bar.advance(bar.task_ids[0])
-    if left:
-        note(f"{left} ambiguous left parked: compare each with the vendor, then relay redrive --one ID")
+        at_most = _confirmed(found, filters, at_most)
+    with progress("redriving", quiet=json or dry_run) as bar:
+        report = Redrive(found, filters, at_most=at_most, dry_run=dry_run).run(
+            lambda report: bar.update(bar.task_ids[0], total=report.total, completed=report.done)
+        )
+    if report.skipped:
+        note(f"{report.skipped} ambiguous left parked: compare each with the vendor, then relay redrive --one ID")
+    if report.left:
+        note(f"{report.left} more match; relay redrive again sends the next")
     if json:
-        show_json({"dry_run": dry_run, "redriven": sent, "failed": failed})
+        show_json(report.as_json())
     else:
-        if dry_run:
-            show_table(COLUMNS, [_row(p) for p in work], drop=DROP)
-        out.print(f"{len(sent)} {'would be ' if dry_run else ''}redriven" if work else "nothing is parked that matches")
-    if failed:
+        _show(report)
+    if report.failed:
         if json:
             raise typer.Exit(1)
         raise CommandError(
-            f"{len(failed)} could not be redriven and stay parked",
+            f"{len(report.failed)} could not be redriven and stay parked",
             do="let the source send these again, or keep them with relay parked export",
-            details=failed,
+            details=[{"field": p.id, "message": f"{p.reason}: {error.what}"} for p, error in report.failed],
         )
 
 
-def _work(parked: list[Parked], connection: str | None, reason: str | None, one: str | None) -> list[Parked]:
-    """Return what a redrive sends: of ambiguous work, only what is named by its id."""
-    found = chosen(parked, connection=connection, reason=reason, one=one)
-    return [p for p in found if one is not None or p.reason != AMBIGUOUS]
+def _show(report: RedriveReport) -> None:
+    sent = [p for p, _ in report.redriven]
+    if report.dry_run and sent:
+        show_table(COLUMNS, [_row(p) for p in sent], drop=DROP)
+    done = f"{len(sent)} {'would be ' if report.dry_run else ''}redriven"
+    out.print(done if report.total else "nothing is parked that matches")
 
 
-def _confirm(queues: ParkedQueues, connection: str | None, reason: str | None) -> None:
-    """Show on a terminal what would be sent, and prompt. Raises CommandError where there is no terminal."""
-    with queues.opened() as parked:
-        work = _work(parked, connection, reason, None)
-    if not work:
-        return
+def _confirmed(stack: Stack, filters: ParkedFilters, at_most: int) -> int:
+    """Show on a terminal what would be sent, and prompt; return how many were confirmed.
+
+    Raises CommandError where there is no terminal.
+    """
+    planned = Redrive(stack, filters, at_most=at_most, dry_run=True).run()
+    if not planned.total:
+        return 0
     if not sys.stdin.isatty():
         raise CommandError(
-            f"{len(work)} would be redriven, and there is no terminal to confirm it",
+            f"{planned.total} would be redriven, and there is no terminal to confirm it",
             do="add --yes, or look with --dry-run",
         )
-    show_table(COLUMNS, [_row(p) for p in work], drop=DROP)
-    typer.confirm(f"Redrive {len(work)}?", abort=True)
+    _show(planned)
+    typer.confirm(f"Redrive {planned.total}?", abort=True)
+    return planned.total

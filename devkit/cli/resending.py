@@ -18,9 +18,8 @@ from devkit.cli.following import follow, show_outcomes
 from devkit.cli.mapping import translation
 from devkit.cli.options import AsJson, StackName, Wait
 from devkit.cli.output import note, out, show_json
-from devkit.cli.parked import queues_of
-from devkit.cli.parked_queues import chosen
-from devkit.cli.redriving import redrive_one
+from devkit.queries.parked_queues import ParkedFilters, ParkedQueues
+from devkit.queries.redriving import redrive_one
 from devkit.stacks.connection_store import store_of
 from devkit.stacks.errors import CommandError
 from devkit.stacks.services import services_of
@@ -100,12 +99,11 @@ def _entries(services: Services, delivery_id: str) -> list[JournalEntry]:
 
 def _redrive(stack: Stack, delivery_id: str) -> list[str]:
     """Redrive what is parked of a delivery; return the ids."""
-    queues = queues_of(stack)
-    with queues.opened() as parked:
-        work = chosen(parked, one=delivery_id)
-        for one in work:
+    queues = ParkedQueues.of(stack)
+    with queues.opened(wanted=ParkedFilters(one=delivery_id).match) as reading:
+        for one in reading.parked:
             redrive_one(stack, queues, one)
-    return [one.id for one in work]
+    return [one.id for one in reading.parked]
 
 
 def _of_store(sample: Sample, connection: Connection, given: str | None) -> Sample:

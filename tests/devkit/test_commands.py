@@ -201,8 +201,9 @@ def test_the_headers_of_a_signed_body_are_printed_as_headers(relay: Relay, tmp_p
 
 
 def test_nothing_parked_is_reported_and_is_no_failure(relay: Relay) -> None:
-    assert relay.json("parked", "list") == []
-    assert relay.json("redrive", "--all", "--yes") == {"dry_run": False, "redriven": [], "failed": []}
+    assert relay.json("parked", "list")["parked"] == []
+    nothing = relay.json("redrive", "--all", "--yes")
+    assert (nothing["total"], nothing["redriven"], nothing["failed"], nothing["ended"]) == (0, [], [], True)
     assert relay("redrive", "--one", "0199").exit_code == 1
 
 
@@ -228,7 +229,7 @@ def test_a_redrive_of_many_is_confirmed_and_leaves_what_is_ambiguous(relay: Rela
     assert (unconfirmed.exit_code, "--yes" in unconfirmed.stderr) == (1, True)
     assert (only_ambiguous.exit_code, "--one" in only_ambiguous.stderr) == (1, True)
     assert [p["reason"] for p in everything["redriven"]] == ["rejected"]
-    assert [p["reason"] for p in relay.json("parked", "list")] == ["ambiguous"]
+    assert [p["reason"] for p in relay.json("parked", "list")["parked"]] == ["ambiguous"]
     one = relay.json("redrive", "--one", "0199-ambiguous")
     assert [p["reason"] for p in one["redriven"]] == ["ambiguous"]
 
@@ -247,7 +248,7 @@ def test_what_is_parked_is_listed_shown_exported_and_redriven(relay: Relay, tmp_
     )
     file = tmp_path / "parked.jsonl"
 
-    listed = relay.json("parked", "list")
+    listed = relay.json("parked", "list")["parked"]
     shown = relay("parked", "show", "0199-delivery")
     relay.json("parked", "export", "--out", str(file))
     dry = relay.json("redrive", "--reason", "rejected", "--dry-run")
@@ -261,7 +262,7 @@ def test_what_is_parked_is_listed_shown_exported_and_redriven(relay: Relay, tmp_
     assert "Ana" in json.loads(file.read_text())["message"]["body"]
     assert file.stat().st_mode & 0o077 == 0
     assert len(dry["redriven"]) == len(done["redriven"]) == 1
-    assert relay.json("parked", "list") == []
+    assert relay.json("parked", "list")["parked"] == []
     sent = sqs.receive_message(QueueUrl=relay.env["RELAY_QUEUE_REGISTER"])["Messages"]
     assert json.loads(sent[0]["Body"])["redrives"] == 1
 
@@ -366,7 +367,7 @@ def test_a_filter_that_can_match_nothing_is_an_error(relay: Relay, command: tupl
 def test_a_known_filter_may_find_nothing(relay: Relay) -> None:
     relay("connections", "apply", str(SAMPLE))
 
-    assert relay.json("parked", "list", "--connection", "shopify-capillary", "--reason", "rejected") == []
+    assert relay.json("parked", "list", "--connection", "shopify-capillary", "--reason", "rejected")["count"] == 0
 
 
 def test_a_deleted_connection_can_be_applied_again(relay: Relay) -> None:

@@ -118,7 +118,7 @@ def test_a_delivery_that_never_names_a_customer_stays_parked(dev: Dev, tmp_path:
     assert dev.run("connections", "apply", str(connection), "--id", "parking").returncode == 0
 
     sent = dev.run("send", "shopify", "customers/update", "--connection", "parking", "--file", str(body))
-    listed = json.loads(dev.run("parked", "list", "--connection", "parking").stdout)
+    listed = json.loads(dev.run("parked", "list", "--connection", "parking").stdout)["parked"]
     redriven = dev.run("redrive", "--connection", "parking", "--yes")
 
     assert sent.returncode == 1
@@ -126,7 +126,7 @@ def test_a_delivery_that_never_names_a_customer_stays_parked(dev: Dev, tmp_path:
     assert [parked["operation"] for parked in listed] == ["ingest"]
     assert redriven.returncode == 1
     assert [failed["field"] for failed in json.loads(redriven.stdout)["failed"]] == [listed[0]["id"]]
-    assert len(json.loads(dev.run("parked", "list", "--connection", "parking").stdout)) == 1
+    assert len(json.loads(dev.run("parked", "list", "--connection", "parking").stdout)["parked"]) == 1
 
 
 def test_a_delivery_that_a_mapping_failed_on_is_applied_once_the_mapping_is_mended(dev: Dev, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_delivery_that_a_mapping_failed_on_is_applied_once_the_mapping_is_mend
     assert redriven.returncode == 0, redriven.stdout
     assert len(json.loads(redriven.stdout)["redriven"]) == 1
     assert applied(dev, sent["delivery_id"])[-1] == "applied"
-    assert json.loads(dev.run("parked", "list", "--connection", "mapped").stdout) == []
+    assert json.loads(dev.run("parked", "list", "--connection", "mapped").stdout)["parked"] == []
 
 
 def test_a_command_that_the_vendor_refused_is_applied_once_the_vendor_takes_it(dev: Dev, tmp_path: Path) -> None:
@@ -158,14 +158,14 @@ def test_a_command_that_the_vendor_refused_is_applied_once_the_vendor_takes_it(d
 
     again = json.loads(dev.run("send", "shopify", "customers/create", "--connection", "refusing", *somebody).stdout)
     httpx.put(f"{dev.ready['sandbox']}/_sandbox/faults", json=[]).raise_for_status()
-    listed = json.loads(dev.run("parked", "list", "--connection", "refusing").stdout)
+    listed = json.loads(dev.run("parked", "list", "--connection", "refusing").stdout)["parked"]
     redriven = dev.run("redrive", "--connection", "refusing", "--reason", listed[0]["reason"], "--yes")
 
     assert [o["outcome"] for o in again["outcomes"]] == ["parked"]
     assert len(listed) == 1, "a copy of what is parked is not parked again"
     assert redriven.returncode == 0, redriven.stdout
     assert applied(dev, sent["delivery_id"])[-1] == "applied"
-    assert json.loads(dev.run("parked", "list", "--connection", "refusing").stdout) == []
+    assert json.loads(dev.run("parked", "list", "--connection", "refusing").stdout)["parked"] == []
 
 
 def test_a_wrong_signature_is_refused_and_reaches_no_vendor(dev: Dev) -> None:

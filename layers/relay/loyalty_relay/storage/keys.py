@@ -125,6 +125,11 @@ def reports(connection: str) -> str:
     return f"report#{connection}"
 
 
+def disclosures(connection: str) -> str:
+    """Return the ``delivery_id`` under which the journal keeps who requested bodies of parked work."""
+    return f"disclosure#{connection}"
+
+
 # -- the idempotency table --------------------------------------------------------------------------------------------
 
 

@@ -12,9 +12,10 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from devkit.stacks.errors import CommandError
+from devkit.stacks.stack import PARKING, Stack
 from loyalty_relay.model.commands import Envelope
 
 HIDE = 300
@@ -62,7 +63,7 @@ class Parked:
     envelope: Envelope | None = None
     messages: tuple[Message, ...] = field(default=(), repr=False)
 
-    def to_dict(self, *, body: bool = False) -> dict[str, Any]:
+    def as_json(self, *, body: bool = False) -> dict[str, Any]:
         """Return the parked work as JSON; with ``body`` also what it carries, which is personal data."""
         shown: dict[str, Any] = {
             "id": self.id,
@@ -96,12 +97,26 @@ class Parked:
             return message
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of the queues, oldest first."""
+
+    parked: list[Parked]
+    more: bool
+    """Whether the bound ended the reading, so that there may be more."""
+
+
 class ParkedQueues:
     """The dead-letter queues of one stack. ``queues``: operation -> URL of its dead-letter queue."""
 
     def __init__(self, sqs: Any, queues: Mapping[str, str]) -> None:
         self._sqs = sqs
         self._queues = dict(queues)
+
+    @classmethod
+    def of(cls, stack: Stack) -> Self:
+        """Return the dead-letter queues of a stack."""
+        return cls(stack.client("sqs"), {operation: stack.parked_queue(operation) for operation in PARKING})
 
     def depth(self) -> int:
         """Return about how many messages there are, hidden ones included; SQS counts approximately."""
@@ -113,20 +128,43 @@ class ParkedQueues:
         return total
 
     @contextmanager
-    def opened(self, seen: Progress = lambda count: None) -> Iterator[list[Parked]]:
-        """Yield everything that is parked, newest last; what was not deleted meanwhile is given back at the end."""
+    def opened(
+        self,
+        seen: Progress = lambda count: None,
+        *,
+        wanted: Callable[[Parked], bool] = lambda parked: True,
+        at_most: int | None = None,
+    ) -> Iterator[Reading]:
+        """Yield what is parked; what was not deleted meanwhile is given back at the end.
+
+        What is not ``wanted`` is given back as soon as everything was read. ``at_most``: messages to read of each
+        queue, to the next ten.
+        """
         taken: list[tuple[str, Message]] = []
+        more = False
         try:
             for operation in self._queues:
-                for message in self._receive(operation):
-                    taken.append((operation, message))
-                    seen(1)
-            yield grouped(taken)
+                read = 0
+                for batch in self._receive(operation):
+                    taken += [(operation, message) for message in batch]
+                    seen(len(batch))
+                    read += len(batch)
+                    if at_most is not None and read >= at_most:
+                        more = True
+                        break
+            parked = grouped(taken)
+            kept = [p for p in parked if wanted(p)]
+            if len(kept) < len(parked):
+                needed = {message.receipt for p in kept for message in p.messages}
+                self._give_back(message for _, message in taken if message.receipt not in needed)
+                taken = [(operation, message) for operation, message in taken if message.receipt in needed]
+            yield Reading(kept, more)
         finally:
             self._give_back(message for _, message in taken)
 
-    def _receive(self, operation: str) -> Iterator[Message]:
-        url, empty, known = self._queues[operation], 0, set()
+    def _receive(self, operation: str) -> Iterator[list[Message]]:
+        url, empty = self._queues[operation], 0
+        known: set[str] = set()
         while empty < EMPTY_RECEIVES:
             answer = self._sqs.receive_message(
                 QueueUrl=url,
@@ -138,17 +176,9 @@ class ParkedQueues:
             )
             fresh = [m for m in answer.get("Messages", []) if m["MessageId"] not in known]
             empty = 0 if fresh else empty + 1
-            for found in fresh:
-                known.add(found["MessageId"])
-                sent = found.get("Attributes", {}).get("SentTimestamp")
-                yield Message(
-                    queue=url,
-                    id=found["MessageId"],
-                    receipt=found["ReceiptHandle"],
-                    body=found["Body"],
-                    attributes={n: a.get("StringValue", "") for n, a in found.get("MessageAttributes", {}).items()},
-                    sent_at=int(sent) / 1000 if sent else None,
-                )
+            known.update(found["MessageId"] for found in fresh)
+            if fresh:
+                yield [_message(url, found) for found in fresh]
 
     def _give_back(self, messages: Iterable[Message]) -> None:
         by_queue: dict[str, list[Message]] = {}
@@ -183,6 +213,18 @@ class ParkedQueues:
         """Delete every copy of parked work."""
         for message in parked.messages:
             self._sqs.delete_message(QueueUrl=message.queue, ReceiptHandle=message.receipt)
+
+
+def _message(queue: str, found: Mapping[str, Any]) -> Message:
+    sent = found.get("Attributes", {}).get("SentTimestamp")
+    return Message(
+        queue=queue,
+        id=found["MessageId"],
+        receipt=found["ReceiptHandle"],
+        body=found["Body"],
+        attributes={n: a.get("StringValue", "") for n, a in found.get("MessageAttributes", {}).items()},
+        sent_at=int(sent) / 1000 if sent else None,
+    )
 
 
 def grouped(messages: Iterable[tuple[str, Message]]) -> list[Parked]:
@@ -250,17 +292,18 @@ def _raw(body: str) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def chosen(
-    parked: Iterable[Parked], *, connection: str | None = None, reason: str | None = None, one: str | None = None
-) -> list[Parked]:
-    """Return the parked work that matches everything given.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedFilters:
+    """Which parked work is meant; None for any. ``one``: its id, or a delivery id for all of the delivery."""
 
-    ``one`` is its id, or a delivery id for all of the delivery.
-    """
-    return [
-        p
-        for p in parked
-        if (connection is None or p.connection == connection)
-        and (reason is None or p.reason == reason)
-        and (one is None or one in (p.id, p.delivery_id))
-    ]
+    connection: str | None = None
+    reason: str | None = None
+    one: str | None = None
+
+    def match(self, parked: Parked) -> bool:
+        """Whether everything that is given holds for it."""
+        return (
+            self.connection in (None, parked.connection)
+            and self.reason in (None, parked.reason)
+            and (self.one is None or self.one in (parked.id, parked.delivery_id))
+        )
