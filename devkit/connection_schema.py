@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from loyalty_relay.connections.parse import PLACES, currency, day, read_connection
+from loyalty_relay.connections.parse import PLACES, SHOP_KEY, currency, day, read_connection, shop_key
 from loyalty_relay.destinations.registry import vendors
 from loyalty_relay.model.json_validation import Reader
 from loyalty_relay.model.money import CURRENCY
@@ -109,6 +109,7 @@ DESCRIPTIONS = {
     "sales.return_window_days": "For how many days after its sale a refund is booked",
     "sales.bill_days": "For how many days the vendor keeps bill numbers unique; 0: for ever",
     "sales.bill_number": "What bill numbers are made of: shop and order id, or the receipt's number",
+    "sales.shop_key": "Makes bill numbers differ from another connection's whose shops have the same names",
     "sales.currency": "The programme's currency, ISO 4217; default: every order's own shop currency",
     "sales.stores": "The platform's location or till -> where the sale is booked",
     "sales.payment_modes": "The platform's name of a tender -> the vendor's payment mode",
@@ -202,7 +203,11 @@ class Recorder(Reader):
         yield inner
 
     def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
-        forms: dict[Any, dict[str, str]] = {day: {"format": "date"}, currency: {"pattern": f"^{CURRENCY.pattern}$"}}
+        forms: dict[Any, dict[str, str]] = {
+            day: {"format": "date"},
+            currency: {"pattern": f"^{CURRENCY.pattern}$"},
+            shop_key: {"pattern": f"^{SHOP_KEY.pattern}$"},
+        }
         self._put(name, {"type": "string", **forms.get(parse, {"format": "date-time"})})
         return None
 

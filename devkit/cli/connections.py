@@ -16,6 +16,7 @@ from rich.text import Text
 from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import note, out, show_json, show_pairs, show_table, show_text, write_file
 from devkit.stacks.connection_store import (
+    ConnectionStore,
     new_key,
     read_file,
     redacted,
@@ -28,7 +29,7 @@ from devkit.stacks.connection_store import (
 from devkit.stacks.errors import CommandError
 from devkit.stacks.services import services_of
 from devkit.stacks.stack import Stack, find_stack
-from loyalty_relay.connections.model import CONNECTION_ID
+from loyalty_relay.connections.model import CONNECTION_ID, Connection
 from loyalty_relay.destinations.registry import vendors
 from loyalty_relay.model.json_validation import did_you_mean
 from loyalty_relay.sources import platforms
@@ -65,6 +66,7 @@ def apply(
     else:
         given = read_file(file, id=id, variables=variables_of(found), stdin=sys.stdin.read)
         connection = store_of(found).parse(given.id, given.data)
+        _check_bills(store_of(found), connection)
     action, changed = "valid", list[str]()
     if found is not None and not dry_run:
         action, changed = store_of(found).write(given.id, given.data)
@@ -83,6 +85,22 @@ def apply(
     )
     if not dry_run and action != "unchanged":
         note(f"next: relay connections check {given.id}; functions see a change within five minutes")
+
+
+def _check_bills(store: ConnectionStore, connection: Connection) -> None:
+    """Raise CommandError for bill numbers that another connection at the same account makes as well.
+
+    Where only the host is the same, it may be another organisation's: then it is a note.
+    """
+    for other in store.with_equal_bills(connection):
+        alike = f"connection {other.id} has shops of the same names, so orders could get the same bill numbers"
+        if other.destination.key == connection.destination.key:
+            raise CommandError(
+                alike,
+                where="sales.shop_key",
+                do="give this connection a shop_key of its own, such as the brand's initials; docs/connections.md",
+            )
+        note(f"{alike}, if both are of one organisation; sales.shop_key makes them differ")
 
 
 def _stack_or_none(name: str | None) -> Stack | None:

@@ -161,6 +161,16 @@ class ConnectionStore:
         """Return a stored connection. Raises CommandError when it is missing or not valid."""
         return self.parse(id, self.raw(id))
 
+    def with_equal_bills(self, connection: Connection) -> list[Connection]:
+        """Return the stored connections whose orders could get the same bill numbers at the destination."""
+        from loyalty_relay.connections.check import inspected, with_equal_bills
+
+        if not connection.sales.enabled:
+            return []
+        found = {name: self._find(name) for name in self.ids() if name != connection.id}
+        others = [inspected(name, data, self._sandbox_hosts)[0] for name, data in found.items() if data is not None]
+        return with_equal_bills(connection, others)
+
     def write(self, id: str, data: Mapping[str, Any]) -> tuple[str, list[str]]:
         """Store a connection that was parsed before: what happened (created, changed, unchanged) and what changed.
 

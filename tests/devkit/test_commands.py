@@ -34,6 +34,40 @@ def test_applying_a_connection_reports_what_happened_and_where_the_source_delive
     assert again["action"] == "unchanged"
 
 
+def selling(tmp_path: Path, **changes: Any) -> str:
+    """A file of a connection that records sales; ``changes``: of ``sales``."""
+    data = json.loads(SAMPLE.read_text())
+    data.pop("id", None)
+    data["destination"] |= changes.pop("destination", {})
+    data["sales"] = {"enabled": True, **changes}
+    file = tmp_path / "selling.json"
+    file.write_text(json.dumps(data))
+    return str(file)
+
+
+def test_a_second_connection_whose_orders_would_get_the_same_bill_numbers_is_refused(
+    relay: Relay, tmp_path: Path
+) -> None:
+    file = selling(tmp_path)
+    assert relay("connections", "apply", file, "--id", "one").exit_code == 0
+    assert relay("connections", "apply", file, "--id", "one").exit_code == 0
+    refused = relay("connections", "apply", file, "--id", "two")
+    assert refused.exit_code == 1
+    assert "connection one has shops of the same names" in refused.stderr
+    assert "sales.shop_key" in refused.stderr
+    assert relay("connections", "apply", selling(tmp_path, shop_key="b"), "--id", "two").exit_code == 0
+    assert relay("connections", "apply", selling(tmp_path, enabled=False), "--id", "three").exit_code == 0
+
+
+def test_equal_shops_at_the_same_host_may_be_of_two_organisations_which_is_a_note(relay: Relay, tmp_path: Path) -> None:
+    relay("connections", "apply", selling(tmp_path), "--id", "one")
+    credentials = {"type": "basic", "username": "other.till01", "password": "fake-password"}
+    file = selling(tmp_path, destination={"credentials": credentials})
+    accepted = relay("connections", "apply", file, "--id", "two")
+    assert accepted.exit_code == 0
+    assert "if both are of one organisation" in accepted.stderr
+
+
 def test_a_dry_run_checks_and_stores_nothing(relay: Relay) -> None:
     assert relay.json("connections", "apply", str(SAMPLE), "--dry-run")["action"] == "valid"
     assert relay.json("connections", "list") == []

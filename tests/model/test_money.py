@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty_relay.model.money import decimal_of, of_minor_units, places, rounded, share, text_of
+from loyalty_relay.model.money import decimal_of, is_currency, of_minor_units, places, rounded, share, text_of
 from loyalty_relay.model.numbers import exact, whole
 
 CURRENCIES = {"JPY": 0, "EUR": 2, "USD": 2, "KWD": 3, "CLF": 4}
@@ -18,6 +18,15 @@ CURRENCIES = {"JPY": 0, "EUR": 2, "USD": 2, "KWD": 3, "CLF": 4}
 @pytest.mark.parametrize(("currency", "number"), CURRENCIES.items())
 def test_places_are_those_of_iso_4217(currency: str, number: int) -> None:
     assert places(currency) == number
+
+
+@pytest.mark.parametrize("code", ["", "XXX", "ABC", "eur", "EURO", "BTC", "XAU"])
+def test_a_code_that_iso_4217_does_not_have_is_no_currency(code: str) -> None:
+    assert not is_currency(code)
+
+
+def test_currencies_of_today_and_of_orders_that_are_still_refunded_are_known() -> None:
+    assert all(map(is_currency, ("GBP", "JPY", "KWD", "CLF", "XCG", "SLE", "ZWG", "BGN", "HRK")))
 
 
 @given(st.integers(min_value=-(10**17), max_value=10**17), st.sampled_from(sorted(CURRENCIES)))

@@ -31,6 +31,13 @@ def test_golden_receipt_numbers() -> None:
     assert receipt_number("shop-1", sale(), "9", 50) == bill_number("shop-1", "9", 50)
 
 
+def test_a_key_of_shops_makes_other_numbers() -> None:
+    assert bill_number("main", "1", 50, key="ac") == "qz7rsa-1"
+    till = sale(number="1042", location="12", till="3")
+    assert receipt_number("shop-1", till, "9", 50, key="ac") == "1042-ac-12-3-20260920"
+    assert receipt_number("main", sale(), "1", 50, key="ac") == bill_number("main", "1", 50, key="ac")
+
+
 def test_golden_marker() -> None:
     assert marker("shop-1", "450789469", 3) == "LR-265pgx6bmrzei6uuoupank5f-3"
 

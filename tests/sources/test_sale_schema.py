@@ -253,9 +253,10 @@ def test_what_breaks_the_schema_is_untranslatable_by_name(name: str, change: dic
         ({"lines": [{"rate": "1", "discount": "2"}]}, "bad_amount"),
         ({"sold_at": "yesterday"}, "bad_time"),
         ({"id": "x" * 201}, "bad_id"),
+        ({"currency": "ABC"}, "bad_currency"),
     ],
 )
-def test_sums_that_do_not_add_up_are_refused(change: dict[str, Any], reason: str) -> None:
+def test_what_the_json_schema_cannot_express_is_refused(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(Untranslatable) as caught:
         read(with_entity("sale-completed", **change))
     assert caught.value.reason == reason

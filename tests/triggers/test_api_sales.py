@@ -148,6 +148,7 @@ def test_respond_async_is_worked_from_the_queue(till: Till, books: FakeBooks) ->
         (SALES, {"sold_at": "2026-01-04T10:00:00Z"}, "sold_at"),
         (SALES, {"as_of": "2026-01-04T10:00:00Z"}, "as_of"),
         (SALES, {"total": "-1"}, "total"),
+        (SALES, {"currency": "ABC"}, "currency"),
         (REFUNDS, {"refunded_at": "2026-01-04T10:00:00Z"}, "refunded_at"),
         (REFUNDS, {"refund_id": " "}, "refund_id"),
     ],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.connections.parse import as_far_as_valid
+from loyalty_relay.destinations.registry import vendor
 from loyalty_relay.model.errors import FieldProblem
 from loyalty_relay.model.json_validation import did_you_mean, unknown_field
 from loyalty_relay.sources import may_read_from, source_module
@@ -54,6 +55,32 @@ def check_connection(connection: Connection, sandbox_hosts: frozenset[str] = fro
         known = ", ".join(module.api_domains) or "none: this platform's API is not called"
         problems.append(FieldProblem("source.api_host", f"must be below the platform's own domains ({known})"))
     return problems
+
+
+def with_equal_bills(connection: Connection, others: Iterable[Connection]) -> list[Connection]:
+    """Return those of the others whose orders could get the bill numbers of this connection's, at the same host.
+
+    Bill numbers are made of shops and orders' ids, or of what receipts have; two organisations may share a host.
+    """
+    support = vendor(connection.destination.vendor).sales
+    if support is None or not support.unique_bills or not connection.sales.enabled:
+        return []
+    return [
+        other
+        for other in others
+        if other.id != connection.id
+        and other.sales.enabled
+        and (other.destination.vendor, other.destination.host)
+        == (connection.destination.vendor, connection.destination.host)
+        and other.sales.shop_key == connection.sales.shop_key
+        and _shops(other) & _shops(connection)
+    ]
+
+
+def _shops(connection: Connection) -> set[str]:
+    """Return what a connection's bill numbers are made of besides orders' ids or receipts' numbers."""
+    places = connection.sales.stores if connection.sales.bill_number == "receipt" else ()
+    return {name.casefold() for name in (connection.id, *connection.source.stores, *places)}
 
 
 def _unguessable(id: str) -> bool:

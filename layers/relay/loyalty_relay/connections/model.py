@@ -128,6 +128,8 @@ class Sales:
     """For how many days the vendor keeps bill numbers unique; 0: for ever."""
     bill_number: Literal["order", "receipt"] = "order"
     """From the shop and the order's id, or from the number on a till's receipt with store, till and date."""
+    shop_key: str = ""
+    """Part of the bill numbers of later orders: separates shops that other connections name alike."""
     currency: str = ""
     """The destination's currency, ISO 4217; empty: every order's own shop currency is booked as it is."""
     stores: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -27,9 +27,11 @@ from loyalty_relay.destinations.registry import vendor, vendors
 from loyalty_relay.model.commands import MAX_ID
 from loyalty_relay.model.errors import ConnectionInvalid, FieldProblem
 from loyalty_relay.model.json_validation import Reader
-from loyalty_relay.model.money import CURRENCY
+from loyalty_relay.model.money import is_currency
 from loyalty_relay.sources.platforms import platforms
 
+SHOP_KEY = re.compile(r"[A-Za-z0-9]{1,8}")
+"""The form of ``Sales.shop_key``."""
 MAX_DAYS = 3650
 """Longest time for which orders are remembered."""
 
@@ -161,6 +163,7 @@ def _sales(read: Reader, name: str) -> Sales:
         return_window_days=read.whole_or("return_window_days", default.return_window_days, minimum=1, maximum=MAX_DAYS),
         bill_days=read.whole_or("bill_days", default.bill_days, maximum=MAX_DAYS),
         bill_number=cast("Any", read.choice("bill_number", ("order", "receipt"), default.bill_number)),
+        shop_key=read.parsed("shop_key", shop_key) or default.shop_key,
         currency=read.parsed("currency", currency) or default.currency,
         stores=_stores(read, support.attributions if support else frozenset()),
         payment_modes=_payment_modes(read),
@@ -239,8 +242,15 @@ def day(text: str) -> date:
         raise ValueError("must be a date such as 2026-01-31") from None
 
 
+def shop_key(text: str) -> str:
+    """Return a key of shops in bill numbers. Raises ValueError with a message for the operator."""
+    if not SHOP_KEY.fullmatch(text):
+        raise ValueError("must be 1 to 8 letters and digits")
+    return text
+
+
 def currency(text: str) -> str:
     """Return the code of a currency. Raises ValueError with a message for the operator."""
-    if not CURRENCY.fullmatch(text):
+    if not is_currency(text):
         raise ValueError("must be an ISO 4217 code such as EUR")
     return text

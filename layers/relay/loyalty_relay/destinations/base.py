@@ -35,6 +35,8 @@ class SalesSupport:
     returns: frozenset[str] = frozenset({"amount"})
     unlinked_returns: frozenset[str] = frozenset({"skip", "park"})
     guests: frozenset[str] = frozenset({"skip", "hold"})
+    unique_bills: bool = False
+    """Whether a bill number that the organisation has already is refused."""
     linked_branch: Callable[[Destination], bool] = lambda destination: False
     """Whether a sale is attributed to the branch of its shop's link, where ``sales.stores`` has no entry for it."""
 

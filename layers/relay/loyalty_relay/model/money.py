@@ -14,18 +14,34 @@ CURRENCY = re.compile(r"[A-Z]{3}")
 
 _DECIMAL = re.compile(rf"-?\d{{1,{MOST_DIGITS}}}(?:\.\d{{1,{MOST_DIGITS}}})?", re.ASCII)
 _EXACT = Context(prec=4 * MOST_DIGITS)
-_PLACES = {
+_CODES = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: (
+        "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE "
+        "CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD "
+        "HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK "
+        "MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD "
+        "RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH "
+        "USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG "
+        # Withdrawn since 2021; orders of then are still refunded.
+        "ANG BGN CUC HRK SLL ZWL"
+    ),
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }
+_PLACES = {code: number for number, codes in _CODES.items() for code in codes.split()}
 
 ZERO = Decimal(0)
 
 
+def is_currency(code: str) -> bool:
+    """Return whether ISO 4217 has a currency of this code; funds and metals that no shop sells in are left out."""
+    return code in _PLACES
+
+
 def places(currency: str) -> int:
-    """Return the decimal places of a currency: two where ISO 4217 has no other number."""
-    return next((number for number, currencies in _PLACES.items() if currency in currencies.split()), 2)
+    """Return the decimal places of a currency; two for one that is not known."""
+    return _PLACES.get(currency, 2)
 
 
 def decimal_of(value: Any) -> Decimal:

@@ -16,19 +16,23 @@ _SUFFIX = 4
 """Characters kept free for the number of a supplementary sale."""
 
 
-def bill_number(shop: str, order_id: str, length: int) -> str:
-    """Return the bill number of an order: a digest of the shop, and the order's id. ``length``: the vendor's limit."""
-    return _fitted(f"{_digest(shop, 6)}-{order_id}", (shop, order_id), length)
+def bill_number(shop: str, order_id: str, length: int, *, key: str = "") -> str:
+    """Return the bill number of an order: a digest of the shop, and the order's id.
+
+    ``length``: the vendor's limit. ``key``: ``Sales.shop_key``.
+    """
+    keyed = (key,) if key else ()
+    return _fitted(f"{_digest(shop, 6, *keyed)}-{order_id}", (shop, order_id, *keyed), length)
 
 
-def receipt_number(shop: str, sale: Sale, order_id: str, length: int) -> str:
+def receipt_number(shop: str, sale: Sale, order_id: str, length: int, *, key: str = "") -> str:
     """Return the bill number of a till's receipt: its number, store, till and date.
 
     That of ``bill_number`` where the sale has no number.
     """
     if not sale.number:
-        return bill_number(shop, order_id, length)
-    parts = (sale.number, sale.location or shop, sale.till, sale.sold_at[:10].replace("-", ""))
+        return bill_number(shop, order_id, length, key=key)
+    parts = (sale.number, key, sale.location or shop, sale.till, sale.sold_at[:10].replace("-", ""))
     return _fitted("-".join(part for part in parts if part), parts, length)
 
 

@@ -258,9 +258,10 @@ class _Work:
         """Fix what all bookings of the order have alike: rules, bill number, currency and place."""
         connection, order, record = self.context.connection, self.command.order, self.record
         shop, length = record.store or connection.id, self.support.bill_number_length
-        sale, number = record.known.sale, bill_number(shop, record.order_id, length)
+        sale, key = record.known.sale, self.rules.shop_key
+        number = bill_number(shop, record.order_id, length, key=key)
         if sale is not None and self.rules.bill_number == "receipt":
-            number = receipt_number(shop, sale, record.order_id, length)
+            number = receipt_number(shop, sale, record.order_id, length, key=key)
         places = connection.sales.stores
         place = (places.get(sale.till) or places.get(sale.location) or {}) if sale else {}
         self.record = replace(

@@ -12,7 +12,7 @@ from typing import Any
 
 from loyalty_relay.model.commands import MAX_ID, instant, instant_at
 from loyalty_relay.model.errors import Untranslatable
-from loyalty_relay.model.money import CURRENCY, ZERO, decimal_of, of_minor_units
+from loyalty_relay.model.money import ZERO, decimal_of, is_currency, of_minor_units
 from loyalty_relay.model.numbers import exact, no_constant, whole
 
 # -- JSON ---------------------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def minor_units(data: Any, currency: str, *path: str) -> Decimal:
 def currency(value: Any) -> str:
     """Return the code of a currency. Raises Untranslatable('bad_currency')."""
     text = value.strip().upper() if isinstance(value, str) else ""
-    if not CURRENCY.fullmatch(text):
+    if not is_currency(text):
         raise Untranslatable("bad_currency", "the currency is not a code of ISO 4217")
     return text
 

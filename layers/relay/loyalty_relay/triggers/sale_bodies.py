@@ -11,10 +11,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from loyalty_relay.model.commands import CustomerRef, RecordRefund, RecordSale, Version, instant
-from loyalty_relay.model.money import CURRENCY, ZERO, decimal_of
+from loyalty_relay.model.money import CURRENCY, ZERO, decimal_of, is_currency
 from loyalty_relay.model.orders import MOST_LINES, PARTS, Amounts, Line, Order, Payment, Refund, Sale
 from loyalty_relay.sources.parsing import LARGEST
 from loyalty_relay.triggers.api_bodies import Body, Id, IdentifierBody, Moment, Name, Scalars, Text
@@ -38,6 +38,12 @@ def _money(value: Any) -> Decimal:
     return amount
 
 
+def _currency(code: str) -> str:
+    if not is_currency(code):
+        raise ValueError("must be a code of ISO 4217 such as GBP")
+    return code
+
+
 Money = Annotated[
     Decimal,
     BeforeValidator(_money),
@@ -51,6 +57,7 @@ Money = Annotated[
         }
     ),
 ]
+Currency = Annotated[str, StringConstraints(pattern=f"^{CURRENCY.pattern}$"), AfterValidator(_currency)]
 Short = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 """A name or number that may be empty."""
 
@@ -85,7 +92,7 @@ class LineBody(Body):
 class AmountsBody(Body):
     """The parts of a total, net of discounts and without tax. What no part names is the goods."""
 
-    currency: Annotated[str, StringConstraints(pattern=f"^{CURRENCY.pattern}$")] = Field(examples=["GBP"])
+    currency: Currency = Field(examples=["GBP"])
     total: Money = Field(description="Everything, tax and tips included.")
     tax: Money | None = Field(None, description="All of the tax in the total; the parts' taxes where it is absent.")
     gift_cards: Money | None = Field(None, description="Gift cards that are bought; the lines' where it is absent.")

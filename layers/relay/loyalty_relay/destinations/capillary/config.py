@@ -144,6 +144,7 @@ VENDOR = Vendor(
         returns=frozenset({"amount", "line"}),
         unlinked_returns=frozenset({"skip", "park", "return"}),
         guests=frozenset({"skip", "hold", "not_interested"}),
+        unique_bills=True,
     ),
     commands={"customer_created": RegisterCustomer, "customer_changed": UpdateCustomer},
     fields=frozenset(
