@@ -15,6 +15,7 @@ from devkit.cli.output import err, note, show_json, show_pairs, show_table, when
 from devkit.queries.hints import meaning
 from devkit.stacks.connection_store import store_of
 from devkit.stacks.errors import CommandError
+from devkit.stacks.schedules import set_schedule
 from devkit.stacks.services import services_of
 from devkit.stacks.stack import Stack, find_stack
 from loyalty_relay.connections.model import Connection
@@ -22,6 +23,7 @@ from loyalty_relay.destinations.registry import vendor
 from loyalty_relay.model.commands import instant
 from loyalty_relay.model.delivery_ids import new_delivery_id
 from loyalty_relay.runs.engine import rate_of
+from loyalty_relay.runs.plan import since_last_proof
 from loyalty_relay.runs.run import Kind, Run
 from loyalty_relay.runtime.wiring import Services
 from loyalty_relay.sources import source_module
@@ -30,8 +32,6 @@ from loyalty_relay.triggers.enqueue import enqueue
 
 PAUSE = 1.0
 """Seconds between two looks at a run."""
-OVERLAP_SECONDS = 3600.0
-"""How far before the last proof a reconciliation begins: platforms' search indexes and clocks lag."""
 
 Watch = Annotated[bool, typer.Option("--watch/--no-watch", help="Follow the run to its end; it goes on without.")]
 Cancel = Annotated[bool, typer.Option("--cancel", help="End the connection's run; what is queued is still sent.")]
@@ -85,6 +85,10 @@ def reconcile(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every customer, not only changed ones.")] = False,
     report: Annotated[bool, typer.Option("--report", help="Show the reports of earlier runs, and start none.")] = False,
+    every: Annotated[
+        str | None,
+        typer.Option("--every", help="Have one begun by itself: 1d, 12h, 7d ...; off: no more.", metavar="TIME|off"),
+    ] = None,
     cancel: Cancel = False,
     resume: Resume = False,
     watch: Watch = True,
@@ -97,11 +101,20 @@ def reconcile(
     if report:
         _reports(services.runs.reports(known.id), as_json=json)
         return
+    if every is not None:
+        _listable(known, None)
+        rate = set_schedule(found, known.id, every)
+        if json:
+            show_json({"connection": known.id, "every": rate})
+        else:
+            note(f"a reconciliation of {known.id} begins every {rate}" if rate else f"{known.id} has no schedule")
+        return
     if cancel or resume:
         run = _again(services, known, cancel=cancel)
     else:
         module = _listable(known, since)
-        begin = since or (None if everything or not module.lists_changed else _last_proof(services, known))
+        whole = everything or not module.lists_changed
+        begin = since or (None if whole else since_last_proof(services.runs.reports(known.id)) or None)
         run = _begin(services, known, "reconciliation", since=begin, limit=0, dry=False)
     _follow(found, services, known, run, watch=watch and not cancel, as_json=json)
 
@@ -137,13 +150,6 @@ def _quiet(connection: Connection) -> None:
             do="switch its welcome rule off for the time of the import, or accept the messages, then add --welcome; "
             'with "register_missing": false only members are updated; --dry-run counts',
         )
-
-
-def _last_proof(services: Services, connection: Connection) -> str | None:
-    proofs = [run for run in services.runs.reports(connection.id) if run.proven and not run.limit]
-    if not proofs:
-        return None
-    return datetime.fromtimestamp(proofs[0].started_at - OVERLAP_SECONDS, UTC).isoformat()
 
 
 def _begin(services: Services, connection: Connection, kind: Kind, *, since: str | None, limit: int, dry: bool) -> Run:

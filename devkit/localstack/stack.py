@@ -138,6 +138,8 @@ class LocalStack:
             "RELAY_SECRETS_PREFIX": out["SecretsPrefix"],
             "RELAY_DIGEST_SECRET": out["DigestSecretArn"],
             "RELAY_SANDBOX_HOSTS": self._parameters.get("SandboxHosts", ""),
+            "RELAY_RECONCILIATION_GROUP": out["ReconciliationGroup"],
+            "RELAY_RECONCILIATION_ROLE": out["ReconciliationRoleArn"],
         }
         for table in ("Idempotency", "State", "Journal"):
             variables[f"RELAY_{table.upper()}_TABLE"] = out[f"{table}TableName"]

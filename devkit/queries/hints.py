@@ -131,6 +131,10 @@ HINTS: Mapping[str, Hint] = {
         "Apply the connection with good credentials (relay connections check ID names what is missing).",
     ),
     "running": Hint("An import or a reconciliation goes on by itself.", "relay import CONNECTION --resume follows it."),
+    "run_under_way": Hint("A schedule's run was not begun: another run of the connection was under way, or came after."),
+    "no_connection": Hint(
+        "A schedule began a run of a connection that is not there.", "relay reconcile CONNECTION --every off"
+    ),
     "run_superseded": Hint("A later message, or another run of the connection, took this one's place."),
     "stopped": Hint(
         "The platform refused to list its customers; the run's note has its code.",

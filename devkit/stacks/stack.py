@@ -31,6 +31,8 @@ OUTPUTS = {
     "RELAY_STATE_TABLE": "StateTableName",
     "RELAY_JOURNAL_TABLE": "JournalTableName",
     "RELAY_API_URL": "ApiUrl",
+    "RELAY_RECONCILIATION_GROUP": "ReconciliationGroup",
+    "RELAY_RECONCILIATION_ROLE": "ReconciliationRoleArn",
     **{
         f"RELAY_QUEUE_{name.upper().replace('-', '_')}": f"{name.title().replace('-', '')}QueueUrl"
         for name in OPERATIONS

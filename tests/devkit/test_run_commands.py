@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from devkit.cli.runs import progress_of
@@ -149,3 +150,39 @@ def test_reports_are_listed_newest_first(relay: Relay) -> None:
 )
 def test_progress_is_one_line_with_the_time_that_the_vendor_takes(run: Run, words: str) -> None:
     assert words in progress_of(run, 100.0)
+
+
+@pytest.fixture
+def scheduler(relay: Relay) -> Any:
+    client = boto3.client("scheduler", region_name="us-east-1")
+    client.create_schedule_group(Name=relay.env["RELAY_RECONCILIATION_GROUP"])
+    return client
+
+
+def test_a_schedule_sends_the_message_that_begins_a_reconciliation(relay: Relay, scheduler: Any) -> None:
+    apply(relay, "bigcommerce-kangaroo")
+    assert relay.json("reconcile", "acme", "--every", "1d") == {"connection": "acme", "every": "1 day"}
+    assert relay.json("reconcile", "acme", "--every", "12h")["every"] == "12 hours"
+    kept = scheduler.get_schedule(Name="acme", GroupName=relay.env["RELAY_RECONCILIATION_GROUP"])
+    assert kept["ScheduleExpression"] == "rate(12 hours)"
+    assert kept["Target"]["RoleArn"] == relay.env["RELAY_RECONCILIATION_ROLE"]
+    assert kept["Target"]["Arn"].endswith(relay.env["RELAY_QUEUE_IMPORT_RUN"].rpartition("/")[2])
+    message = Envelope.from_json(kept["Target"]["Input"])
+    assert (message.connection, message.command) == ("acme", AdvanceRun(run="", begins=True))
+    assert queued(relay) == []
+
+
+def test_a_schedule_ends_with_off_once_and_again(relay: Relay, scheduler: Any) -> None:
+    apply(relay, "bigcommerce-kangaroo")
+    relay.json("reconcile", "acme", "--every", "7d")
+    for _ in range(2):
+        assert relay.json("reconcile", "acme", "--every", "off")["every"] == ""
+    assert scheduler.list_schedules()["Schedules"] == []
+
+
+@pytest.mark.parametrize("every", ["0d", "1w", "5m", "daily", "1000d"])
+def test_an_interval_that_is_none_is_refused(relay: Relay, every: str) -> None:
+    apply(relay, "bigcommerce-kangaroo")
+    result = relay("reconcile", "acme", "--every", every)
+    assert result.exit_code == 1
+    assert "12h" in result.stderr

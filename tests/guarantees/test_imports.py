@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from devkit.sandbox.platforms.population import FIRST
+from loyalty_relay.model.commands import AdvanceRun, Envelope, Event
+from loyalty_relay.runs.run import Run
 from loyalty_relay.runs.store import Runs
 from tests.guarantees.world import World
 from tests.support.runs import in_all
@@ -25,6 +27,21 @@ def shop_of(world: World, platform: str, vendor: str = "capillary", people: int 
 
 def emails(world: World, vendor: str = "capillary") -> set[str]:
     return {text for member in world.members(vendor) for text in str(member).split("'") if "@example.com" in text}
+
+
+def scheduled(world: World, connection: str = "shop") -> None:
+    """The message that a schedule sends."""
+    event = Event(source="relay", topic="reconciliation", id="schedule", entity_id=connection)
+    command = AdvanceRun(run="", begins=True)
+    message = Envelope(delivery_id="schedule", connection=connection, event=event, command=command)
+    queue = world.stack.environment["RELAY_QUEUE_IMPORT_RUN"]
+    world.stack.client("sqs").send_message(QueueUrl=queue, MessageBody=message.to_json())
+
+
+def latest(world: World) -> Run:
+    found = world.functions["import-run"].runs.get("shop")
+    assert found is not None
+    return found[0]
 
 
 @pytest.mark.parametrize("vendor", ["capillary", "kangaroo"])
@@ -107,3 +124,47 @@ def test_a_platform_that_denies_the_listing_stops_the_run_and_the_next_one_may_b
     world.control.put("/_sandbox/settings/shopify", json={"denied": False}).raise_for_status()
     world.stack.clock.now += 60
     assert world.run().proven
+
+
+def test_a_schedule_reads_everyone_first_and_then_what_changed(world: World) -> None:
+    shop_of(world, "bigcommerce", people=3)
+    runs = []
+    for _ in range(2):
+        scheduled(world)
+        for _ in range(8):
+            world.again(after=30)
+        runs.append(latest(world))
+        world.stack.clock.now += 86_400
+    assert [run.proven for run in runs] == [True, True]
+    assert [bool(run.since) for run in runs] == [False, True]
+    assert runs[0].id != runs[1].id
+    assert world.parked("import-run") == []
+
+
+def test_a_schedule_begins_nothing_while_a_run_is_under_way_and_for_a_connection_that_is_not_there(
+    world: World,
+) -> None:
+    shop_of(world, "bigcommerce", people=3)
+    services = world.functions["import-run"]
+    running = Run(id="0199", connection="shop", kind="import", started_at=world.stack.clock.now)
+    assert services.runs.begin(running)
+    scheduled(world)
+    scheduled(world, "removed")
+    world.settle()
+    assert latest(world) == running
+    assert sorted(entry.reason for entry in world.journal()) == ["no_connection", "run_under_way"]
+    assert world.later == []
+
+
+def test_a_schedules_message_that_is_delivered_twice_begins_one_run(world: World) -> None:
+    shop_of(world, "bigcommerce", people=3)
+    scheduled(world)
+    records = world.stack.receive("import-run")["Records"]
+    world.work("import-run", records)
+    first = latest(world)
+    world.work("import-run", records)
+    for _ in range(8):
+        world.again(after=30)
+    assert latest(world).id == first.id
+    assert latest(world).proven
+    assert len(world.functions["import-run"].runs.reports("shop")) == 1

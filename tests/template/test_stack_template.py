@@ -404,6 +404,7 @@ def test_the_outputs_name_everything_that_the_tools_read(template: Json) -> None
     tables = {f"{name}TableName" for name in ("Idempotency", "State", "Journal")}
 
     expected = queues | tables | {"ApiId", "ApiUrl", "WebhookUrl", "SecretsPrefix", "DigestSecretArn"}
+    expected |= {"ReconciliationGroup", "ReconciliationRoleArn"}
     assert expected <= set(template["Outputs"])
 
 

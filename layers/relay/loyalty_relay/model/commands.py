@@ -319,7 +319,8 @@ class RecordRefund(OrderCommand):
 class AdvanceRun(Command):
     """Go on with the import or reconciliation of a connection. The message stays in its queue until the run ends.
 
-    ``generation``: of the message; one of an earlier generation is of no use any more.
+    ``generation``: of the message; one of an earlier generation is of no use any more. ``begins``: whether the message,
+    a schedule's, begins the run itself, unless another one of the connection is under way.
     """
 
     kind: ClassVar[str] = "advance_run"
@@ -327,6 +328,7 @@ class AdvanceRun(Command):
 
     run: str
     generation: int = 0
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,27 @@ pipeline; the function's rate limiter gives way to live traffic (``Settings.rate
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from loyalty_relay.model.commands import AdvanceRun, CustomerCommand, Envelope
 from loyalty_relay.model.deadline import Deadline
-from loyalty_relay.model.errors import InvalidCommand, PermanentError, RateLimited, RelayError, RunContinues
+from loyalty_relay.model.delivery_ids import new_delivery_id
+from loyalty_relay.model.errors import (
+    InvalidCommand,
+    PermanentError,
+    RateLimited,
+    RelayError,
+    RunContinues,
+    UnknownConnection,
+)
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.runs.engine import Engine
+from loyalty_relay.runs.plan import scheduled_since
+from loyalty_relay.runs.run import Run
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import ListingSource, Page, PageRequest, Throttled
 from loyalty_relay.telemetry import metrics
@@ -24,7 +36,6 @@ from loyalty_relay.triggers.queue import consume_with
 
 if TYPE_CHECKING:
     from loyalty_relay.connections.model import Connection
-    from loyalty_relay.runs.run import Run
     from loyalty_relay.runtime.wiring import Services
 
 OPERATION = "import-run"
@@ -44,6 +55,8 @@ def consume_runs(event: dict[str, Any], context: Any, services: Services) -> dic
     # Built here, before the records' threads would build it side by side.
     pipeline = services.pipeline
 
+    event = {**event, "Records": [_named(record) for record in event["Records"]]}
+
     def work(envelope: Envelope, deadline: Deadline, receives: int) -> Outcome:
         if isinstance(envelope.command, AdvanceRun):
             return advance(envelope, services, deadline, receives)
@@ -55,8 +68,19 @@ def consume_runs(event: dict[str, Any], context: Any, services: Services) -> dic
 def advance(envelope: Envelope, services: Services, deadline: Deadline, receives: int) -> Outcome:
     """Go on with a run. Raise RunContinues until it ends, and the errors of ``loyalty_relay.model.errors``."""
     command = cast("AdvanceRun", envelope.command)
-    connection = services.connections.get(envelope.connection)
+    try:
+        connection = services.connections.get(envelope.connection)
+    except UnknownConnection:
+        if command.begins:
+            # Its schedule was left over; nothing waits for the connection to come back.
+            return _ended(envelope, services, Outcome(result=Result.IGNORED, reason="no_connection"))
+        raise
     found = services.runs.get(connection.id)
+    if command.begins and (found is None or found[0].id != command.run):
+        if found is not None and (found[0].status == "running" or found[0].started_at > envelope.received_at):
+            return _ended(envelope, services, Outcome(result=Result.IGNORED, reason="run_under_way"))
+        services.runs.begin(_scheduled(envelope, connection, services))
+        found = services.runs.get(connection.id)
     if found is None or found[0].id != command.run or found[0].generation > command.generation + 1:
         return _ended(envelope, services, Outcome(result=Result.IGNORED, reason="run_superseded"))
     run = found[0]
@@ -82,6 +106,38 @@ def advance(envelope: Envelope, services: Services, deadline: Deadline, receives
     if ended.status == "done" and not ended.dry and (lacking := ended.proof.missing + ended.proof.pending):
         metrics.count("CustomersMissing", lacking, connection=ended.connection, delivery_id=ended.id)
     return _ended(envelope, services, Outcome(result=Result.APPLIED, reason=ended.status, ids=_numbers(ended)))
+
+
+def _named(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a schedule's message with an id of its own, which is also that of its run; others as they are.
+
+    A schedule sends the same text each time. However often the queue delivers one message, its id is the same.
+    """
+    try:
+        envelope = Envelope.from_json(record["body"])
+    except ValueError:
+        return record
+    if not (isinstance(envelope.command, AdvanceRun) and envelope.command.begins):
+        return record
+    sent = int(record["attributes"]["SentTimestamp"]) / 1000
+    seed = hashlib.sha256(record["messageId"].encode()).digest()
+    name = new_delivery_id(sent, lambda size: seed[:size])
+    command = replace(envelope.command, run=name)
+    return {**record, "body": replace(envelope, delivery_id=name, received_at=sent, command=command).to_json()}
+
+
+def _scheduled(envelope: Envelope, connection: Connection, services: Services) -> Run:
+    """Return the run that a schedule's message begins."""
+    module = listing_module(connection)
+    reports = services.runs.reports(connection.id)
+    return Run(
+        id=envelope.delivery_id,
+        connection=connection.id,
+        kind="reconciliation",
+        started_at=envelope.received_at,
+        updated_at=services.clock(),
+        since=scheduled_since(reports, envelope.received_at, lists_changed=module.lists_changed),
+    )
 
 
 def _why(error: RelayError) -> str:
