@@ -262,6 +262,7 @@ SERVICES = {
     "Logs": "logs",
     "SNS": "sns",
     "SQS": "sqs",
+    "Scheduler": "scheduler",
     "SecretsManager": "secretsmanager",
 }
 """Part of a resource's type -> prefix of its service's actions."""
