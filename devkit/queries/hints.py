@@ -131,7 +131,9 @@ HINTS: Mapping[str, Hint] = {
         "Apply the connection with good credentials (relay connections check ID names what is missing).",
     ),
     "running": Hint("An import or a reconciliation goes on by itself.", "relay import CONNECTION --resume follows it."),
-    "run_under_way": Hint("A schedule's run was not begun: another run of the connection was under way, or came after."),
+    "run_under_way": Hint(
+        "A schedule's run was not begun: another run of the connection was under way, or came after."
+    ),
     "no_connection": Hint(
         "A schedule began a run of a connection that is not there.", "relay reconcile CONNECTION --every off"
     ),

@@ -299,7 +299,9 @@ def test_no_policy_allows_every_resource_or_every_action(template: Json) -> None
 
 def test_no_function_has_a_role_or_policy_that_the_template_does_not_declare(local: Json) -> None:
     """SAM adds AWS's managed policies, which allow every resource, to the roles that it makes by itself."""
-    assert set(of_type(local, "AWS::IAM::Role")) == {f"{name}Role" for name in (*FUNCTIONS, "Deployment", "Reconciliation")}
+    assert set(of_type(local, "AWS::IAM::Role")) == {
+        f"{name}Role" for name in (*FUNCTIONS, "Deployment", "Reconciliation")
+    }
     for name, function in of_type(local, "AWS::Lambda::Function").items():
         assert function["Role"] == {"Fn::GetAtt": [name.replace("Function", "Role"), "Arn"]}
     for role in of_type(local, "AWS::IAM::Role").values():
@@ -319,7 +321,10 @@ def test_codedeploy_may_shift_the_functions_of_this_stack_and_of_none_whose_name
 def test_a_schedule_may_send_to_the_queue_of_runs_and_do_nothing_else(template: Json) -> None:
     role = properties(template, "ReconciliationRole")
     (statement,) = [s for policy in role["Policies"] for s in policy["PolicyDocument"]["Statement"]]
-    assert (statement["Action"], statement["Resource"]) == ("sqs:SendMessage", {"Fn::GetAtt": ["ImportRunQueue", "Arn"]})
+    assert (statement["Action"], statement["Resource"]) == (
+        "sqs:SendMessage",
+        {"Fn::GetAtt": ["ImportRunQueue", "Arn"]},
+    )
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
     assert trust["Condition"]["StringEquals"]["aws:SourceArn"] == {"Fn::GetAtt": ["Reconciliations", "Arn"]}
