@@ -89,8 +89,9 @@ class Meter:
 
     @property
     def pacing(self) -> int:
-        """How many of the requests since the last ``take`` were for pacing."""
-        return sum(str(t.key.get("pk", {}).get("S", "")).startswith("R#") for t in self._touched)
+        """How many of the requests since the last ``take`` were for pacing or counts: for a batch, not for an event."""
+        keys = (str(value.get("S", "")) for t in self._touched for value in t.key.values())
+        return sum(key.startswith(("R#", "counts#")) for key in keys)
 
     def stored(self) -> dict[str, float]:
         """Return the bytes of the items that the requests since the last ``take`` have written, by table."""

@@ -139,6 +139,7 @@ def make_tables(client: Any) -> None:
             {"AttributeName": "connection_day", "AttributeType": "S"},
             {"AttributeName": "customer", "AttributeType": "S"},
             {"AttributeName": "sort", "AttributeType": "S"},
+            {"AttributeName": "unfinished", "AttributeType": "S"},
         ],
         KeySchema=[
             {"AttributeName": "delivery_id", "KeyType": "HASH"},
@@ -151,9 +152,13 @@ def make_tables(client: Any) -> None:
                     {"AttributeName": key, "KeyType": "HASH"},
                     {"AttributeName": "sort", "KeyType": "RANGE"},
                 ],
-                "Projection": {"ProjectionType": "ALL"},
+                "Projection": {"ProjectionType": projection},
             }
-            for name, key in (("by_connection", "connection_day"), ("by_customer", "customer"))
+            for name, key, projection in (
+                ("by_connection", "connection_day", "ALL"),
+                ("by_customer", "customer", "ALL"),
+                ("by_unfinished", "unfinished", "KEYS_ONLY"),
+            )
         ],
     )
 

@@ -398,14 +398,15 @@ def test_data_and_accepted_work_outlive_the_stack_but_not_a_first_creation_that_
         assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
-def test_the_journal_can_be_read_by_connection_and_by_customer(template: Json) -> None:
+def test_the_journal_can_be_read_by_connection_by_customer_and_by_what_is_not_final(template: Json) -> None:
     indexes = properties(template, "JournalTable")["GlobalSecondaryIndexes"]
 
     assert {i["IndexName"]: [key["AttributeName"] for key in i["KeySchema"]] for i in indexes} == {
         "by_connection": ["connection_day", "sort"],
         "by_customer": ["customer", "sort"],
+        "by_unfinished": ["unfinished", "sort"],
     }
-    assert {index["Projection"]["ProjectionType"] for index in indexes} == {"ALL"}
+    assert [index["Projection"]["ProjectionType"] for index in indexes] == ["ALL", "ALL", "KEYS_ONLY"]
 
 
 # --- outputs and build ----------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from loyalty_relay.model.errors import (
     UpstreamUnavailable,
     VendorRejected,
 )
-from loyalty_relay.model.outcomes import Result
+from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.reliability import retry_policy
 from loyalty_relay.triggers.queue import consume
 from tests.pipeline.conftest import CONNECTION, version
@@ -302,3 +302,24 @@ def test_a_slot_that_is_missing_after_something_was_done_is_journalled(functions
     functions.crm.before = [NoSlot(retry_after=3, reached=True)]
     functions.consume("update")
     assert journal(functions) == [("retrying", "rate_limited")]
+
+
+def test_a_batch_is_counted_with_one_write(functions: Functions) -> None:
+    asked: list[str] = []
+    functions.stack.watch("before-call", lambda model, params, **_: asked.append(str(params.get("body", ""))))
+    received = functions.stack.clock()
+    send(functions, *(envelope(n, received_at=received) for n in range(5)))
+    functions.consume("update")
+    assert len([body for body in asked if "counts#" in body]) == 1
+    (hour,) = functions.services("update").counters.hours("shop-1")
+    assert (hour.outcomes, sum(hour.latencies.values())) == ({("update", "applied"): 5}, 5)
+
+
+def test_counts_wait_for_the_next_batch_where_the_invocation_is_about_to_end(functions: Functions) -> None:
+    services = functions.services("update")
+    late = envelope(received_at=functions.stack.clock())
+    services.journal.write(services.pipeline.recorder.entry(late, Outcome(result=Result.STALE)))
+    services.write_counts(left=4.0)
+    assert services.counters.hours("shop-1") == []
+    services.write_counts(left=28.0)
+    assert [hour.outcomes for hour in services.counters.hours("shop-1")] == [{("update", "stale"): 1}]

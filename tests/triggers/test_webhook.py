@@ -111,6 +111,14 @@ class DeadLetterQueue:
 
 
 @dataclass
+class Counters:
+    refusals: list[str] = field(default_factory=list)
+
+    def refused(self, connection: str) -> None:
+        self.refusals.append(connection)
+
+
+@dataclass
 class World:
     """Everything around one ingest function."""
 
@@ -118,6 +126,7 @@ class World:
     sqs: Queues = field(default_factory=Queues)
     journal: Journal = field(default_factory=Journal)
     parking: DeadLetterQueue = field(default_factory=DeadLetterQueue)
+    counters: Counters = field(default_factory=Counters)
     now: float = NOW
     settings: Settings = field(
         default_factory=lambda: Settings.from_env(
@@ -138,6 +147,9 @@ class World:
 
     def deliver(self, event: dict[str, Any], **members: Any) -> dict[str, Any]:
         return Ingest(self, new_id=lambda now: "delivery-1").answer(event | members)
+
+    def write_counts(self) -> None:
+        pass
 
     @property
     def untouched(self) -> bool:

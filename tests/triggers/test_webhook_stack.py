@@ -137,7 +137,7 @@ def test_one_delivery_takes_one_request_to_aws_once_the_connection_is_known(stac
     assert asked == ["SendMessageBatch"]
     asked.clear()
     post(ingest, "customers-data-request")
-    assert asked == ["PutItem"]
+    assert asked == ["PutItem", "UpdateItem"], "the journal, and the hour's counts"
 
 
 # -- delivery ids ---------------------------------------------------------------------------------------------------
@@ -185,3 +185,20 @@ def test_only_the_secret_of_the_connection_counts(ingest: Ingest) -> None:
     assert ingest.answer(gateway_event(request.headers, request.body))["statusCode"] == 401
     crossed = replace(load("standard", "customer-created")).signed()
     assert ingest.answer(gateway_event(crossed.headers, crossed.body, "shop"))["statusCode"] == 401
+
+
+def test_what_needs_nothing_is_counted_with_a_write_of_its_own(stack: Stack, ingest: Ingest) -> None:
+    post(ingest, "customers-create")
+    post(ingest, "customers-data-request")
+    (hour,) = stack.services().counters.hours("shop")
+    assert hour.outcomes == {("ingest", "ignored"): 1}
+
+
+def test_refused_deliveries_are_counted_for_connections_that_exist(stack: Stack, ingest: Ingest) -> None:
+    request = load("shopify", "customers-create").signed()
+    for to in ("shop", "nosuch"):
+        forged = gateway_event({**request.headers, "x-shopify-hmac-sha256": "A" * 44}, request.body, to)
+        assert ingest.answer(forged)["statusCode"] == 401
+    counters = stack.services().counters
+    assert [hour.refused for hour in counters.hours("shop")] == [1]
+    assert counters.hours("nosuch") == []

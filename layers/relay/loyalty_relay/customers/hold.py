@@ -332,7 +332,8 @@ class Hold:
         try:
             for _ in range(HOPS):
                 try:
-                    self._records.write(self._actions(loyalty_id, sent, entry))
+                    journalled = None if entry is None else self._journalled(entry)
+                    self._records.write(self._actions(loyalty_id, sent), journalled)
                 except ConditionsFailed:
                     # The record of another key has the loyalty id.
                     self._judge(self._absorb(self._record, loyalty_id or self.loyalty_id or ""))
@@ -365,8 +366,8 @@ class Hold:
         record = replace(record, register=register, aliases=aliases, loyalty_id=loyalty_id or record.loyalty_id)
         return record.settled(self.key, credits=self._credits and not self.credited)
 
-    def _actions(self, loyalty_id: str | None, sent: Collection[str], entry: JournalEntry | None) -> Actions:
-        """Return the end of the hold: the record, pointers to it, and the journal's entry; one action per item."""
+    def _actions(self, loyalty_id: str | None, sent: Collection[str]) -> Actions:
+        """Return the end of the hold: the record and pointers to it; one action per item."""
         records = self._records
         after = self._settled(loyalty_id, sent)
         ends = (after.pk, *after.others)
@@ -392,8 +393,6 @@ class Hold:
             )
         for pk in sorted(before - wanted - absorbed):
             actions[f"alias {pk}"] = records.unpoint(pk, ends)
-        if entry is not None:
-            actions["journal"] = records.journal.put(self._journalled(entry))
         return actions
 
 

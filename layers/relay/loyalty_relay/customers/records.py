@@ -9,6 +9,7 @@ from typing import Any
 from loyalty_relay.customers.record import MEMBERS, CustomerRecord, Intent, key, key_of
 from loyalty_relay.model.commands import CustomerRef
 from loyalty_relay.model.errors import StoreUnavailable
+from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.reliability.ledger_records import LedgerRecords
 from loyalty_relay.storage import keys
 from loyalty_relay.storage.lease import LeaseLost
@@ -154,14 +155,20 @@ class Records(LedgerRecords):
 
     # -- transactions -------------------------------------------------------------------------------------------------
 
-    def write(self, actions: Mapping[str, Action]) -> None:
-        """Write the actions in one transaction. Raises LeaseLost, ConditionsFailed for other labels, or Contended."""
+    def write(self, actions: Mapping[str, Action], entry: JournalEntry | None = None) -> None:
+        """Write the actions, and the journal's entry, in one transaction.
+
+        Raises LeaseLost, ConditionsFailed for other labels, or Contended.
+        """
+        journalled = {} if entry is None else {"journal": self.journal.put(entry)}
         try:
-            transact(self.table.dynamodb, actions, optional=optional, sleep=self._sleep)
+            written = transact(self.table.dynamodb, {**actions, **journalled}, optional=optional, sleep=self._sleep)
         except ConditionsFailed as failed:
             if any(label.startswith("record") for label in failed.labels):
                 raise LeaseLost from None
             raise
+        if "journal" in written:
+            self.journal.written(entry)
 
     def update(self, after: CustomerRecord) -> Action:
         """Return the action that writes a record and ends its lease, conditional on the lease."""

@@ -73,8 +73,7 @@ def retire(
             actions = _leave(records, connection, record, stone)
         if entry is not None:
             entry = replace(entry, result=result, customer=entry.customer or record.customer)
-            actions["journal"] = records.journal.put(entry)
-        records.write(actions)
+        records.write(actions, entry)
     except (Contended, ConditionsFailed):
         records.give_back(record, interrupted=False)
         raise LeaseBusy(retry_after=BUSY_SECONDS) from None

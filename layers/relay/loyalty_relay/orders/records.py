@@ -140,13 +140,17 @@ class OrderRecords(LedgerRecords):
         if entry is not None:
             actions["journal"] = self.journal.put(entry)
         try:
-            transact(self.table.dynamodb, actions, optional=lambda label: label == "journal", sleep=self._sleep)
+            written = transact(
+                self.table.dynamodb, actions, optional=lambda label: label == "journal", sleep=self._sleep
+            )
         except ConditionsFailed as failed:
             if "record" in failed.labels:
                 raise LeaseLost from None
             raise LeaseBusy(retry_after=BUSY_SECONDS) from None
         except Contended:
             raise LeaseBusy(retry_after=BUSY_SECONDS) from None
+        if "journal" in written:
+            self.journal.written(entry)
 
     def _update(self, record: OrderRecord, token: str, end: bool) -> dict[str, Any]:
         values = record.to_attributes()

@@ -18,6 +18,8 @@ from loyalty_relay.storage.table import Item, Refused, Table
 KEPT_DAYS = 90
 INGEST = "ingest"
 """The operation of entries about deliveries that led to no command."""
+UNFINISHED = frozenset({Result.RETRYING, Result.PARKED})
+"""Results that a later one replaces."""
 _IN_ITEM = {"redrives": "attempt", "receives": "attempts"}
 """Members that have another name in the table."""
 
@@ -67,6 +69,8 @@ class JournalEntry:
             "sort": keys.entry_order(self.delivery_id, self.position),
             "expires_at": int((day + timedelta(days=KEPT_DAYS)).timestamp()),
         }
+        if self.result in UNFINISHED:
+            item["unfinished"] = keys.unfinished(self.connection, self.result.value)
         for member in fields(self):
             value = getattr(self, member.name)
             # Empty texts are left out: an empty index key is refused.
@@ -90,15 +94,31 @@ class JournalEntry:
 
 
 class Journal:
-    """The journal's table."""
+    """The journal's table. ``settled`` is called with each entry that was written with a final result."""
 
-    def __init__(self, dynamodb: Any, table: str, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        dynamodb: Any,
+        table: str,
+        *,
+        clock: Callable[[], float],
+        settled: Callable[[JournalEntry], None] = lambda entry: None,
+    ) -> None:
         self._table = Table(dynamodb, table)
         self._clock = clock
+        self._settled = settled
 
     def put(self, entry: JournalEntry) -> dict[str, Any]:
-        """Return the write of an entry as an action of a transaction; its condition is that of ``write``."""
+        """Return the write of an entry as an action of a transaction; its condition is that of ``write``.
+
+        Whoever commits the transaction calls ``written``.
+        """
         return self._table.action("Put", entry.to_item(), **_unless_final(entry))
+
+    def written(self, entry: JournalEntry | None) -> None:
+        """Report that the entry of ``put`` was written; None where there was none."""
+        if entry is not None and entry.result not in UNFINISHED:
+            self._settled(entry)
 
     def write(self, entry: JournalEntry) -> bool:
         """Write an entry and return True, or return False where a final one exists.
@@ -111,6 +131,7 @@ class Journal:
             self._table.put(entry.to_item(), **_unless_final(entry))
         except Refused:
             return False
+        self.written(entry)
         return True
 
     def retrying(self, entry: JournalEntry, *, waiting: float) -> float:
@@ -150,6 +171,12 @@ class Journal:
         """Return the entries of one customer, by keyed hash, newest delivery first."""
         items = self._table.query(keys.BY_CUSTOMER, "customer", customer, limit=limit, newest_first=True)
         return [JournalEntry.from_item(item) for item in items]
+
+    def unfinished(self, connection: str, result: Result, *, limit: int) -> list[tuple[str, int]]:
+        """Return (delivery id, position) of a connection's entries that are retrying or parked, the oldest first."""
+        value = keys.unfinished(connection, result.value)
+        items = self._table.query(keys.BY_UNFINISHED, "unfinished", value, limit=limit)
+        return [(item["delivery_id"], int(item["position"])) for item in items]
 
     def list(
         self, connection: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = 50

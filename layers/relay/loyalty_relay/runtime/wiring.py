@@ -5,6 +5,7 @@ Tests use the same root: time, randomness, sleeping, AWS clients and the destina
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     from loyalty_relay.pipeline.execute import Pipeline
     from loyalty_relay.pipeline.transaction import SalesParts
     from loyalty_relay.reliability.circuit_breaker import Circuit
+    from loyalty_relay.reliability.counters import Counters
     from loyalty_relay.reliability.dead_letters import DeadLetterQueue
     from loyalty_relay.reliability.headroom import Headroom
     from loyalty_relay.reliability.idempotency import Idempotency
-    from loyalty_relay.reliability.journal import Journal
+    from loyalty_relay.reliability.journal import Journal, JournalEntry
     from loyalty_relay.reliability.ledger_records import LedgerRecords
     from loyalty_relay.reliability.rate_limiter import Limiters
     from loyalty_relay.runs.store import Runs
@@ -47,6 +49,9 @@ R = TypeVar("R", bound="LedgerRecords")
 
 LEASE_SECONDS = 45.0
 """How long a lease lasts: longer than an operation's function may run (30 s), so that no holder is overtaken."""
+
+COUNTING_SECONDS = aws.CONNECT_SECONDS + aws.READ_SECONDS
+"""What has to be left of an invocation to write counts: no batch fails because of them."""
 
 
 class Services:
@@ -90,6 +95,14 @@ class Services:
         self._batch = 1
         if "pacing" in self.__dict__:
             self.pacing.give_back()
+
+    def write_counts(self, *, left: float = math.inf) -> None:
+        """Write what was counted since the last time; later where the invocation ends in ``left`` seconds.
+
+        Never raises.
+        """
+        if "counters" in self.__dict__ and left > COUNTING_SECONDS:
+            self.counters.write()
 
     @cached_property
     def headroom(self) -> Headroom:
@@ -176,7 +189,18 @@ class Services:
     def journal(self) -> Journal:
         from loyalty_relay.reliability.journal import Journal
 
-        return Journal(self.dynamodb, self.settings.journal_table, clock=self.clock)
+        return Journal(self.dynamodb, self.settings.journal_table, clock=self.clock, settled=self._settled)
+
+    def _settled(self, entry: JournalEntry) -> None:
+        # Built with the first outcome: most processes of ingest have none.
+        self.counters.settled(entry)
+
+    @cached_property
+    def counters(self) -> Counters:
+        from loyalty_relay.reliability.counters import Counters
+
+        live = self.settings.rate_share is None
+        return Counters(self.dynamodb, self.settings.journal_table, clock=self.clock, timed=live)
 
     @cached_property
     def idempotency(self) -> Idempotency:

@@ -14,6 +14,8 @@ BY_CONNECTION = "by_connection"
 """Index of the journal by ``connection_day`` and ``sort``."""
 BY_CUSTOMER = "by_customer"
 """Index of the journal by ``customer`` and ``sort``."""
+BY_UNFINISHED = "by_unfinished"
+"""Index of the journal by ``unfinished`` and ``sort``: only of entries whose outcome is not final; keys alone."""
 
 
 # -- the state table: pk ----------------------------------------------------------------------------------------------
@@ -118,6 +120,17 @@ def connection_day(connection: str, day: date) -> str:
 def entry_order(delivery_id: str, position: int) -> str:
     """Return the sort key of an entry in both indexes of the journal."""
     return f"{delivery_id}#{position:05d}"
+
+
+def unfinished(connection: str, result: str) -> str:
+    """Return the value under which ``BY_UNFINISHED`` lists a connection's entries with a result that is not final."""
+    return f"{connection}#{result}"
+
+
+def counts(connection: str, day: date) -> str:
+    """Return the ``delivery_id`` under which the journal keeps a connection's counts of the hours of a day's week."""
+    year, week, _ = day.isocalendar()
+    return f"counts#{connection}#{year}-W{week:02d}"
 
 
 def reports(connection: str) -> str:

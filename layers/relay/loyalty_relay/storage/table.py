@@ -156,16 +156,33 @@ class Table:
                 return found
         raise StoreUnavailable("a table does not return all items")
 
-    def query(self, index: str | None, name: str, value: str, *, limit: int, newest_first: bool = False) -> list[Item]:
-        """Return up to ``limit`` items of one partition, over as many pages as that takes."""
+    def query(
+        self,
+        index: str | None,
+        name: str,
+        value: str,
+        *,
+        limit: int,
+        newest_first: bool = False,
+        between: tuple[str, Any, Any] | None = None,
+    ) -> list[Item]:
+        """Return up to ``limit`` items of one partition, over as many pages as that takes.
+
+        ``between``: the name of the sort key with the first and last value that are wanted.
+        """
         found: list[Item] = []
+        condition, names, values = "#k = :v", {"#k": name}, {":v": value}
+        if between is not None:
+            condition += " AND #s BETWEEN :first AND :last"
+            names["#s"] = between[0]
+            values |= {":first": between[1], ":last": between[2]}
         more: dict[str, Any] = {}
         while len(found) < limit:
             answer = self._call(
                 "query",
-                KeyConditionExpression="#k = :v",
-                ExpressionAttributeNames={"#k": name},
-                ExpressionAttributeValues={":v": pack(value)},
+                KeyConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=pack_item(values),
                 ScanIndexForward=not newest_first,
                 Limit=limit - len(found),
                 **({"IndexName": index} if index else {}),
@@ -212,8 +229,10 @@ class Table:
 
 def transact(
     dynamodb: Any, actions: Actions, *, optional: Callable[[str], bool], sleep: Callable[[float], None]
-) -> None:
+) -> frozenset[str]:
     """Write all actions in one transaction, without the optional ones whose condition does not hold.
+
+    Return the labels of what was written.
 
     ``optional``: whether the action of a label may be left out. ``sleep``: waits between two tries while other writes
     to the same items are under way, a few hundredths of a second at most.
@@ -241,7 +260,7 @@ def transact(
                 sleep(random.uniform(0.01, 0.05))  # noqa: S311 - spreads writers, protects nothing
             left = {label: action for label, action in left.items() if label not in failed}
         else:
-            return
+            return frozenset(left)
     raise Contended
 
 

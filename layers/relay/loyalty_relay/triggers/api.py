@@ -116,6 +116,7 @@ def answer(event: dict[str, Any], context: Any, operation: str, services: Servic
         logs.unexpected("api call failed", error, operation=operation, delivery_id=delivery_id)
         reply = problem(RelayError("an unexpected error; the log has it under the delivery id"), delivery_id)
     logs.info("api", operation=operation, delivery_id=delivery_id, connection=connection, status=reply["statusCode"])
+    services.write_counts(left=context.get_remaining_time_in_millis() / 1000)
     return reply
 
 

@@ -60,7 +60,9 @@ def consume_with(
             again = list(pool.map(batch.handle, records))
     services.end_batch()
     batch.postpone_all()
-    services.headroom.invocation(left=context.get_remaining_time_in_millis() / 1000, operation=operation)
+    left = context.get_remaining_time_in_millis() / 1000
+    services.write_counts(left=left)
+    services.headroom.invocation(left=left, operation=operation)
     failures = [{"itemIdentifier": r["messageId"]} for r, failed in zip(records, again, strict=True) if failed]
     return {"batchItemFailures": failures}
 

@@ -126,6 +126,7 @@ class Ingest:
             logs.unexpected("delivery failed", error)
             metrics.count("Unavailable", reason="crashed")
             reply = UNAVAILABLE
+        self._services.write_counts()
         return {"statusCode": reply.status, "headers": dict(reply.headers), "body": reply.body}
 
     # -- who sends, and whether it is true ------------------------------------------------------------------------
@@ -134,13 +135,21 @@ class Ingest:
         if len(request.body) > MAX_BODY:
             raise _Refusal("too_large", TOO_LARGE)
         connection = self._connection(connection_id)
+        try:
+            return self._answered(connection, request)
+        except _Refusal as refusal:
+            if refusal.reply is REFUSED:
+                self._services.counters.refused(connection_id)
+            raise
+
+    def _answered(self, connection: Connection, request: Request) -> Reply:
         module = source_module(connection.source.platform)
         host = connection.source.api_host
         if module.fetches_keys and host and not may_read_from(host, module, self._services.settings.sandbox_hosts):
             # ``relay connections apply`` refuses it, but secrets can be written by other tools.
             raise _Refusal("api_host", UNAVAILABLE)
         if (shaken := module.handshake(request, connection.source)) is not None:
-            logs.info("handshake", connection=connection_id, source=module.platform, **shaken.note)
+            logs.info("handshake", connection=connection.id, source=module.platform, **shaken.note)
             return shaken
         if request.method != "POST":
             raise _Refusal("method")
@@ -148,9 +157,9 @@ class Ingest:
             return self._taken(connection, module, request)
         except _WrongStore:
             # An operator may have just added the store, and some platforms never send again what was refused.
-            if not self._services.connections.refetch(connection_id):
+            if not self._services.connections.refetch(connection.id):
                 raise
-        return self._taken(self._connection(connection_id), module, request)
+        return self._taken(self._connection(connection.id), module, request)
 
     def _taken(self, connection: Connection, module: SourceModule, request: Request) -> Reply:
         connection = self._authenticated(connection, module, request)
@@ -243,6 +252,7 @@ class Ingest:
             reason = delivery.carry_out()
         except Untranslatable as error:
             return {"outcome": "parked", "reason": error.reason, "delivery_id": delivery.id}
+        self._services.write_counts()
         return {"outcome": "ignored" if reason else "sent", "reason": reason, "delivery_id": delivery.id}
 
 
