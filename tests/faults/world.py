@@ -251,8 +251,7 @@ class World:
     # -- what can be seen -----------------------------------------------------------------------------------------
 
     def journal(self) -> dict[str, JournalEntry]:
-        items = [unpack_item(item) or {} for item in self.stack.items("journal")]
-        return {entry.delivery_id: entry for entry in map(JournalEntry.from_item, items)}
+        return {entry.delivery_id: entry for entry in self.stack.entries()}
 
     def parked(self) -> list[dict[str, Any]]:
         return self.stack.messages("parked:update")

@@ -19,7 +19,6 @@ from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.runs.run import Kind, Run
 from loyalty_relay.runtime.wiring import Services
 from loyalty_relay.sources.base import Request
-from loyalty_relay.storage.table import unpack_item
 from loyalty_relay.triggers.api import answer
 from loyalty_relay.triggers.hydrate import hydrate
 from loyalty_relay.triggers.import_run import consume_runs
@@ -189,7 +188,7 @@ class World:
     # -- what can be seen -----------------------------------------------------------------------------------------
 
     def journal(self) -> list[JournalEntry]:
-        return [JournalEntry.from_item(unpack_item(item) or {}) for item in self.stack.items("journal")]
+        return self.stack.entries()
 
     def outcomes(self) -> list[str]:
         """Results of the journal in the order of finishing."""

@@ -22,10 +22,12 @@ from moto.sqs import models as moto_sqs
 
 from devkit.localstack.template import read
 from loyalty_relay.connections.model import Connection
-from loyalty_relay.reliability.journal import Journal
+from loyalty_relay.reliability.counters import Counters
+from loyalty_relay.reliability.journal import Journal, JournalEntry
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.runtime.wiring import Services
 from loyalty_relay.storage import aws
+from loyalty_relay.storage.table import unpack_item
 from tests.support import sqs
 from tests.support.permissions import Names, Permitted, Use, allowed
 
@@ -116,6 +118,16 @@ class Stack:
     def journal(self) -> Journal:
         """The journal with an operator's rights."""
         return Journal(self.client("dynamodb"), self.environment["RELAY_JOURNAL_TABLE"], clock=self.clock)
+
+    @property
+    def counters(self) -> Counters:
+        """The counts with an operator's rights."""
+        return Counters(self.client("dynamodb"), self.environment["RELAY_JOURNAL_TABLE"], clock=self.clock)
+
+    def entries(self) -> list[JournalEntry]:
+        """All entries of the journal, whose table also holds counts and reports."""
+        items = (unpack_item(item) or {} for item in self.items("journal"))
+        return [JournalEntry.from_item(item) for item in items if "result" in item]
 
     def services(
         self,

@@ -311,7 +311,7 @@ def test_a_batch_is_counted_with_one_write(functions: Functions) -> None:
     send(functions, *(envelope(n, received_at=received) for n in range(5)))
     functions.consume("update")
     assert len([body for body in asked if "counts#" in body]) == 1
-    (hour,) = functions.services("update").counters.hours("shop-1")
+    (hour,) = functions.stack.counters.hours("shop-1")
     assert (hour.outcomes, sum(hour.latencies.values())) == ({("update", "applied"): 5}, 5)
 
 
@@ -320,6 +320,6 @@ def test_counts_wait_for_the_next_batch_where_the_invocation_is_about_to_end(fun
     late = envelope(received_at=functions.stack.clock())
     services.journal.write(services.pipeline.recorder.entry(late, Outcome(result=Result.STALE)))
     services.write_counts(left=4.0)
-    assert services.counters.hours("shop-1") == []
+    assert functions.stack.counters.hours("shop-1") == []
     services.write_counts(left=28.0)
-    assert [hour.outcomes for hour in services.counters.hours("shop-1")] == [{("update", "stale"): 1}]
+    assert [hour.outcomes for hour in functions.stack.counters.hours("shop-1")] == [{("update", "stale"): 1}]

@@ -15,8 +15,6 @@ import pytest
 
 from loyalty_relay.model.commands import Envelope
 from loyalty_relay.model.delivery_ids import new_delivery_id
-from loyalty_relay.reliability.journal import JournalEntry
-from loyalty_relay.storage.table import unpack_item
 from loyalty_relay.triggers.webhook import Ingest
 from tests.sources.samples import NOW, SECRETS, document, load
 from tests.support.stack import Stack
@@ -40,10 +38,6 @@ def ingest(stack: Stack) -> Ingest:
     stack.put_connection("shop", document("shopify"))
     stack.put_connection("till", document("standard"))
     return Ingest(stack.services("ingest"))
-
-
-def entries(stack: Stack) -> list[JournalEntry]:
-    return [JournalEntry.from_item(unpack_item(item) or {}) for item in stack.items("journal")]
 
 
 def post(ingest: Ingest, fixture: str, to: str = "shop") -> dict[str, Any]:
@@ -83,7 +77,7 @@ def test_a_message_carries_the_envelope_and_its_connections_group(stack: Stack, 
 
 def test_an_ignored_delivery_is_in_the_journal_without_personal_data(stack: Stack, ingest: Ingest) -> None:
     post(ingest, "customers-data-request")
-    (entry,) = entries(stack)
+    (entry,) = stack.entries()
     assert (entry.result.value, entry.reason) == ("ignored", "data_request")
     assert "ana.nunez" not in json.dumps(stack.items("journal"))
 
@@ -98,7 +92,7 @@ def test_an_unreadable_delivery_is_parked_with_its_reason_and_can_be_redriven(st
     assert attributes["connection"] == "shop"
     parked = json.loads(message["Body"])
     assert zlib.decompress(base64.b64decode(parked["body"])) == request.body
-    assert [entry.result.value for entry in entries(stack)] == ["parked"]
+    assert [entry.result.value for entry in stack.entries()] == ["parked"]
     assert ingest.redrive(parked)["outcome"] == "parked"
 
 
@@ -190,7 +184,7 @@ def test_only_the_secret_of_the_connection_counts(ingest: Ingest) -> None:
 def test_what_needs_nothing_is_counted_with_a_write_of_its_own(stack: Stack, ingest: Ingest) -> None:
     post(ingest, "customers-create")
     post(ingest, "customers-data-request")
-    (hour,) = stack.services().counters.hours("shop")
+    (hour,) = stack.counters.hours("shop")
     assert hour.outcomes == {("ingest", "ignored"): 1}
 
 
@@ -199,6 +193,6 @@ def test_refused_deliveries_are_counted_for_connections_that_exist(stack: Stack,
     for to in ("shop", "nosuch"):
         forged = gateway_event({**request.headers, "x-shopify-hmac-sha256": "A" * 44}, request.body, to)
         assert ingest.answer(forged)["statusCode"] == 401
-    counters = stack.services().counters
+    counters = stack.counters
     assert [hour.refused for hour in counters.hours("shop")] == [1]
     assert counters.hours("nosuch") == []
