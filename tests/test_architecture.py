@@ -187,7 +187,8 @@ def test_libraries_are_known_only_where_they_belong(path: Path) -> None:
 DEVKIT = ROOT / "devkit"
 TOOLS: dict[str, set[str]] = {
     "stacks": set(),
-    "queries": {"stacks"},
+    "samples": {"stacks", "signing"},
+    "queries": {"stacks", "samples"},
     "console": {"stacks", "queries"},
 }
 """Package of the devkit -> packages of the devkit it may import from; the command line is above all of them."""

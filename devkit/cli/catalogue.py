@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from devkit.cli.fixtures import load
 from devkit.cli.options import AsJson, StackName
 from devkit.cli.output import note, out, show_json, show_pairs, show_table, show_text, write_file
+from devkit.samples.fixtures import load
 from devkit.stacks.errors import CommandError
 from loyalty_relay.sources import catalogue as rows_of_catalogue
 
@@ -79,7 +79,7 @@ def map_(
     json: AsJson = False,
 ) -> None:
     """Show what a body becomes, value by value, without sending anything."""
-    from devkit.cli.mapping import connection_for, described, from_own_store, translation
+    from devkit.samples.mapping import connection_for, described, from_own_store, translation
 
     sample = load(platform, topic)
     found = connection_for(platform, connection, stack)

@@ -27,6 +27,7 @@ from devkit.stacks.connection_store import (
     without_secrets,
 )
 from devkit.stacks.errors import CommandError
+from devkit.stacks.local import NOWHERE
 from devkit.stacks.services import services_of
 from devkit.stacks.stack import Stack, find_stack
 from loyalty_relay.connections.model import CONNECTION_ID, Connection
@@ -35,9 +36,6 @@ from loyalty_relay.model.json_validation import did_you_mean
 from loyalty_relay.sources import platforms
 
 app = group("Apply, look at, check and mend connections.")
-
-NOWHERE = "http://127.0.0.1:9"
-"""Placeholder for the sandbox's URL where no stack runs; nothing is sent there."""
 
 ConnectionId = Annotated[str, typer.Argument(metavar="ID", help="The connection's id.", show_default=False)]
 
@@ -215,7 +213,7 @@ def check(
     json: AsJson = False,
 ) -> None:
     """Check at the destination everything the connection needs; report what is missing and who can fix it."""
-    from devkit.cli.checking import probe
+    from devkit.queries.checking import probe
 
     found = find_stack(stack)
     connection = store_of(found).read(id)
@@ -332,7 +330,7 @@ def authorize(
     json: AsJson = False,
 ) -> None:
     """Exchange an authorization code for tokens and store them; without --code, print the page that gives one."""
-    from devkit.cli.checking import authorization_url, exchange
+    from devkit.queries.checking import authorization_url, exchange
 
     found = find_stack(stack)
     connection = store_of(found).read(id)

@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from devkit.cli.delivery import unreachable
 from devkit.cli.following import follow, show_outcomes
 from devkit.cli.output import show_pairs
+from devkit.samples.delivery import unreachable
 from devkit.stacks.errors import CommandError
 from devkit.stacks.services import services_of
 from devkit.stacks.stack import Stack

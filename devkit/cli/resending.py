@@ -13,13 +13,13 @@ from typing import Annotated
 
 import typer
 
-from devkit.cli.fixtures import Sample, load
 from devkit.cli.following import follow, show_outcomes
-from devkit.cli.mapping import translation
 from devkit.cli.options import AsJson, StackName, Wait
 from devkit.cli.output import note, out, show_json
 from devkit.queries.parked_queues import ParkedFilters, ParkedQueues
 from devkit.queries.redriving import redrive_one
+from devkit.samples.fixtures import Sample, load
+from devkit.samples.mapping import translation
 from devkit.stacks.connection_store import store_of
 from devkit.stacks.errors import CommandError
 from devkit.stacks.services import services_of

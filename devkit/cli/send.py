@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from devkit.cli.delivery import Delivered, deliver, live_secret, signed_headers, webhook_url, why_refused
-from devkit.cli.fixtures import Sample, load
 from devkit.cli.following import entry_dict, follow, settled, show_entries, vendors_of
-from devkit.cli.mapping import from_own_store, translation
 from devkit.cli.options import AsJson, StackName, Wait
 from devkit.cli.output import note, out, progress, show_json, show_text
+from devkit.samples.delivery import Delivered, deliver, live_secret, signed_headers, webhook_url, why_refused
+from devkit.samples.fixtures import Sample, load
+from devkit.samples.mapping import from_own_store, translation
 from devkit.stacks.connection_store import store_of
 from devkit.stacks.errors import CommandError
 from devkit.stacks.stack import Stack, find_stack
@@ -164,7 +164,7 @@ def sign(
     json: AsJson = False,
 ) -> None:
     """Print the headers that a platform would send with a body."""
-    from devkit.cli.fixtures import first_topic
+    from devkit.samples.fixtures import first_topic
 
     sample = load(platform, topic or first_topic(platform), fixture).changed(file, assignments or ())
     now = time.time()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from devkit.cli.fixtures import Sample
-from devkit.cli.mapping import translation
 from devkit.demo.steps import ANSWERED, Call
+from devkit.samples.fixtures import Sample
+from devkit.samples.mapping import translation
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.model.commands import (
     Command,

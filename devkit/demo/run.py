@@ -10,14 +10,14 @@ from typing import Any
 import httpx
 from rich.text import Text
 
-from devkit.cli.delivery import deliver, webhook_url
-from devkit.cli.fixtures import load
 from devkit.cli.following import follow
-from devkit.cli.mapping import translation
 from devkit.cli.output import err, note, out, progress, result_text, show_json, show_table
 from devkit.cli.running import RunningRelay, stopwatch
 from devkit.demo.scenario import steps
 from devkit.demo.steps import ANSWERED, REFUSED, ApiCall, Delivery, Step, in_short, upstream_problem
+from devkit.samples.delivery import deliver, webhook_url
+from devkit.samples.fixtures import load
+from devkit.samples.mapping import translation
 from devkit.sandbox.recording import RecordedRequest
 from devkit.stacks.connection_store import new_key, store_of
 from loyalty_relay.connections.model import Connection

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from devkit.cli.fixtures import topics
 from devkit.demo.steps import Call, Delivery
+from devkit.samples.fixtures import topics
 from loyalty_relay.connections.model import Connection
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 
-from devkit.cli.fixtures import read, topics
 from devkit.demo.expectations import Expectations
 from devkit.demo.sales import sales
 from devkit.demo.steps import REFUSED, ApiCall, Call, Delivery, Step
+from devkit.samples.fixtures import read, topics
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.sources.base import Topic
 

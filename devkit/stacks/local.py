@@ -15,6 +15,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SAMPLES = CHECKOUT / "events" / "connections"
 """Sample connections with made-up credentials, one file each."""
 
+NOWHERE = "http://127.0.0.1:9"
+"""Placeholder for the sandbox's URL where no stack runs; nothing is sent there."""
+
 STATE_VARIABLE = "RELAY_LOCAL_STATE"
 """Environment variable that names another state file, so that several local stacks can run side by side."""
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from devkit.cli import checking
-from devkit.cli.fixtures import load as load_sample
-from devkit.cli.mapping import described, translation
+from devkit.queries import checking
+from devkit.samples.fixtures import load as load_sample
+from devkit.samples.mapping import described, translation
 from devkit.stacks.connection_store import ConnectionStore
 from devkit.stacks.errors import CommandError
 from devkit.stacks.stack import Stack as OperatorsStack

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devkit.cli.assignments import assigned
+from devkit.samples.assignments import assigned
 from devkit.stacks.errors import CommandError
 
 BODY: dict[str, Any] = {

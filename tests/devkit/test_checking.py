@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from devkit.cli import checking
-from devkit.cli.checking import FreshTokens
-from devkit.cli.mapping import file_connection
+from devkit.queries import checking
+from devkit.queries.checking import FreshTokens
+from devkit.samples.mapping import file_connection
 from devkit.stacks.local import SAMPLES
 from devkit.stacks.stack import Stack
 from loyalty_relay.connections.model import Connection

@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import pytest
 
-from devkit.cli.fixtures import load
+from devkit.samples.fixtures import load
 from devkit.stacks.stack import OUTPUTS
 from tests.devkit.conftest import Relay
 

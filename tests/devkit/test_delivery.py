@@ -8,9 +8,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from devkit.cli.delivery import signed_headers, unreachable, why_refused
-from devkit.cli.fixtures import Sample, load, read
-from devkit.cli.mapping import from_own_store, sample_connection
+from devkit.samples.delivery import signed_headers, unreachable, why_refused
+from devkit.samples.fixtures import Sample, load, read
+from devkit.samples.mapping import from_own_store, sample_connection
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.sources import catalogue, source_module
 from loyalty_relay.sources.base import Topic, listed

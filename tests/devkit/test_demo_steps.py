@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from devkit.cli.fixtures import load
-from devkit.cli.mapping import file_connection, sample_connection
 from devkit.demo.expectations import Expectations
 from devkit.demo.sales import sales
 from devkit.demo.scenario import LINKED, STORY, steps
 from devkit.demo.steps import Call, Delivery, in_short, upstream_problem, value_at
+from devkit.samples.fixtures import load
+from devkit.samples.mapping import file_connection, sample_connection
 from devkit.sandbox.recording import RecordedRequest
 from devkit.sandbox.vendor import JSON
 from devkit.stacks.local import SAMPLES

@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup, TyperOption
 
 from devkit.cli.app import app
-from devkit.cli.fixtures import load
+from devkit.samples.fixtures import load
 from devkit.stacks.connection_store import rotated
 from loyalty_relay.model.commands import CustomerRef, Envelope, Event, RegisterCustomer
 from loyalty_relay.model.outcomes import Result

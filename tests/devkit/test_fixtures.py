@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from devkit.cli.fixtures import Sample, load, read
+from devkit.samples.fixtures import Sample, load, read
 from devkit.stacks.errors import CommandError
 from loyalty_relay.sources import catalogue
 from loyalty_relay.sources.base import Topic

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from devkit.cli.app import app
-from devkit.cli.fixtures import Sample, load
-from devkit.cli.mapping import translation
+from devkit.samples.fixtures import Sample, load
+from devkit.samples.mapping import translation
 from loyalty_relay.model.commands import CustomerCommand, Envelope
 from loyalty_relay.model.errors import VendorRejected
 from loyalty_relay.triggers.queue import consume

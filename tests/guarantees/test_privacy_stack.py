@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from devkit.cli.delivery import deliver, webhook_url
-from devkit.cli.fixtures import read
 from devkit.cli.running import RunningRelay
 from devkit.localstack.template import read as read_template
+from devkit.samples.delivery import deliver, webhook_url
+from devkit.samples.fixtures import read
 from devkit.sandbox.recording import RecordedRequest
 from devkit.stacks.connection_store import new_key, store_of
 from loyalty_relay.connections.model import Connection

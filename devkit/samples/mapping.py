@@ -12,12 +12,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from devkit.cli.connections import NOWHERE
-from devkit.cli.delivery import signed_headers
-from devkit.cli.fixtures import Sample
+from devkit.samples.delivery import signed_headers
+from devkit.samples.fixtures import Sample
 from devkit.stacks.connection_store import read_file, store_of, valid
 from devkit.stacks.errors import CommandError
-from devkit.stacks.local import SAMPLES
+from devkit.stacks.local import NOWHERE, SAMPLES
 from devkit.stacks.stack import find_stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.model.commands import Command, CustomerRef, Event, plain

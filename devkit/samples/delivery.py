@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
 
-from devkit.cli.fixtures import Sample
+from devkit.samples.fixtures import Sample
 from devkit.signing import signer
 from devkit.stacks.errors import CommandError
 from devkit.stacks.stack import Stack

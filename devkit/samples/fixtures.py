@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from devkit.cli.assignments import assigned
+from devkit.samples.assignments import assigned
 from devkit.stacks.errors import CommandError
 from devkit.stacks.local import CHECKOUT
 from loyalty_relay.sources import platforms, source_module
