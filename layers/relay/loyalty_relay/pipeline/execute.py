@@ -83,9 +83,7 @@ class Pipeline:
             )
             sends = not isinstance(command, OURS_ALONE)
             with (
-                self._use(live.destination.key, self._credentials(live))
-                if sends
-                else nullcontext(CircuitCall()) as call,
+                self._use(*self.circuits(live)) if sends else nullcontext(CircuitCall()) as call,
                 self.crm(live).slot(command, deadline) if sends else nullcontext(),
                 self.idempotency.hold(envelope.key, command.operation, payload_digest=envelope.payload_digest) as key,
             ):
@@ -122,17 +120,22 @@ class Pipeline:
         """
 
         def attempt(live: Connection) -> T:
-            with self._use(account, (credentials or self._credentials)(live)) as call:
+            with self._use(account, f"{account}:{(credentials or self._credentials)(live)}") as call:
                 answer = request(live)
                 call.succeeded = True
             return answer
 
         return self._with_live_credentials(connection, attempt)
 
+    def circuits(self, connection: Connection) -> tuple[str, str]:
+        """Return the circuits that a connection's commands pass: of the account, and of its credentials."""
+        account = connection.destination.key
+        return account, f"{account}:{self._credentials(connection)}"
+
     @contextmanager
     def _use(self, account: str, credentials: str) -> Iterator[CircuitCall]:
         """Use an account with credentials: within the circuit of the account, and within that of the credentials."""
-        refusals = self.circuit.call(f"{account}:{credentials}", credentials=True)
+        refusals = self.circuit.call(credentials, credentials=True)
         with self.circuit.call(account) as outer, refusals as call:
             yield call
             outer.succeeded = call.succeeded

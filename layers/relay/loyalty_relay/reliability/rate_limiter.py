@@ -198,6 +198,15 @@ class Limiters:
         with queue.lock:
             return self._reserve(queue, keys.rate_limit(destination, api), Rate.of(per_minute), count)
 
+    def in_use(self, destination: str, limits: Mapping[str, float]) -> dict[str, int]:
+        """Return how many requests of each limit's last window are taken. One read for all; raises StoreUnavailable."""
+        pks = {keys.rate_limit(destination, api): (api, Rate.of(most)) for api, most in limits.items()}
+        found = dict.fromkeys(limits, 0)
+        for item in self._table.get_many([{"pk": pk} for pk in pks]) if pks else ():
+            api, rate = pks[item["pk"]]
+            found[api] = Ledger.from_json(item.get("ledger"), 0.0).in_use(rate, self._clock())
+        return found
+
     def _slot(self, queue: _Queue, pk: str, rate: Rate, batch: int) -> float:
         now = self._clock()
         while queue.slots and queue.slots[0] < now - LATE_SECONDS:

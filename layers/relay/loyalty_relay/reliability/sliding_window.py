@@ -172,6 +172,11 @@ class Ledger:
     def _used(counts: dict[int, int], rate: Rate, bucket: int) -> int:
         return sum(n for b, n in counts.items() if bucket - rate.span < b <= bucket)
 
+    def in_use(self, rate: Rate, now: float) -> int:
+        """Return how many slots of the window that ends now are reserved, those a moment ahead included."""
+        last = max((bucket for bucket, _ in self.counts), default=0)
+        return self._used(dict(self.counts), rate, max(math.floor(now / BUCKET), last))
+
     def returned(self, slots: tuple[float, ...], *, background: bool = False) -> Ledger:
         """Return the ledger without slots that were reserved and not used."""
         after = replace(self, counts=_without(self.counts, slots))
