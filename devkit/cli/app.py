@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from devkit.cli import catalogue, connections, dev, events, ledgers, logs, parked, runs, sales, send
+from devkit.cli import catalogue, connections, console, dev, events, ledgers, logs, parked, runs, sales, send
 from devkit.cli.options import Commands
 
 app = typer.Typer(
@@ -27,3 +27,4 @@ parked.add(app)
 runs.add(app)
 catalogue.add(app)
 logs.add(app)
+console.add(app)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from typing import Any
 
 import typer
 
 from devkit.cli.output import err, note, out, result_text, show_json, show_pairs, when
+from devkit.queries.delivery import entry_dict, settled, vendors_of
 from devkit.queries.hints import hint, in_words, meaning
 from devkit.stacks.connection_store import store_of
-from devkit.stacks.errors import CommandError
 from devkit.stacks.services import services_of
 from devkit.stacks.stack import Stack
 from loyalty_relay.model.outcomes import Result
@@ -43,55 +42,6 @@ def follow(
         if (len(entries) >= expected and (retrying or settled(entries))) or clock() >= end:
             return list(entries)
         sleep(PAUSE)
-
-
-def settled(entries: Sequence[JournalEntry]) -> bool:
-    """Return whether every entry has an outcome that stays, and there is one."""
-    return bool(entries) and all(entry.result is not Result.RETRYING for entry in entries)
-
-
-def vendors_of(stack: Stack) -> Callable[[str], str]:
-    """Return a function from a connection's id to its vendor; to an empty name where it cannot be read any more."""
-    store = store_of(stack)
-
-    @cache
-    def vendor(connection: str) -> str:
-        try:
-            return store.read(connection).destination.vendor
-        except CommandError:
-            return ""
-
-    return vendor
-
-
-def entry_dict(entry: JournalEntry) -> dict[str, Any]:
-    """Return a journal entry as JSON."""
-    return {
-        "delivery_id": entry.delivery_id,
-        "position": entry.position,
-        "connection": entry.connection,
-        "source": entry.source,
-        "topic": entry.topic,
-        "event_id": entry.event_id,
-        "operation": entry.operation,
-        "outcome": entry.result.value,
-        "reason": entry.reason,
-        "means": meaning(entry.reason, entry.result.value),
-        "loyalty_id": entry.loyalty_id,
-        "codes": list(entry.codes),
-        "fields": list(entry.fields),
-        "request_id": entry.request_id,
-        "details": dict(entry.details),
-        "code": entry.code,
-        "receives": entry.receives,
-        "redrives": entry.redrives,
-        "occurred_at": entry.occurred_at,
-        "received_at": entry.received_at,
-        "finished_at": None if entry.result is Result.RETRYING else entry.finished_at,
-        "tried_at": entry.finished_at,
-        "next_at": entry.next_at,
-        "next": hint(entry.reason, entry.result.value),
-    }
 
 
 def show_entries(
@@ -153,7 +103,7 @@ def show_outcomes(
     if as_json:
         show_json({"delivery_id": delivery_id, "outcomes": [entry_dict(entry) for entry in entries], **more})
     else:
-        show_entries(entries, vendors_of(stack))
+        show_entries(entries, vendors_of(store_of(stack)))
     if not entries:
         note(f"no outcome yet; look again with relay events show {delivery_id}")
     if not settled(entries) or any(entry.result is Result.PARKED for entry in entries):

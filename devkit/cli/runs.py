@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from devkit.cli.connections import ConnectionId
-from devkit.cli.events import since_of
 from devkit.cli.options import AsJson, StackName
 from devkit.cli.output import err, note, show_json, show_pairs, show_table, when
+from devkit.queries.events import since_of
 from devkit.queries.hints import meaning
 from devkit.stacks.connection_store import store_of
 from devkit.stacks.errors import CommandError

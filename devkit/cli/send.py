@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from devkit.cli.following import entry_dict, follow, settled, show_entries, vendors_of
+from devkit.cli.following import follow, show_entries
 from devkit.cli.options import AsJson, StackName, Wait
 from devkit.cli.output import note, out, progress, show_json, show_text
+from devkit.queries.delivery import entry_dict, settled, vendors_of
 from devkit.samples.delivery import Delivered, deliver, live_secret, signed_headers, webhook_url, why_refused
 from devkit.samples.fixtures import Sample, load
 from devkit.samples.mapping import from_own_store, translation
@@ -93,7 +94,7 @@ def send(
         ]
         show_json(shown[0] if count == 1 else shown)
     else:
-        vendor = vendors_of(found)
+        vendor = vendors_of(store_of(found))
         for _, entries in results:
             show_entries(entries, vendor)
     refused = [answer for answer in answers if not answer.accepted]

@@ -96,7 +96,7 @@ def test_an_event_is_applied_once_and_is_a_duplicate_when_it_is_sent_again(dev: 
     shown = json.loads(dev.run("events", "show", delivery).stdout)
     assert [entry["outcome"] for entry in shown["outcomes"]] == ["applied"]
     for who in ("Ana.Nunez@example.com", "07700 900123", "7012345678901"):
-        listed = json.loads(dev.run("events", "list", "--customer", who).stdout)
+        listed = json.loads(dev.run("events", "list", "--customer", who).stdout)["events"]
         assert delivery in [entry["delivery_id"] for entry in listed], who
 
 

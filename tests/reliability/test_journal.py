@@ -122,3 +122,11 @@ def test_a_journal_that_does_not_answer_is_unavailable(journal: Journal, dynamod
     for use in (lambda: journal.write(ENTRY), lambda: journal.show("0190-a"), lambda: journal.list("shop")):
         with pytest.raises(StoreUnavailable, match="InternalServerError"):
             use()
+
+
+def test_lists_go_on_before_an_entry(journal: Journal) -> None:
+    for position in range(3):
+        journal.write(replace(ENTRY, position=position, customer="hash-1"))
+    first = journal.list("shop", limit=1)[0]
+    assert [e.position for e in journal.list("shop", before=first.order)] == [1, 0]
+    assert [e.position for e in journal.by_customer("hash-1", before=first.order, limit=1)] == [1]

@@ -21,6 +21,7 @@ from moto.core import responses as moto_responses
 from moto.sqs import models as moto_sqs
 
 from devkit.localstack.template import read
+from devkit.stacks.stack import Stack as Operators
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.reliability.counters import Counters
 from loyalty_relay.reliability.journal import Journal, JournalEntry
@@ -313,3 +314,17 @@ def _create_table(dynamodb: Any, name: str, properties: dict[str, Any]) -> None:
     """The table as the template describes it, as far as moto needs."""
     wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
     dynamodb.create_table(TableName=name, **{key: properties[key] for key in wanted if key in properties})
+
+
+def outside(stack: Stack) -> Operators:
+    """The stack as commands see it, its clients being those of the tests."""
+    outputs = {
+        "SecretsPrefix": stack.environment["RELAY_SECRETS_PREFIX"],
+        "DigestSecretArn": stack.environment["RELAY_DIGEST_SECRET"],
+        "IdempotencyTableName": stack.environment["RELAY_IDEMPOTENCY_TABLE"],
+        "StateTableName": stack.environment["RELAY_STATE_TABLE"],
+        "JournalTableName": stack.environment["RELAY_JOURNAL_TABLE"],
+    }
+    made = Operators("test", outputs)
+    made._clients.update(stack.clients)
+    return made

@@ -61,12 +61,17 @@ class JournalEntry:
     details: Mapping[str, str] = field(default_factory=dict)
     """Further short texts without personal data."""
 
+    @property
+    def order(self) -> str:
+        """What lists are sorted by: the delivery's arrival, then the position."""
+        return keys.entry_order(self.delivery_id, self.position)
+
     def to_item(self) -> Item:
         """Return the entry as an item of the table, with the keys of both indexes."""
         day = datetime.fromtimestamp(self.received_at, UTC)
         item: Item = {
             "connection_day": keys.connection_day(self.connection, day),
-            "sort": keys.entry_order(self.delivery_id, self.position),
+            "sort": self.order,
             "expires_at": int((day + timedelta(days=KEPT_DAYS)).timestamp()),
         }
         if self.result in UNFINISHED:
@@ -167,9 +172,14 @@ class Journal:
         """Return how many commands of a delivery have a final result."""
         return sum(entry.result is not Result.RETRYING for entry in self.show(delivery_id))
 
-    def by_customer(self, customer: str, *, limit: int = 50) -> list[JournalEntry]:
-        """Return the entries of one customer, by keyed hash, newest delivery first."""
-        items = self._table.query(keys.BY_CUSTOMER, "customer", customer, limit=limit, newest_first=True)
+    def by_customer(self, customer: str, *, before: str = "", limit: int = 50) -> list[JournalEntry]:
+        """Return the entries of one customer, by keyed hash, newest delivery first.
+
+        ``before``: an ``order`` that they come before.
+        """
+        items = self._table.query(
+            keys.BY_CUSTOMER, "customer", customer, limit=limit, newest_first=True, below=_below(before)
+        )
         return [JournalEntry.from_item(item) for item in items]
 
     def unfinished(self, connection: str, result: Result, *, limit: int) -> list[tuple[str, int]]:
@@ -179,25 +189,38 @@ class Journal:
         return [(item["delivery_id"], int(item["position"])) for item in items]
 
     def list(
-        self, connection: str, *, since: datetime | None = None, until: datetime | None = None, limit: int = 50
+        self,
+        connection: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: str = "",
+        limit: int = 50,
     ) -> list[JournalEntry]:
-        """Return a connection's entries, newest delivery first; without ``since`` those of the last seven days."""
+        """Return a connection's entries, newest delivery first; without ``since`` those of the last seven days.
+
+        Of ``since`` and ``until`` the whole days. ``before``: an ``order`` that they come before.
+        """
         last = (until or datetime.fromtimestamp(self._clock(), UTC)).astimezone(UTC).date()
         first = since.astimezone(UTC).date() if since else last - timedelta(days=6)
         first = max(first, last - timedelta(days=KEPT_DAYS + 1))
         found: list[JournalEntry] = []
         while last >= first and len(found) < limit:
-            rest = limit - len(found)
             items = self._table.query(
                 keys.BY_CONNECTION,
                 "connection_day",
                 keys.connection_day(connection, last),
-                limit=rest,
+                limit=limit - len(found),
                 newest_first=True,
+                below=_below(before),
             )
             found += [JournalEntry.from_item(item) for item in items]
             last -= timedelta(days=1)
         return found
+
+
+def _below(order: str) -> tuple[str, str] | None:
+    return ("sort", order) if order else None
 
 
 def _unless_final(entry: JournalEntry) -> dict[str, Any]:

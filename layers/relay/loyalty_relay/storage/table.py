@@ -165,10 +165,12 @@ class Table:
         limit: int,
         newest_first: bool = False,
         between: tuple[str, Any, Any] | None = None,
+        below: tuple[str, str] | None = None,
     ) -> list[Item]:
         """Return up to ``limit`` items of one partition, over as many pages as that takes.
 
-        ``between``: the name of the sort key with the first and last value that are wanted.
+        ``between``: the name of the sort key with the first and last value that are wanted. ``below``: its name with a
+        value that all of them are less than; one of the two.
         """
         found: list[Item] = []
         condition, names, values = "#k = :v", {"#k": name}, {":v": value}
@@ -176,6 +178,9 @@ class Table:
             condition += " AND #s BETWEEN :first AND :last"
             names["#s"] = between[0]
             values |= {":first": between[1], ":last": between[2]}
+        if below is not None:
+            condition += " AND #s < :below"
+            names["#s"], values[":below"] = below
         more: dict[str, Any] = {}
         while len(found) < limit:
             answer = self._call(

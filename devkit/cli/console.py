@@ -1,0 +1,42 @@
+"""``relay console``: the page of a stack, on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from devkit.cli.options import AsJson, StackName
+from devkit.cli.output import note, out, show_line
+from devkit.stacks.stack import find_stack
+
+DEFAULT_PORT = 4580
+
+
+def add(root: typer.Typer) -> None:
+    """Put ``console`` among the commands."""
+    root.command()(console)
+
+
+def console(
+    port: Annotated[
+        int, typer.Option("--port", help="Of the page, on 127.0.0.1; 0: a free one.", min=0, max=65535)
+    ] = DEFAULT_PORT,
+    stack: StackName = None,
+    json: AsJson = False,
+) -> None:
+    """Show a stack as a page in the browser, with your AWS credentials, until Ctrl-C."""
+    from devkit.console.serve import ConsoleServer
+
+    server = ConsoleServer(find_stack(stack), port=port)
+    try:
+        if json:
+            show_line({"ready": True, "console": server.url})
+        else:
+            out.sentence(server.url)
+            note("open this address: its key lets only you in; Ctrl-C ends the page")
+        server.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.stop()
