@@ -520,8 +520,26 @@ class ListingSource(SourceModule):
         return cast("Lister", import_module(f"{__package__}.{self.platform}.listing"))
 
 
+@dataclass(frozen=True, slots=True)
+class SaleRead:
+    """One kind of reading that sales take, of something that no shop has."""
+
+    resource: str
+    data: Mapping[str, Any]
+    scope: str
+    """What the API credentials have to be allowed, in the platform's own words."""
+
+    def thin(self, platform: str, store: str) -> ThinChange:
+        """Return it as a change of a store, to be fetched."""
+        event = Event(source=platform, topic="", id="", entity_id="")
+        return ThinChange(event=event, resource=self.resource, data=self.data, store=store, sales=True)
+
+
 class HydratingSource(SourceModule):
     """A platform with thin events."""
+
+    sale_reads: ClassVar[tuple[SaleRead, ...]] = ()
+    """What sales are read by."""
 
     @abstractmethod
     def fetch(self, thin: ThinChange, source: Source) -> Fetch:

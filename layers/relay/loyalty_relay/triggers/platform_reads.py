@@ -39,6 +39,42 @@ def read_platform(
     ``fetch``: the request under the present credentials; it may be built again after these were rotated.
     Raises CredentialsRefused, InvalidCommand for a host that is not the platform's, and the errors of every request.
     """
+    send, account = _sender(fetch, connection, services, deadline)
+
+    def credentials(live: Connection) -> str:
+        # Each store of a connection may have a token of its own. Tokens are random, so the digest needs no key.
+        return hashlib.sha256(json.dumps(sorted(fetch(live.source).headers.items())).encode()).hexdigest()
+
+    answer = services.pipeline.read(connection, account, send, credentials)
+    if answer.status_code == 204:
+        return PlatformAnswer(answer.status_code, answer.headers, None)
+    try:
+        return PlatformAnswer(answer.status_code, answer.headers, json_value(answer.content))
+    except Untranslatable as error:
+        if answer.status_code < 400:
+            raise UpstreamUnavailable(f"the platform's answer cannot be read: {error.reason}") from None
+        return PlatformAnswer(answer.status_code, answer.headers, None)
+
+
+def may_read_platform(
+    fetch: Callable[[Source], Fetch], connection: Connection, services: Services, deadline: Deadline
+) -> bool:
+    """Return whether the platform lets the connection's credentials read something.
+
+    The request is outside of the circuits, which a check must not open. Raises what ``read_platform`` raises else.
+    """
+    send, _ = _sender(fetch, connection, services, deadline)
+    try:
+        send(connection)
+    except CredentialsRefused:
+        return False
+    return True
+
+
+def _sender(
+    fetch: Callable[[Source], Fetch], connection: Connection, services: Services, deadline: Deadline
+) -> tuple[Callable[[Connection], httpx.Response], str]:
+    """Return what sends a reading request of a connection, and the account at the platform that it is sent to."""
     from loyalty_relay.http.messages import build_request, raise_for_transient
 
     module = source_module(connection.source.platform)
@@ -65,16 +101,4 @@ def read_platform(
         raise_for_transient(answer)
         return answer
 
-    def credentials(live: Connection) -> str:
-        # Each store of a connection may have a token of its own. Tokens are random, so the digest needs no key.
-        return hashlib.sha256(json.dumps(sorted(fetch(live.source).headers.items())).encode()).hexdigest()
-
-    answer = services.pipeline.read(connection, account, send, credentials)
-    if answer.status_code == 204:
-        return PlatformAnswer(answer.status_code, answer.headers, None)
-    try:
-        return PlatformAnswer(answer.status_code, answer.headers, json_value(answer.content))
-    except Untranslatable as error:
-        if answer.status_code < 400:
-            raise UpstreamUnavailable(f"the platform's answer cannot be read: {error.reason}") from None
-        return PlatformAnswer(answer.status_code, answer.headers, None)
+    return send, account

@@ -29,11 +29,12 @@ from loyalty_relay.sources.base import (
     ListingSource,
     NothingToDo,
     Request,
+    SaleRead,
     ThinChange,
     Topic,
     Verdict,
 )
-from loyalty_relay.sources.bigcommerce.orders import CLOCK, ORDER
+from loyalty_relay.sources.bigcommerce.orders import CLOCK, ORDER, REFUNDS
 from loyalty_relay.sources.bigcommerce.resources import HOST, LIMIT, PLATFORM, RESOURCES
 from loyalty_relay.sources.hydrating import needed_token, token_problems
 from loyalty_relay.sources.parsing import epoch, json_object, member, text_id, text_or_none
@@ -91,6 +92,10 @@ class BigCommerce(HydratingSource, ListingSource):
     api_domains = ("bigcommerce.com",)
     lists_changed = True
     listing_scopes = ("Customers: read-only",)
+    sale_reads = (
+        SaleRead(ORDER, {"id": "1"}, "Orders: read-only"),
+        SaleRead(REFUNDS, {"id": "1"}, "Order transactions: read-only"),
+    )
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Return stores without a token: every delivery leads to a read."""

@@ -32,6 +32,7 @@ from loyalty_relay.sources.base import (
     NothingToDo,
     Reply,
     Request,
+    SaleRead,
     ThinChange,
     Topic,
     Unreadable,
@@ -86,6 +87,10 @@ class Clover(HydratingSource, ListingSource):
     platform = PLATFORM
     topics = TOPICS
     listing_scopes = ("read customers",)
+    sale_reads = (
+        SaleRead(ORDER, {"id": "0000000000000"}, "read orders"),
+        SaleRead(PAYMENT, {"id": "0000000000000"}, "read payments"),
+    )
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         SETUP: {"type": "boolean", "description": "true until Clover has shown the token of X-Clover-Auth"}
     }

@@ -32,6 +32,7 @@ from loyalty_relay.sources.base import (
     ListingSource,
     NothingToDo,
     Request,
+    SaleRead,
     ThinChange,
     Topic,
     Verdict,
@@ -87,6 +88,7 @@ class Lightspeed(HydratingSource, ListingSource):
     platform = PLATFORM
     topics = TOPICS
     listing_scopes = ("customers:read",)
+    sale_reads = (SaleRead(SALE, {"id": "00000000-0000-0000-0000-000000000000"}, "sales:read"),)
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "signature_encoding": {"enum": list(ENCODINGS), "description": "How signatures are written; default: either"},
         "signature_covers": {"enum": list(COVERS), "description": "What is signed: the whole body, or its payload"},

@@ -33,6 +33,7 @@ from loyalty_relay.sources.base import (
     ListingSource,
     NothingToDo,
     Request,
+    SaleRead,
     StoreChanged,
     ThinChange,
     Topic,
@@ -138,6 +139,10 @@ class Square(HydratingSource, ListingSource):
     topics = TOPICS
     lists_changed = True
     listing_scopes = ("CUSTOMERS_READ",)
+    sale_reads = (
+        SaleRead(ORDER, {"order_id": "unused"}, "ORDERS_READ"),
+        SaleRead(PAYMENT, {"payment_id": "unused"}, "PAYMENTS_READ"),
+    )
     api_domains = ("squareup.com", "squareupsandbox.com")
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
