@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devkit.cli import checking
+from devkit.queries import checking
 from devkit.stacks.stack import Stack
 from tests.guarantees.world import World
 
