@@ -15,6 +15,7 @@ from typing import Any
 from devkit.stacks.errors import CommandError
 from devkit.stacks.stack import Stack
 from loyalty_relay.connections.model import CONNECTION_ID, Connection
+from loyalty_relay.destinations.registry import vendor
 from loyalty_relay.model.json_validation import did_you_mean
 
 PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
@@ -162,10 +163,11 @@ class ConnectionStore:
         return self.parse(id, self.raw(id))
 
     def with_equal_bills(self, connection: Connection) -> list[Connection]:
-        """Return the stored connections whose orders could get the same bill numbers at the destination."""
+        """Return the stored connections whose orders could get equal bill numbers, where the vendor refuses these."""
         from loyalty_relay.connections.check import inspected, with_equal_bills
 
-        if not connection.sales.enabled:
+        support = vendor(connection.destination.vendor).sales
+        if not connection.sales.enabled or support is None or not support.unique_bills:
             return []
         found = {name: self._find(name) for name in self.ids() if name != connection.id}
         others = [inspected(name, data, self._sandbox_hosts)[0] for name, data in found.items() if data is not None]

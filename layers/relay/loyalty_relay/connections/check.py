@@ -9,7 +9,6 @@ from typing import Any
 
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.connections.parse import as_far_as_valid
-from loyalty_relay.destinations.registry import vendor
 from loyalty_relay.model.errors import FieldProblem
 from loyalty_relay.model.json_validation import did_you_mean, unknown_field
 from loyalty_relay.sources import may_read_from, source_module
@@ -62,14 +61,12 @@ def with_equal_bills(connection: Connection, others: Iterable[Connection]) -> li
 
     Bill numbers are made of shops and orders' ids, or of what receipts have; two organisations may share a host.
     """
-    support = vendor(connection.destination.vendor).sales
-    if support is None or not support.unique_bills or not connection.sales.enabled:
-        return []
     return [
         other
         for other in others
         if other.id != connection.id
         and other.sales.enabled
+        and connection.sales.enabled
         and (other.destination.vendor, other.destination.host)
         == (connection.destination.vendor, connection.destination.host)
         and other.sales.shop_key == connection.sales.shop_key
