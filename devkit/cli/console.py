@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import webbrowser
 from typing import Annotated
 
 import typer
@@ -22,12 +24,15 @@ def console(
     port: Annotated[
         int, typer.Option("--port", help="Of the page, on 127.0.0.1; 0: a free one.", min=0, max=65535)
     ] = DEFAULT_PORT,
+    browse: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     stack: StackName = None,
     json: AsJson = False,
 ) -> None:
     """Show a stack as a page in the browser, with your AWS credentials, until Ctrl-C."""
     from devkit.console.serve import ConsoleServer
 
+    # Ends like Ctrl-C, so that a redrive gives back what it has not sent.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = ConsoleServer(find_stack(stack), port=port)
     try:
         if json:
@@ -35,6 +40,8 @@ def console(
         else:
             out.sentence(server.url)
             note("open this address: its key lets only you in; Ctrl-C ends the page")
+        if browse:
+            webbrowser.open(server.url)
         server.wait()
     except KeyboardInterrupt:
         pass

@@ -31,19 +31,24 @@ def dev(
         int | None,
         typer.Option("--sandbox-port", help="Of the vendor sandbox; default: the next one.", min=0, max=65535),
     ] = None,
+    console_port: Annotated[
+        int | None,
+        typer.Option("--console-port", help="Of the console; default: the one after the sandbox's.", min=0, max=65535),
+    ] = None,
     logs: Annotated[
         bool | None, typer.Option("--logs/--no-logs", help="Stream the functions' log lines; default: not with --json.")
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Run the whole stack on this machine until Ctrl-C: AWS services, functions, vendor sandbox, sample connections."""
+    """Run the whole stack on this machine until Ctrl-C: AWS services, functions, sandbox, connections, console."""
     from devkit.cli.running import RunningRelay, stopwatch
+    from devkit.console.serve import ConsoleServer
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     took = stopwatch()
-    chosen = sandbox_port if sandbox_port is not None else (port + 1 if 0 < port < 65535 else 0)
+    chosen = sandbox_port if sandbox_port is not None else _next(port)
     with err.status("starting") as status:
 
         def say(line: str) -> None:
@@ -56,17 +61,19 @@ def dev(
         try:
             say("applying the sample connections")
             connections = relay.connect()
+            console = ConsoleServer(relay.stack, port=console_port if console_port is not None else _next(chosen))
         except BaseException:
             relay.stop()
             raise
     path = state_file()
     try:
         write_state(relay.state, path)
+        urls = {"api": relay.state.api, "sandbox": relay.state.sandbox, "aws": relay.state.aws}
         if json:
-            show_line({"ready": True, "api": relay.state.api, "sandbox": relay.state.sandbox, "aws": relay.state.aws})
+            show_line({"ready": True, **urls, "console": console.url})
         else:
             out.sentence(f"ready in {took():.1f} s")
-            show_pairs([("api", relay.state.api), ("sandbox", relay.state.sandbox), ("aws", relay.state.aws)])
+            show_pairs([*urls.items(), ("console", console.url)])
             note(f"connections: {', '.join(connections)}")
             note("in another terminal: relay send shopify customers/create; Ctrl-C here stops everything")
         streaming = not json if logs is None else logs
@@ -78,7 +85,13 @@ def dev(
         remove_state(path)
         if not json:
             note("stopping")
+        console.stop()
         relay.stop()
+
+
+def _next(port: int) -> int:
+    """Return the port after one that was chosen; 0 where a free one is taken."""
+    return port + 1 if 0 < port < 65535 else 0
 
 
 def _stream(tail: Tail) -> None:
@@ -89,7 +102,9 @@ def _stream(tail: Tail) -> None:
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running afterwards, until Ctrl-C.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the stack running with its console, until Ctrl-C.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Send signed sample events of every source through a local stack, and show what became of each."""

@@ -75,6 +75,8 @@ def list_(
         return
     if not work.parked:
         note("nothing is parked" + (" that matches" if connection or reason else ""))
+        if work.hidden:
+            note(f"another reading has about {work.hidden} messages, and gives them back in five minutes at most")
         return
     show_table(COLUMNS, [_row(p) for p in work.parked], drop=DROP)
     for word in sorted({g.reason for g in work.groups}):

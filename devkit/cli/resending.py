@@ -100,10 +100,10 @@ def _entries(services: Services, delivery_id: str) -> list[JournalEntry]:
 def _redrive(stack: Stack, delivery_id: str) -> list[str]:
     """Redrive what is parked of a delivery; return the ids."""
     queues = ParkedQueues.of(stack)
-    with queues.opened(wanted=ParkedFilters(one=delivery_id).match) as reading:
-        for one in reading.parked:
+    with queues.opened(wanted=ParkedFilters(one=delivery_id).match) as work:
+        for one in work:
             redrive_one(stack, queues, one)
-    return [one.id for one in reading.parked]
+    return [one.id for one in work]
 
 
 def _of_store(sample: Sample, connection: Connection, given: str | None) -> Sample:

@@ -12,7 +12,8 @@ from starlette.staticfiles import StaticFiles
 
 from devkit.console.rendering import HERE, Console, failed
 from devkit.console.safety import Keys, Safety
-from devkit.console.views import events
+from devkit.console.views import events, pages, parked
+from devkit.queries.redriving import Redrives
 from devkit.stacks.errors import CommandError, NotFound
 from devkit.stacks.services import services_of
 from devkit.stacks.stack import Stack
@@ -20,7 +21,7 @@ from loyalty_relay.model.errors import RelayError
 from loyalty_relay.runtime.settings import SettingMissing
 from loyalty_relay.runtime.wiring import Services
 
-VIEWS = (events,)
+VIEWS = (events, parked, pages)
 """In the order of the menu; the first is what the address without a path leads to."""
 
 
@@ -28,7 +29,9 @@ FOR_PEOPLE = (CommandError, RelayError, SettingMissing, BotoCoreError, ClientErr
 """Errors with a page of their own; every other is a defect."""
 
 
-def build_app(stack: Stack, keys: Keys, port: int, *, services: Services | None = None) -> Safety:
+def build_app(
+    stack: Stack, keys: Keys, port: int, *, services: Services | None = None, redrives: Redrives | None = None
+) -> Safety:
     """Return the application of a stack. ``port``: where it is served, which its Host header has to name."""
     menu = {path: label for view in VIEWS for path, label in view.MENU.items()}
     routes: list[BaseRoute] = [route for view in VIEWS for route in view.routes]
@@ -37,7 +40,7 @@ def build_app(stack: Stack, keys: Keys, port: int, *, services: Services | None 
     routes.append(Mount("/static", StaticFiles(directory=HERE / "static")))
     handlers = {HTTPException: _no_page, **dict.fromkeys(FOR_PEOPLE, failed)}
     app = Starlette(routes=routes, exception_handlers=handlers)
-    app.state.console = Console(stack, services or services_of(stack), keys.form, menu)
+    app.state.console = Console(stack, services or services_of(stack), keys.form, menu, redrives or Redrives(stack))
     return Safety(app, keys, port)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +18,7 @@ from starlette.routing import Route
 
 from devkit.queries.failures import problem_of
 from devkit.queries.hints import meaning
+from devkit.queries.redriving import Redrives
 from devkit.stacks.errors import CommandError, NotFound
 from devkit.stacks.stack import Stack
 from loyalty_relay.runtime.wiring import Services
@@ -32,14 +34,17 @@ class View(Protocol):
 
 
 class Console:
-    """What the views share: the stack, its services, the token of forms, the menu."""
+    """What the views share: the stack, its services, the token of forms, the menu, the redrives that were started."""
 
-    def __init__(self, stack: Stack, services: Services, form_token: str, menu: Mapping[str, str]) -> None:
+    def __init__(
+        self, stack: Stack, services: Services, form_token: str, menu: Mapping[str, str], redrives: Redrives
+    ) -> None:
         self.stack = stack
         self.services = services
         self.form_token = form_token
         self.menu = menu
         """Label by path, in order."""
+        self.redrives = redrives
 
 
 def console_of(request: Request) -> Console:
@@ -114,7 +119,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(moment=moment, ago=ago, seconds=seconds, part=part, number=number)
+    made.filters.update(moment=moment, ago=ago, seconds=seconds, part=part, number=number, indented=indented)
     made.globals.update(query=query, meaning=meaning)
     return made
 
@@ -153,6 +158,11 @@ def seconds(length: float) -> str:
 def number(value: float) -> str:
     """Return a number with its thousands apart."""
     return f"{value:,}".replace(",", "\u202f")
+
+
+def indented(value: Any) -> str:
+    """Return a JSON value as text, indented."""
+    return jsonlib.dumps(value, indent=2, ensure_ascii=False)
 
 
 def part(text: str) -> str:

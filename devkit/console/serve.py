@@ -10,6 +10,7 @@ import uvicorn
 
 from devkit.console.app import build_app
 from devkit.console.safety import Keys
+from devkit.queries.redriving import Redrives
 from devkit.stacks.errors import CommandError
 from devkit.stacks.stack import Stack
 
@@ -33,9 +34,10 @@ class ConsoleServer:
         chosen = int(listener.getsockname()[1])
         keys = Keys()
         self.url = f"http://{HOST}:{chosen}/?key={keys.access}"
+        self._redrives = Redrives(stack)
         # No access log: an address has ids, and the first one the key.
         config = uvicorn.Config(
-            build_app(stack, keys, chosen),
+            build_app(stack, keys, chosen, redrives=self._redrives),
             access_log=False,
             log_level="warning",
             lifespan="off",
@@ -52,8 +54,9 @@ class ConsoleServer:
             self._thread.join(0.5)
 
     def stop(self) -> None:
-        """End the server and its thread; may be called again."""
+        """End the server, its thread, and a redrive that runs; may be called again."""
         self._server.should_exit = True
+        self._redrives.stop()
         self._thread.join(STOPPING_SECONDS)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ import httpx
 from rich.text import Text
 
 from devkit.cli.following import follow
-from devkit.cli.output import err, note, out, progress, result_text, show_json, show_table
+from devkit.cli.output import err, note, out, progress, result_text, show_json, show_line, show_pairs, show_table
 from devkit.cli.running import RunningRelay, stopwatch
 from devkit.demo.scenario import steps
 from devkit.demo.steps import ANSWERED, REFUSED, ApiCall, Delivery, Step, in_short, upstream_problem
@@ -184,13 +185,28 @@ def run(*, as_json: bool = False, keep: bool = False) -> bool:
                 bar.advance(bar.task_ids[0])
         good = report(shown, took(), as_json=as_json)
         if keep:
-            note(f"still running: api {relay.state.api}  sandbox {relay.state.sandbox}; Ctrl-C ends it")
-            try:
-                while True:
-                    time.sleep(1)
-            except KeyboardInterrupt:
-                pass
+            keep_running(relay, as_json=as_json)
     return good
+
+
+def keep_running(relay: RunningRelay, *, as_json: bool) -> None:
+    """Serve the console of what the demo left, until Ctrl-C or SIGTERM."""
+    from devkit.console.serve import ConsoleServer
+
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    console = ConsoleServer(relay.stack)
+    try:
+        if as_json:
+            show_line({"api": relay.state.api, "sandbox": relay.state.sandbox, "console": console.url})
+        else:
+            note("the stack keeps running; Ctrl-C ends it")
+            show_pairs([("api", relay.state.api), ("sandbox", relay.state.sandbox), ("console", console.url)])
+        while not ended.wait(1.0):
+            pass
+    finally:
+        console.stop()
 
 
 def report(shown: Sequence[Shown], seconds: float, *, as_json: bool) -> bool:

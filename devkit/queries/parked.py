@@ -15,7 +15,7 @@ from devkit.queries.hints import HINTS, hint, meaning
 from devkit.queries.outlines import outline
 from devkit.queries.parked_queues import Parked, ParkedFilters, ParkedQueues
 from devkit.stacks.connection_store import known_connection, store_of
-from devkit.stacks.errors import CommandError
+from devkit.stacks.errors import CommandError, NotFound
 from devkit.stacks.stack import Stack
 from loyalty_relay.model.json_validation import did_you_mean
 
@@ -53,12 +53,14 @@ class ParkedGroup:
 class ParkedWork:
     """What is parked and matches, oldest first: all of it in ``groups``, the first of it in ``parked``.
 
-    ``more``: the queues hold more than was read, so that every count is a lower bound.
+    ``more``: the queues hold more than was read, so that every count is a lower bound. ``hidden``: where nothing could
+    be read, about how many messages another reading has, which gives them back in five minutes at most.
     """
 
     filters: ParkedFilters
     count: int
     more: bool
+    hidden: int
     groups: tuple[ParkedGroup, ...]
     parked: tuple[Parked, ...]
 
@@ -68,6 +70,7 @@ class ParkedWork:
             "reason": self.filters.reason,
             "count": self.count,
             "more": self.more,
+            "hidden": self.hidden,
             "groups": [group.as_json() for group in self.groups],
             "parked": [parked.as_json() for parked in self.parked],
         }
@@ -108,12 +111,19 @@ def parked_work(
 
     ``seen`` gets the number of messages of each batch that was read.
     """
-    with ParkedQueues.of(stack).opened(seen, at_most=at_most) as reading:
-        everything, more = reading.parked, reading.more
-    found = [p for p in everything if filters.match(p)]
+    queues = ParkedQueues.of(stack)
+    reading = queues.look(seen, at_most=at_most)
+    found = [p for p in reading.parked if filters.match(p)]
     if not found:
-        _require_known(stack, filters, everything)
-    return ParkedWork(filters=filters, count=len(found), more=more, groups=_groups(found), parked=tuple(found[:shown]))
+        _require_known(stack, filters, reading.parked)
+    return ParkedWork(
+        filters=filters,
+        count=len(found),
+        more=reading.more,
+        hidden=0 if reading.parked else queues.depth(),
+        groups=_groups(found),
+        parked=tuple(found[:shown]),
+    )
 
 
 def _groups(found: Iterable[Parked]) -> tuple[ParkedGroup, ...]:
@@ -151,12 +161,10 @@ def parked_details(stack: Stack, id: str, *, operation: str | None = None, body:
     ``body``: also what it carries, which is personal data; the request is recorded before it is returned.
     """
     filters = ParkedFilters(one=id)
-    with ParkedQueues.of(stack).opened(
-        wanted=lambda p: filters.match(p) and operation in (None, p.operation)
-    ) as reading:
-        found = reading.parked
+    reading = ParkedQueues.of(stack).look()
+    found = [p for p in reading.parked if filters.match(p) and operation in (None, p.operation)]
     if not found:
-        raise CommandError(f"nothing parked has the id {id}", do="see relay parked list")
+        raise NotFound(f"nothing parked has the id {id}", do="see relay parked list")
     if body:
         for p in found:
             disclose(stack, p.connection, "body", p.id)
@@ -178,8 +186,7 @@ def export_parked(
     stack: Stack, filters: ParkedFilters, *, seen: Callable[[int], None] = lambda count: None
 ) -> list[dict[str, Any]]:
     """Return everything that matches with its body, which is personal data; the request is recorded before."""
-    with ParkedQueues.of(stack).opened(seen, wanted=filters.match) as reading:
-        found = reading.parked
+    found = [p for p in ParkedQueues.of(stack).look(seen).parked if filters.match(p)]
     counts: dict[str, int] = {}
     for p in found:
         counts[p.connection] = counts.get(p.connection, 0) + 1

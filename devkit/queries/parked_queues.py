@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ HIDE = 300
 
 EMPTY_RECEIVES = 2
 """Receives in a row without a message, after which a queue counts as read: SQS queries only some servers at a time."""
+
+_TURNS = threading.Lock()
+"""Readings of one process take turns: what one has received is hidden from the other."""
 
 Progress = Callable[[int], None]
 
@@ -127,19 +131,36 @@ class ParkedQueues:
             total += sum(int(counts.get(name, 0)) for name in names)
         return total
 
+    def look(self, seen: Progress = lambda count: None, *, at_most: int | None = None) -> Reading:
+        """Return what is parked, after it was given back. ``at_most``: messages to read of each queue, to the next ten.
+
+        Raises what SQS raises.
+        """
+        with _TURNS:
+            taken, more = self._read(seen, at_most)
+            self._give_back(message for _, message in taken)
+        return Reading(grouped(taken), more)
+
     @contextmanager
     def opened(
-        self,
-        seen: Progress = lambda count: None,
-        *,
-        wanted: Callable[[Parked], bool] = lambda parked: True,
-        at_most: int | None = None,
-    ) -> Iterator[Reading]:
-        """Yield what is parked; what was not deleted meanwhile is given back at the end.
+        self, seen: Progress = lambda count: None, *, wanted: Callable[[Parked], bool] = lambda parked: True
+    ) -> Iterator[list[Parked]]:
+        """Yield what is parked and wanted, oldest first; what was not deleted meanwhile is given back at the end.
 
-        What is not ``wanted`` is given back as soon as everything was read. ``at_most``: messages to read of each
-        queue, to the next ten.
+        The rest is given back as soon as everything was read.
         """
+        with _TURNS:
+            taken, _ = self._read(seen, None)
+            kept = [p for p in grouped(taken) if wanted(p)]
+            needed = {message.receipt for p in kept for message in p.messages}
+            self._give_back(message for _, message in taken if message.receipt not in needed)
+        try:
+            yield kept
+        finally:
+            self._give_back(message for _, message in taken if message.receipt in needed)
+
+    def _read(self, seen: Progress, at_most: int | None) -> tuple[list[tuple[str, Message]], bool]:
+        """Return what is received, with its operation, and whether the bound ended a queue."""
         taken: list[tuple[str, Message]] = []
         more = False
         try:
@@ -152,15 +173,10 @@ class ParkedQueues:
                     if at_most is not None and read >= at_most:
                         more = True
                         break
-            parked = grouped(taken)
-            kept = [p for p in parked if wanted(p)]
-            if len(kept) < len(parked):
-                needed = {message.receipt for p in kept for message in p.messages}
-                self._give_back(message for _, message in taken if message.receipt not in needed)
-                taken = [(operation, message) for operation, message in taken if message.receipt in needed]
-            yield Reading(kept, more)
-        finally:
+        except BaseException:
             self._give_back(message for _, message in taken)
+            raise
+        return taken, more
 
     def _receive(self, operation: str) -> Iterator[list[Message]]:
         url, empty = self._queues[operation], 0

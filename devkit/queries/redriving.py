@@ -13,7 +13,7 @@ from typing import Any
 from devkit.queries.failures import problem_of
 from devkit.queries.hints import hint
 from devkit.queries.parked_queues import HIDE, Parked, ParkedFilters, ParkedQueues
-from devkit.stacks.errors import CommandError
+from devkit.stacks.errors import CommandError, NotFound
 from devkit.stacks.services import services_of, unlogged
 from devkit.stacks.stack import Stack
 from loyalty_relay.model.errors import RelayError
@@ -185,11 +185,11 @@ class Redrive:
     def _run(self, step: Callable[[RedriveReport], None]) -> None:
         queues = ParkedQueues.of(self._stack)
         until = time.monotonic() + HIDE - MARGIN
-        with queues.opened(wanted=self._wanted) as reading:
-            if self.filters.one is not None and not reading.parked:
-                raise CommandError(f"nothing parked has the id {self.filters.one}", do="see relay parked list")
-            work = [p for p in reading.parked if self.filters.one is not None or p.reason != AMBIGUOUS]
-            self._matching, self._skipped = len(reading.parked), len(reading.parked) - len(work)
+        with queues.opened(wanted=self._wanted) as found:
+            if self.filters.one is not None and not found:
+                raise NotFound(f"nothing parked has the id {self.filters.one}", do="see relay parked list")
+            work = [p for p in found if self.filters.one is not None or p.reason != AMBIGUOUS]
+            self._matching, self._skipped = len(found), len(found) - len(work)
             work = work[: self._at_most]
             self._total = len(work)
             step(self.report())
@@ -233,7 +233,7 @@ class Redrives:
     def get(self, job: str) -> RedriveReport:
         """Return how far a redrive is. Raises CommandError where this console started none of that id."""
         if job not in self._jobs:
-            raise CommandError(
+            raise NotFound(
                 "this console started no such redrive", do="see relay events list; a console forgets them when it ends"
             )
         return self._jobs[job][0].report()

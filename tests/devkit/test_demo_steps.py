@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import signal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from devkit.cli.running import RunningRelay
 from devkit.demo.expectations import Expectations
+from devkit.demo.run import keep_running
 from devkit.demo.sales import sales
 from devkit.demo.scenario import LINKED, STORY, steps
 from devkit.demo.steps import Call, Delivery, in_short, upstream_problem, value_at
@@ -153,3 +159,31 @@ def test_every_platform_shows_a_sale_a_refund_a_duplicate_a_refund_before_its_sa
     assert {row.reason for row in rows} >= {"guest"}
     assert "refund before its sale" in notes
     assert any(row.calls for row in rows)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_kept_prints_the_consoles_address_and_ends_on_a_signal(
+    number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped: list[bool] = []
+
+    class Server:
+        url = "http://127.0.0.1:4580/?key=fake"
+
+        def __init__(self, stack: object) -> None:
+            signal.raise_signal(number)
+
+        def stop(self) -> None:
+            stopped.append(True)
+
+    monkeypatch.setattr("devkit.console.serve.ConsoleServer", Server)
+    state = SimpleNamespace(api="http://127.0.0.1:1", sandbox="http://127.0.0.1:2")
+    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        keep_running(cast("RunningRelay", SimpleNamespace(state=state, stack=None)), as_json=True)
+    finally:
+        for n, handler in handlers.items():
+            signal.signal(n, handler)
+
+    assert json.loads(capsys.readouterr().out)["console"] == Server.url
+    assert stopped == [True]

@@ -72,9 +72,19 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
 
 
 def test_the_ready_line_names_every_url(dev: Dev) -> None:
-    assert set(dev.ready) == {"ready", "api", "sandbox", "aws"}
+    assert set(dev.ready) == {"ready", "api", "sandbox", "aws", "console"}
     assert dev.ready["ready"] is True
     assert json.loads(dev.state.read_text())["api"] == dev.ready["api"]
+
+
+def test_the_console_is_open_for_who_has_its_address(dev: Dev) -> None:
+    with httpx.Client(follow_redirects=True) as client:
+        closed = client.get(dev.ready["console"].partition("?")[0])
+        home = client.get(dev.ready["console"])
+        parked = client.get(httpx.URL(dev.ready["console"]).copy_with(path="/parked", query=None))
+
+    assert (closed.status_code, home.status_code, parked.status_code) == (403, 200, 200)
+    assert "Nothing is parked" in parked.text
 
 
 def test_a_command_of_its_own_process_finds_the_stack(dev: Dev) -> None:

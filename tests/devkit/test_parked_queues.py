@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from devkit.queries.parked_queues import Parked, ParkedFilters, ParkedQueues, Reading
+from devkit.queries.parked_queues import Parked, ParkedFilters, ParkedQueues
 from devkit.stacks.errors import CommandError
 from loyalty_relay.model.commands import CustomerRef, Envelope, Event, RegisterCustomer
 from tests.support.stack import aws_client
@@ -64,13 +64,13 @@ def test_looking_gives_everything_back(queues: Queues) -> None:
     for number in range(23):
         queues.park(replace(ENVELOPE, event=replace(ENVELOPE.event, id=f"event-{number}")), reason="rejected")
 
-    with queues.reader.opened() as reading:
-        seen = len(reading.parked)
+    with queues.reader.opened() as parked:
+        seen = len(parked)
         hidden = queues.waiting(queues.parked)
 
     assert (seen, hidden) == (23, [])
     with queues.reader.opened() as again:
-        assert len(again.parked) == 23
+        assert len(again) == 23
 
 
 def test_everything_is_given_back_when_the_reader_fails(queues: Queues) -> None:
@@ -88,8 +88,8 @@ def test_copies_of_one_command_are_one_piece_of_work_whatever_their_redrive(queu
     queues.park(ENVELOPE.redriven(), reason="ambiguous", receives="4")
     queues.park(replace(ENVELOPE, position=1), reason="rejected")
 
-    with queues.reader.opened() as reading:
-        found = {p.id: p for p in reading.parked}
+    with queues.reader.opened() as parked:
+        found = {p.id: p for p in parked}
 
     assert set(found) == {"0199-delivery.0", "0199-delivery.1"}
     assert len(found["0199-delivery.0"].messages) == 3
@@ -100,25 +100,23 @@ def test_copies_of_one_command_are_one_piece_of_work_whatever_their_redrive(queu
 def test_receives_are_read_under_the_name_of_this_and_of_earlier_versions(queues: Queues, name: str) -> None:
     queues.park(ENVELOPE, reason="rejected", **{name: "7"})
 
-    with queues.reader.opened() as reading:
-        assert [p.receives for p in reading.parked] == [7]
+    with queues.reader.opened() as parked:
+        assert [p.receives for p in parked] == [7]
 
 
 def test_what_the_queue_moved_by_itself_is_crashed(queues: Queues) -> None:
     queues.park(ENVELOPE)
 
-    with queues.reader.opened() as reading:
-        assert [(p.reason, p.connection, p.topic) for p in reading.parked] == [
-            ("crashed", "shop-gb", "customers/create")
-        ]
+    with queues.reader.opened() as parked:
+        assert [(p.reason, p.connection, p.topic) for p in parked] == [("crashed", "shop-gb", "customers/create")]
 
 
 def test_a_redrive_sends_a_new_attempt_and_leaves_nothing_parked(queues: Queues) -> None:
     queues.park(ENVELOPE, reason="rejected")
     queues.park(ENVELOPE.redriven(), reason="rejected")
 
-    with queues.reader.opened() as reading:
-        queues.reader.redrive(reading.parked[0], queues.register)
+    with queues.reader.opened() as parked:
+        queues.reader.redrive(parked[0], queues.register)
 
     sent = [Envelope.from_json(m["Body"]) for m in queues.waiting(queues.register)]
     assert sent == [replace(ENVELOPE, redrives=2)]
@@ -135,11 +133,11 @@ def test_a_redrive_that_crashed_halfway_is_repeated_under_the_same_key(queues: Q
         raise crash
 
     queues.reader.delete = killed  # type: ignore[method-assign]
-    with pytest.raises(RuntimeError), queues.reader.opened() as reading:
-        queues.reader.redrive(reading.parked[0], queues.register)
+    with pytest.raises(RuntimeError), queues.reader.opened() as parked:
+        queues.reader.redrive(parked[0], queues.register)
     queues.reader.delete = real  # type: ignore[method-assign]
-    with queues.reader.opened() as reading:
-        queues.reader.redrive(reading.parked[0], queues.register)
+    with queues.reader.opened() as parked:
+        queues.reader.redrive(parked[0], queues.register)
 
     sent = [Envelope.from_json(m["Body"]) for m in queues.waiting(queues.register)]
     assert len(sent) == 2
@@ -154,8 +152,8 @@ def test_what_holds_no_command_is_listed_and_not_redriven_as_one(queues: Queues)
     )
     queues.send(queues.parked, "???", {"reason": "unreadable", "message_id": "m-1"})
 
-    with queues.reader.opened() as reading:
-        found = {p.reason: p for p in reading.parked}
+    with queues.reader.opened() as parked:
+        found = {p.reason: p for p in parked}
         raw = found["not_json"]
         assert (raw.id, raw.operation, raw.connection, raw.envelope) == ("0199-raw", "ingest", "shop-gb", None)
         with pytest.raises(CommandError, match="no command"):
@@ -164,20 +162,20 @@ def test_what_holds_no_command_is_listed_and_not_redriven_as_one(queues: Queues)
     assert len(queues.waiting(queues.parked)) == 1
 
 
-def matching(reading: Reading, **filters: str) -> list[Parked]:
-    return [p for p in reading.parked if ParkedFilters(**filters).match(p)]
+def matching(parked: list[Parked], **filters: str) -> list[Parked]:
+    return [p for p in parked if ParkedFilters(**filters).match(p)]
 
 
 def test_work_is_chosen_by_connection_reason_and_id(queues: Queues) -> None:
     queues.park(ENVELOPE, reason="rejected")
     queues.park(replace(ENVELOPE, connection="shop-fr", delivery_id="0199-other"), reason="ambiguous")
 
-    with queues.reader.opened() as reading:
-        assert [p.connection for p in matching(reading, connection="shop-fr")] == ["shop-fr"]
-        assert [p.connection for p in matching(reading, reason="rejected")] == ["shop-gb"]
-        assert [p.connection for p in matching(reading, one="0199-other")] == ["shop-fr"]
-        assert [p.connection for p in matching(reading, one="0199-delivery.0")] == ["shop-gb"]
-        assert matching(reading, one="0199-delivery.0", connection="shop-fr") == []
+    with queues.reader.opened() as parked:
+        assert [p.connection for p in matching(parked, connection="shop-fr")] == ["shop-fr"]
+        assert [p.connection for p in matching(parked, reason="rejected")] == ["shop-gb"]
+        assert [p.connection for p in matching(parked, one="0199-other")] == ["shop-fr"]
+        assert [p.connection for p in matching(parked, one="0199-delivery.0")] == ["shop-gb"]
+        assert matching(parked, one="0199-delivery.0", connection="shop-fr") == []
 
 
 def test_the_depth_counts_hidden_messages_too(queues: Queues) -> None:

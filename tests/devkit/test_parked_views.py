@@ -279,3 +279,29 @@ def test_what_ends_a_redrive_early_is_in_its_report(parking: Parking, monkeypatc
     assert (report.ended, report.total) == (True, None)
     assert report.problem is not None
     assert "OSError" in report.problem.what
+
+
+def test_two_readings_of_one_process_both_see_everything(parking: Parking) -> None:
+    for number in range(12):
+        parking.park(f"0199-{number:02}")
+    counts: list[int] = []
+
+    def look() -> None:
+        counts.append(parked_work(parking.stack, ParkedFilters()).count)
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert counts == [12, 12, 12, 12]
+
+
+def test_what_another_process_reads_at_the_moment_is_counted_as_hidden(parking: Parking) -> None:
+    parking.park("0199-a")
+    parking.sqs.receive_message(QueueUrl=parking.env["RELAY_PARKED_REGISTER"], VisibilityTimeout=60)
+
+    work = parked_work(parking.stack, ParkedFilters())
+
+    assert (work.count, work.hidden) == (0, 1)
