@@ -89,6 +89,9 @@ def reconcile(
         str | None,
         typer.Option("--every", help="Have one begun by itself: 1d, 12h, 7d ...; off: no more.", metavar="TIME|off"),
     ] = None,
+    allow_absent: Annotated[
+        bool, typer.Option("--allow-absent", help="Accept that more than 1 % are not listed any more.")
+    ] = False,
     cancel: Cancel = False,
     resume: Resume = False,
     watch: Watch = True,
@@ -115,7 +118,7 @@ def reconcile(
         module = _listable(known, since)
         whole = everything or not module.lists_changed
         begin = since or (None if whole else since_last_proof(services.runs.reports(known.id)) or None)
-        run = _begin(services, known, "reconciliation", since=begin, limit=0, dry=False)
+        run = _begin(services, known, "reconciliation", since=begin, allow_absent=allow_absent)
     _follow(found, services, known, run, watch=watch and not cancel, as_json=json)
 
 
@@ -152,7 +155,7 @@ def _quiet(connection: Connection) -> None:
         )
 
 
-def _begin(services: Services, connection: Connection, kind: Kind, *, since: str | None, limit: int, dry: bool) -> Run:
+def _begin(services: Services, connection: Connection, kind: Kind, *, since: str | None, **more: Any) -> Run:
     now = services.clock()
     run = Run(
         id=new_delivery_id(now),
@@ -161,8 +164,7 @@ def _begin(services: Services, connection: Connection, kind: Kind, *, since: str
         started_at=now,
         updated_at=now,
         since=instant(since_of(since, datetime.now(UTC))) if since else "",
-        limit=limit,
-        dry=dry,
+        **more,
     )
     if not services.runs.begin(run):
         raise CommandError(
@@ -249,6 +251,8 @@ def show_run(run: Run) -> None:
             ("changed since", run.since),
             ("customers", "" if run.total is None else str(run.total)),
             ("queued", str(run.sent)),
+            ("not listed any more", f"{run.unlisted} of {run.known}" if run.known else ""),
+            ("deleted at the shop", str(run.deleted) if run.known else ""),
             ("note", run.note),
         ]
     )

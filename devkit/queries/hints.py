@@ -139,8 +139,9 @@ HINTS: Mapping[str, Hint] = {
     ),
     "run_superseded": Hint("A later message, or another run of the connection, took this one's place."),
     "stopped": Hint(
-        "The platform refused to list its customers; the run's note has its code.",
-        "Give the access token the right that docs/import.md names, then start the run again.",
+        "The platform refuses to list its customers, or lists over 1 % of them no more; the run's note has it.",
+        "Give the access token the right that docs/import.md names; or look for the customers in the shop, and accept "
+        "their absence with relay reconcile CONNECTION --all --allow-absent.",
     ),
     # Why an order earns nothing, or waits.
     "no_order": Hint("The payment belongs to no order, or the order has nothing to record."),

@@ -10,7 +10,7 @@ import pytest
 
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.customers.comparison import Compared, Standing
-from loyalty_relay.model.commands import CustomerCommand, Envelope, Event, Version, instant_at
+from loyalty_relay.model.commands import CustomerCommand, CustomerRef, Envelope, Event, Version, instant_at
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import InvalidCommand, RunContinues, UpstreamTimeout
 from loyalty_relay.pipeline.customers import sendable
@@ -51,6 +51,8 @@ class Shop:
     """Customers by id: e-mail and the second of their last change. Pages by number, as most platforms have them."""
 
     customers: dict[int, tuple[str | None, float]] = field(default_factory=dict)
+    hidden: dict[int, None] = field(default_factory=dict)
+    """Customers who are there, and whom a fault of the listing leaves out."""
     reads: int = 0
     while_reading: Callable[[int], None] = lambda number: None
 
@@ -116,6 +118,7 @@ class World:
             read=lambda page, connection, deadline: self.shop.page(page),
             sendable=ready,
             enqueue=send,
+            shows=lambda store, number, connection, deadline: int(number) in self.shop.customers | self.shop.hidden,
         )
 
     def death(self) -> None:
@@ -381,3 +384,51 @@ def test_a_vendor_that_does_not_answer_delays_and_loses_nothing(world: World) ->
     world.crm.before = [UpstreamTimeout("no answer")]
     with pytest.raises(UpstreamTimeout):
         world.finish(run)
+
+
+def deleted(world: World, number: int) -> bool:
+    record = world.services.customers.lookup("shop-1", CustomerRef(source_id=str(number)))
+    return record is not None and record.tombstone is not None
+
+
+def test_a_customer_who_is_listed_no_more_is_deleted_only_if_the_platform_does_not_have_them(world: World) -> None:
+    world.finish(world.begin())
+    del world.shop.customers[3], world.shop.customers[4]
+    world.shop.hidden[4] = None
+    run = world.finish(world.begin(id="second", kind="reconciliation", allow_absent=True))
+    world.work()
+    assert (run.known, run.unlisted, run.deleted, run.status) == (10, 2, 1, "done")
+    assert (deleted(world, 3), deleted(world, 4), deleted(world, 5)) == (True, False, False)
+    assert world.services.runs.reports("shop-1")[0].absent == ()
+    again = world.finish(world.begin(id="third", kind="reconciliation"))
+    assert (again.known, again.unlisted, again.status) == (8, 0, "done")
+
+
+def test_more_than_one_percent_who_are_listed_no_more_stop_the_run_for_a_person(world: World) -> None:
+    world.finish(world.begin())
+    del world.shop.customers[3]
+    for name in ("second", "third"):
+        run = world.finish(world.begin(id=name, kind="reconciliation"))
+        world.work()
+        assert (run.status, run.unlisted, run.proven) == ("stopped", 1, False)
+        assert "1 of 10" in run.note
+        assert not deleted(world, 3)
+    assert world.finish(world.begin(id="accepted", kind="reconciliation", allow_absent=True)).deleted == 1
+
+
+def test_a_run_that_does_not_read_everyone_compares_no_list(world: World) -> None:
+    world.finish(world.begin())
+    del world.shop.customers[3]
+    for more in ({"limit": 5}, {"since": instant_at(world.stack.clock.now - 9999)}, {"dry": True}):
+        run = world.finish(world.begin(kind="reconciliation", **more))
+        assert (run.status, run.known) == ("done", 0)
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_a_death_while_the_platform_is_asked_deletes_the_same_customers(world: World, moment: int) -> None:
+    world.finish(world.begin())
+    del world.shop.customers[3], world.shop.customers[4], world.shop.customers[5]
+    world.dies = iter([number == moment for number in range(moment + 1)])
+    world.finish(world.begin(id="second", kind="reconciliation", allow_absent=True))
+    world.work()
+    assert [n for n in range(1, 11) if deleted(world, n)] == [3, 4, 5]

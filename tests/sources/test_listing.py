@@ -351,3 +351,43 @@ def test_pages_by_number_leave_out_no_customer_who_is_there_throughout(
 def test_without_a_number_of_all_the_last_page_is_the_one_that_is_not_full() -> None:
     assert after("", rows=5, size=5, total=None) == "2:"
     assert after("2:", rows=4, size=5, total=None) == ""
+
+
+THERE: dict[str, Any] = {
+    "bigcommerce": {"data": [BIGCOMMERCE_CUSTOMER]},
+    "shopify": {"data": {"customer": {"id": "gid://shopify/Customer/7"}}},
+    "lightspeed": {"data": LIGHTSPEED},
+    "square": {"customer": SQUARE},
+}
+NOT_THERE: dict[str, tuple[int, Any]] = {
+    "bigcommerce": (200, {"data": []}),
+    "shopify": (200, {"data": {"customer": None}}),
+}
+
+
+@pytest.mark.parametrize("platform", LISTING)
+def test_one_customer_is_read_by_the_id_of_the_listing(platform: str) -> None:
+    module, given = listing(platform), SOURCES[platform]
+    fetch = module.one(given.stores[0], "any:id/7", given)
+    assert "fake-token" not in fetch.path
+    assert "id%2F7" in fetch.path or "Customer/id/7" in str(fetch.json)
+    assert module.is_there(200, THERE.get(platform, {"id": 7}))
+    assert not module.is_there(*NOT_THERE.get(platform, (404, None)))
+
+
+@pytest.mark.parametrize("platform", LISTING)
+@pytest.mark.parametrize(("status", "body"), [(403, {"errors": "denied"}), (500, None), (200, []), (200, None)])
+def test_only_a_clear_answer_proves_that_a_customer_is_not_there(platform: str, status: int, body: Any) -> None:
+    with pytest.raises((UpstreamUnavailable, VendorRejected)):
+        listing(platform).is_there(status, body)
+
+
+def test_lightspeeds_deleted_customers_are_not_there() -> None:
+    deleted = {"data": {**LIGHTSPEED, "deleted_at": "2026-01-01T00:00:00+00:00"}}
+    assert not listing("lightspeed").is_there(200, deleted)
+
+
+def test_clovers_customers_have_the_id_that_their_events_have() -> None:
+    (change,) = read("clover", ANSWERS["clover"](CLOVER_CUSTOMER)).changes
+    assert isinstance(change, CustomerChanged)
+    assert change.source_id == f"MERCHANT:{CLOVER_CUSTOMER['id']}"

@@ -14,18 +14,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.customers.comparison import Compared, Standing
-from loyalty_relay.model.commands import REVISION, CustomerCommand, Envelope, Event, instant_at
+from loyalty_relay.model.commands import REVISION, Command, CustomerCommand, Envelope, Event, instant_at
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.delivery_ids import new_delivery_id
 from loyalty_relay.model.errors import InvalidCommand, RunContinues, Untranslatable
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.runs.run import Counts, Run
 from loyalty_relay.runs.store import RunChanged
-from loyalty_relay.sources.base import Change, CustomerChanged, Page, PageRequest, bounded, not_later
+from loyalty_relay.sources.base import Change, CustomerChanged, CustomerRetired, Page, PageRequest, bounded, not_later
 from loyalty_relay.translation.translate import Skip, translate
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ MOST_ROUNDS = 30
 """Of the proof while something is on its way: half an hour, then it is reported as it is."""
 LOOKS = 3
 """Unfinished deliveries that are met before a run that wants to queue more stops looking."""
+MOST_ABSENT = 0.01
+"""Share of the customers listed before who may be absent now; more is rather a fault of the listing."""
+MOST_ASKED = 5_000
+"""Absent customers of one run about whom the platform is asked; of the rest none is deleted."""
+ASKED = 10
+"""About how many it is asked between two saves."""
 ENTRIES = 5
 """Newest journal entries of a customer in which a reason is looked for."""
 
@@ -60,6 +66,7 @@ class Engine:
 
     ``stores``: those that are read one after another. ``read``: reads a page of the connection's shop. ``sendable``: a
     command as the destination can take it; raises InvalidCommand. ``enqueue``: sends commands to the queue of runs.
+    ``shows``: whether the platform has a customer of this store and id; raises unless it is certain.
     """
 
     runs: Runs
@@ -70,6 +77,7 @@ class Engine:
     read: Callable[[PageRequest, Connection, Deadline], Page]
     sendable: Callable[[CustomerCommand, Connection, Deadline], CustomerCommand]
     enqueue: Callable[[Sequence[Envelope]], None]
+    shows: Callable[[str, str, Connection, Deadline], bool]
 
     def advance(self, run_id: str, connection: Connection, deadline: Deadline) -> Run:
         """Go on until the run ends; return it as it ended.
@@ -88,7 +96,7 @@ class Engine:
                 raise RunContinues(retry_after=0.0)
             after, wait = self._step(run, connection, deadline)
             try:
-                note = after.note if wait else ""
+                note = after.note if wait or after.status != "running" else ""
                 self.runs.save(replace(after, updated_at=self.clock(), note=note), revision)
             except RunChanged:
                 continue
@@ -107,6 +115,8 @@ class Engine:
             run = self._looked(run)
             if run.unfinished and run.rounds < MOST_ROUNDS:
                 return replace(run, rounds=run.rounds + 1, note="waiting for queued work"), PENDING_SECONDS
+        if run.phase == "absent":
+            return self._ask(run, connection, deadline), 0.0
         after = self._page(run, connection, deadline)
         if after.again > run.again:
             return after, HOT_SECONDS
@@ -132,6 +142,11 @@ class Engine:
         if run.again < MOST_READINGS and any(_hot(change, now) for change in page.changes):
             return replace(run, again=run.again + 1)
         left = run.limit - run.counts.read if run.limit else len(page.changes)
+        if run.phase == "send" and run.lists:
+            store = asked.store
+            names = [f"{store}\t{c.source_id}" for c in page.changes if isinstance(c, CustomerChanged)]
+            self.runs.keep_page(run, names)
+            run = replace(run, pages=run.pages + 1)
         after = self._take(run, page.changes[: max(left, 0)], connection, deadline)
         after = replace(after, again=0, total=run.total if page.total is None else page.total)
         full = bool(run.limit) and after.counts.read >= run.limit
@@ -146,6 +161,41 @@ class Engine:
             return replace(run, status="done") if run.dry else replace(run, phase="prove")
         if run.proof.pending and run.rounds < MOST_ROUNDS:
             return replace(run, proof=Counts(), rounds=run.rounds + 1, note="waiting for queued work")
+        return self._compare_lists(run) if run.lists else replace(run, status="done", note="")
+
+    def _compare_lists(self, run: Run) -> Run:
+        """Return the run after its list of ids was compared with the one before: done, stopped, or with absent ones."""
+        before = self.runs.roster(run.connection)
+        if before is not None and before[0] != run.id:
+            known = self.runs.listed(run.connection, *before)
+            absent = sorted(known - self.runs.listed(run.connection, run.id, run.pages))
+            run = replace(run, known=len(known), unlisted=len(absent))
+            if len(absent) > MOST_ABSENT * len(known) and not run.allow_absent:
+                return replace(run, status="stopped", note=f"{len(absent)} of {len(known)} customers are not listed")
+            if absent:
+                return replace(run, phase="absent", absent=tuple(absent[:MOST_ASKED]))
+        self.runs.adopt(run)
+        return replace(run, status="done", note="")
+
+    def _ask(self, run: Run, connection: Connection, deadline: Deadline) -> Run:
+        """Ask the platform about some of those whom it does not list any more; delete whom it does not have."""
+        asked, left = run.absent[:ASKED], run.absent[ASKED:]
+        deletions: list[tuple[Command, Event]] = []
+        for name in asked:
+            store, _, source_id = name.partition("\t")
+            if not self.shows(store, source_id, connection, deadline):
+                event = Event(
+                    source=connection.source.platform,
+                    topic="unlisted",
+                    id=f"{run.kind}-{run.id}",
+                    entity_id=source_id,
+                )
+                gone = CustomerRetired(event=event, source_id=source_id, reason="deleted", store=store or None)
+                deletions += [(command, event) for command in cast("list[Command]", translate(gone, connection))]
+        run = self._sent(replace(run, absent=left, deleted=run.deleted + len(deletions)), deletions)
+        if left:
+            return run
+        self.runs.adopt(run)
         return replace(run, status="done", note="")
 
     def _take(self, run: Run, changes: Sequence[Change], connection: Connection, deadline: Deadline) -> Run:
@@ -175,7 +225,7 @@ class Engine:
                     wanted.append(pair)
         return self._sent(run.counting(counts), wanted)
 
-    def _sent(self, run: Run, wanted: Sequence[tuple[CustomerCommand, Event]]) -> Run:
+    def _sent(self, run: Run, wanted: Sequence[tuple[Command, Event]]) -> Run:
         """Return the run after commands were queued as one delivery of its own; as it is where it only counts."""
         if run.dry or not wanted:
             return run

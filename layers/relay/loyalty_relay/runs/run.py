@@ -11,7 +11,7 @@ from loyalty_relay.model.commands import AdvanceRun, Envelope, Event
 
 Kind = Literal["import", "reconciliation"]
 Status = Literal["running", "done", "cancelled", "stopped"]
-Phase = Literal["send", "prove"]
+Phase = Literal["send", "prove", "absent"]
 
 REASONS = 100
 """Different reasons that are counted apart."""
@@ -79,6 +79,18 @@ class Run:
     """What the reading that sends has found."""
     proof: Counts = field(default_factory=Counts)
     """What the reading that proves has found."""
+    pages: int = 0
+    """Pages of the list of ids that the run has kept; see ``lists``."""
+    known: int = 0
+    """Customers of the list that the run's own was compared with."""
+    unlisted: int = 0
+    """Of these, those whom the platform does not list any more."""
+    deleted: int = 0
+    """Of those, whom the platform does not show by id, either: their deletion was queued."""
+    absent: tuple[str, ...] = ()
+    """Store and id of those about whom the platform has not been asked yet."""
+    allow_absent: bool = False
+    """Whether a person has accepted that many are not listed any more."""
     note: str = ""
     """Why the run stopped, or what it waits for."""
     generation: int = 0
@@ -88,6 +100,11 @@ class Run:
     def counts(self) -> Counts:
         """The counts of the present phase."""
         return self.first if self.phase == "send" else self.proof
+
+    @property
+    def lists(self) -> bool:
+        """Whether the run reads everyone, so that its list of ids is compared with the one before."""
+        return not (self.dry or self.since or self.limit)
 
     def counting(self, counts: Counts) -> Run:
         """Return the run with other counts of the present phase."""
@@ -115,7 +132,7 @@ class Run:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the run for people and programs, as a report shows it."""
-        return asdict(self) | {"unfinished": self.queued, "proven": self.proven}
+        return asdict(self) | {"unfinished": self.queued, "absent": len(self.absent), "proven": self.proven}
 
     def to_json(self) -> str:
         """Return the run as its item holds it."""
@@ -129,4 +146,5 @@ class Run:
         data = {name: value for name, value in json.loads(text).items() if name in known}
         data |= {name: Counts(**data[name]) for name in ("first", "proof")}
         data["unfinished"] = tuple((delivery, commands) for delivery, commands in data.get("unfinished", ()))
+        data["absent"] = tuple(data.get("absent", ()))
         return cls(**data)

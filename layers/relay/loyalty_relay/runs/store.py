@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,12 @@ from loyalty_relay.storage.table import Contended, Refused, Table
 
 KEPT_DAYS = 400
 """How long reports are kept: a year, and the one to compare with."""
+
+
+ROSTER_DAYS = 28
+"""How long a list of ids is kept."""
+BATCH = 100
+"""Items read with one request: what BatchGetItem takes."""
 
 
 class RunChanged(Exception):
@@ -73,8 +79,37 @@ class Runs:
             raise RunChanged from None
         return (revision or 0) + 1
 
+    # -- who is listed ------------------------------------------------------------------------------------------------
+
+    def keep_page(self, run: Run, names: Iterable[str]) -> None:
+        """Keep the names of one page of the list that a run makes; the same page again replaces it."""
+        item = {"pk": keys.roster_page(run.connection, run.id, run.pages), "names": "\n".join(sorted(set(names)))}
+        self._state.put(item | {"expires_at": int(self._clock()) + ROSTER_DAYS * 86_400})
+
+    def listed(self, connection: str, run_id: str, pages: int) -> set[str]:
+        """Return the names of a run's list."""
+        pks = [keys.roster_page(connection, run_id, page) for page in range(pages)]
+        found: set[str] = set()
+        for start in range(0, pages, BATCH):
+            for item in self._state.get_many([{"pk": pk} for pk in pks[start : start + BATCH]]):
+                found.update(filter(None, item["names"].split("\n")))
+        return found
+
+    def roster(self, connection: str) -> tuple[str, int] | None:
+        """Return the run and the number of pages of the list that the next one is compared with; None for none."""
+        item = self._state.get({"pk": keys.roster(connection)})
+        return None if item is None else (item["run_id"], int(item["pages"]))
+
+    def adopt(self, run: Run) -> None:
+        """Make a run's list the one that the next one is compared with."""
+        item = {"pk": keys.roster(run.connection), "run_id": run.id, "pages": run.pages}
+        self._state.put(item | {"expires_at": int(self._clock()) + ROSTER_DAYS * 86_400})
+
+    # -- reports ------------------------------------------------------------------------------------------------------
+
     def report(self, run: Run) -> None:
-        """Keep the report of a run that has ended; once more has no effect."""
+        """Keep the report of a run that has ended, without the names of customers; once more has no effect."""
+        run = replace(run, absent=())
         self._journal.put(
             {
                 "delivery_id": keys.reports(run.connection),

@@ -485,6 +485,14 @@ class Lister(Protocol):
         """Return the request that reads a page."""
         ...
 
+    def one(self, store: str, number: str, source: Source) -> Fetch:
+        """Return the request that reads one customer, by the platform's own id."""
+        ...
+
+    def is_there(self, status: int, body: Any) -> bool:
+        """Return whether a response shows a customer. Raises for an error that does not prove an absence."""
+        ...
+
     def page_of(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
         """Return what a response shows, in stable order, so that no customer is left out.
 
@@ -514,6 +522,17 @@ class ListingSource(SourceModule):
     def page(self, page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
         """Return what the platform's response shows. Raises Throttled, UpstreamUnavailable, VendorRejected."""
         return self._module().page_of(page, source, status, headers, body)
+
+    def one(self, store: str, source_id: str, source: Source) -> Fetch:
+        """Return the request that reads one listed customer. ``source_id``: as ``CustomerChanged`` has it."""
+        return self._module().one(store, source_id.rpartition(":")[2], source)
+
+    def is_there(self, status: int, body: Any) -> bool:
+        """Return whether the response to that request shows the customer; False only where it proves an absence.
+
+        Raises Throttled, UpstreamUnavailable, VendorRejected.
+        """
+        return self._module().is_there(status, body)
 
     def _module(self) -> Lister:
         # Imported only by what lists: ingest loads the platforms' modules on its cold path.

@@ -27,6 +27,20 @@ def rows_of(status: int, rows: Any) -> list[Any]:
     return rows
 
 
+def shows_one(status: int, body: Any) -> bool:
+    """Return whether a response shows one customer; False for a 404.
+
+    Raises VendorRejected for any other error, UpstreamUnavailable for what is no object: neither proves an absence.
+    """
+    if status in (404, 410):
+        return False
+    if status >= 400:
+        raise VendorRejected("the platform does not show its customer", code=str(status))
+    if not isinstance(body, dict):
+        raise UpstreamUnavailable("the platform's customer is not of the documented shape")
+    return True
+
+
 def changes_of(rows: Iterable[Any], read: Callable[[dict[str, Any]], Change], platform: str) -> tuple[Change, ...]:
     """Return the change of each row; one that cannot be read is ``Unreadable`` and takes no other with it."""
     return tuple(_change(row, read, platform) for row in rows)

@@ -91,6 +91,16 @@ def run(connection: str) -> str:
     return f"U#{connection}"
 
 
+def roster(connection: str) -> str:
+    """Return the key of what names the list of a connection's customers that the next one is compared with."""
+    return f"U#{connection}#roster"
+
+
+def roster_page(connection: str, run: str, page: int) -> str:
+    """Return the key of a page of such a list, which a run made."""
+    return f"U#{connection}#{run}#{page}"
+
+
 def _account(destination: str) -> str:
     # A destination's key contains the account name that we log in with.
     return hashlib.sha256(destination.encode()).hexdigest()[:32]

@@ -7,7 +7,8 @@ pipeline; the function's rate limiter gives way to live traffic (``Settings.rate
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -103,7 +104,8 @@ def advance(envelope: Envelope, services: Services, deadline: Deadline, receives
         if run.note != _why(error):
             services.runs.change(connection.id, note=_why(error))
         raise
-    if ended.status == "done" and not ended.dry and (lacking := ended.proof.missing + ended.proof.pending):
+    lacking = ended.unlisted if ended.status == "stopped" else ended.proof.missing + ended.proof.pending
+    if ended.status in ("done", "stopped") and not ended.dry and lacking:
         metrics.count("CustomersMissing", lacking, connection=ended.connection, delivery_id=ended.id)
     return _ended(envelope, services, Outcome(result=Result.APPLIED, reason=ended.status, ids=_numbers(ended)))
 
@@ -170,6 +172,12 @@ def _engine(services: Services) -> Engine:
     def stores(connection: Connection) -> tuple[str, ...]:
         return listing_module(connection).shops(connection.source)
 
+    def shows(store: str, source_id: str, connection: Connection, deadline: Deadline) -> bool:
+        module = listing_module(connection)
+        answer = read_platform(partial(module.one, store, source_id), connection, services, deadline)
+        with _throttling():
+            return module.is_there(answer.status, answer.body)
+
     return Engine(
         runs=services.runs,
         customers=services.customers,
@@ -179,6 +187,7 @@ def _engine(services: Services) -> Engine:
         read=read,
         sendable=sendable,
         enqueue=queue,
+        shows=shows,
     )
 
 
@@ -197,7 +206,13 @@ def read_page(page: PageRequest, connection: Connection, services: Services, dea
     """
     module = listing_module(connection)
     answer = read_platform(partial(module.listing, page), connection, services, deadline)
-    try:
+    with _throttling():
         return module.page(page, connection.source, answer.status, answer.headers, answer.body)
+
+
+@contextmanager
+def _throttling() -> Iterator[None]:
+    try:
+        yield
     except Throttled as throttled:
         raise RateLimited(retry_after=throttled.seconds) from None

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.errors import CredentialsRefused
 from loyalty_relay.sources.adobe.bodies import PLATFORM, AdobeEvent, customer
 from loyalty_relay.sources.base import Change, Fetch, Page, PageRequest
 from loyalty_relay.sources.hydrating import needed_token
-from loyalty_relay.sources.listing import after, changes_of, number_of, rows_of, whole
+from loyalty_relay.sources.listing import after, changes_of, number_of, rows_of, shows_one, whole
 
 TOPIC = "observer.customer_save_commit_after"
 SHOP_URL = "shop_url"
@@ -24,9 +24,6 @@ SIZE = 100
 
 def request(page: PageRequest, source: Source) -> Fetch:
     """Return the request of a page, by id, so that new customers come last."""
-    address = source.options.get(SHOP_URL)
-    if not isinstance(address, str) or not address:
-        raise CredentialsRefused(f"the connection's source.options.{SHOP_URL} does not name the shop's address")
     criteria = {
         "pageSize": str(SIZE),
         "currentPage": str(number_of(page.cursor)),
@@ -41,9 +38,26 @@ def request(page: PageRequest, source: Source) -> Fetch:
             "filter_groups][0][filters][0][value": page.since[:19].replace("T", " "),
         }
     query = urlencode({f"searchCriteria[{name}]": value for name, value in criteria.items()})
+    return _fetch(f"customers/search?{query}", page.store, source)
+
+
+def one(store: str, number: str, source: Source) -> Fetch:
+    """Return the request that reads one customer."""
+    return _fetch(f"customers/{quote(number, safe='')}", store, source)
+
+
+def is_there(status: int, body: Any) -> bool:
+    """Return whether a response shows a customer."""
+    return shows_one(status, body)
+
+
+def _fetch(path: str, store: str, source: Source) -> Fetch:
+    address = source.options.get(SHOP_URL)
+    if not isinstance(address, str) or not address:
+        raise CredentialsRefused(f"the connection's source.options.{SHOP_URL} does not name the shop's address")
     return Fetch(
-        path=f"/rest/V1/customers/search?{query}",
-        headers={"authorization": f"Bearer {needed_token(source, page.store or None)}"},
+        path=f"/rest/V1/{path}",
+        headers={"authorization": f"Bearer {needed_token(source, store or None)}"},
         default_host=address.rstrip("/"),
         at_shop=True,
     )

@@ -15,7 +15,7 @@ from loyalty_relay.model.commands import Event
 from loyalty_relay.sources.base import Change, Fetch, Page, PageRequest, ThinChange
 from loyalty_relay.sources.bigcommerce.resources import HOST, LIMIT, PLATFORM, customer_changed
 from loyalty_relay.sources.hydrating import needed_token
-from loyalty_relay.sources.listing import after, changes_of, number_of, rows_of, whole
+from loyalty_relay.sources.listing import after, changes_of, number_of, rows_of, shows_one, whole
 from loyalty_relay.sources.parsing import member, text_id
 
 TOPIC = "store/customer/updated"
@@ -38,6 +38,21 @@ def request(page: PageRequest, source: Source) -> Fetch:
         default_host=HOST,
         limit=LIMIT,
     )
+
+
+def one(store: str, number: str, source: Source) -> Fetch:
+    """Return the request that reads one customer: a list of those with the id."""
+    return Fetch(
+        path=f"/stores/{quote(store, safe='')}/v3/customers?id:in={quote(number, safe='')}",
+        headers={"x-auth-token": needed_token(source, store), "accept": "application/json"},
+        default_host=HOST,
+        limit=LIMIT,
+    )
+
+
+def is_there(status: int, body: Any) -> bool:
+    """Return whether a response shows a customer. BigCommerce returns an empty list for one who is not there."""
+    return shows_one(status, body) and bool(rows_of(status, body.get("data")))
 
 
 def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:

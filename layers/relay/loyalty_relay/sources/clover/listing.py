@@ -16,7 +16,7 @@ from loyalty_relay.model.commands import Event
 from loyalty_relay.sources.base import Change, Fetch, Page, PageRequest, ThinChange
 from loyalty_relay.sources.clover.resources import HOST, LIMIT, PLATFORM, customer_changed
 from loyalty_relay.sources.hydrating import needed_token
-from loyalty_relay.sources.listing import changes_of, rows_of, whole
+from loyalty_relay.sources.listing import changes_of, rows_of, shows_one, whole
 from loyalty_relay.sources.parsing import text_id
 
 TOPIC = "C:UPDATE"
@@ -40,13 +40,28 @@ def request(page: PageRequest, source: Source) -> Fetch:
     )
 
 
+def one(store: str, number: str, source: Source) -> Fetch:
+    """Return the request that reads one customer."""
+    return Fetch(
+        path=f"/v3/merchants/{quote(store, safe='')}/customers/{quote(number, safe='')}",
+        headers={"authorization": f"Bearer {needed_token(source, store)}"},
+        default_host=HOST,
+        limit=LIMIT,
+    )
+
+
+def is_there(status: int, body: Any) -> bool:
+    """Return whether a response shows a customer."""
+    return shows_one(status, body)
+
+
 def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
     """Return the customers of a response."""
     rows = rows_of(status, body.get("elements") if isinstance(body, dict) else None)
 
     def read(row: dict[str, Any]) -> Change:
         number = text_id(row.get("id"))
-        event = Event(source=PLATFORM, topic=TOPIC, id="", entity_id=number)
+        event = Event(source=PLATFORM, topic=TOPIC, id="", entity_id=text_id(f"{page.store}:{number}"))
         data = {"id": number}
         thin = ThinChange(event=event, resource="customer", data=data, store=page.store, read_at=page.read_at)
         return customer_changed(thin, row)

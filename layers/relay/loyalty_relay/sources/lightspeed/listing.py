@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.sources import lightspeed
 from loyalty_relay.sources.base import Change, Fetch, Page, PageRequest
 from loyalty_relay.sources.hydrating import needed_token, unreadable
-from loyalty_relay.sources.listing import changes_of, rows_of, whole
+from loyalty_relay.sources.listing import changes_of, rows_of, shows_one, whole
 from loyalty_relay.sources.parsing import member
 
 SIZE = 200
@@ -30,6 +30,21 @@ def request(page: PageRequest, source: Source) -> Fetch:
         default_host=f"https://{page.store}.retail.lightspeed.app",
         limit=lightspeed.LIMIT,
     )
+
+
+def one(store: str, number: str, source: Source) -> Fetch:
+    """Return the request that reads one customer."""
+    return Fetch(
+        path=f"/api/2.0/customers/{quote(number, safe='')}",
+        headers={"authorization": f"Bearer {needed_token(source, store)}", "accept": "application/json"},
+        default_host=f"https://{store}.retail.lightspeed.app",
+        limit=lightspeed.LIMIT,
+    )
+
+
+def is_there(status: int, body: Any) -> bool:
+    """Return whether a response shows a customer who was not deleted."""
+    return shows_one(status, body) and not member(body, "data", "deleted_at")
 
 
 def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:

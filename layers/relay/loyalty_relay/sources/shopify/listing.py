@@ -17,7 +17,7 @@ from loyalty_relay.connections.model import Source
 from loyalty_relay.model.errors import UpstreamUnavailable, VendorRejected
 from loyalty_relay.sources.base import Change, Fetch, Page, PageRequest, Throttled
 from loyalty_relay.sources.hydrating import needed_token
-from loyalty_relay.sources.listing import changes_of, rows_of, whole
+from loyalty_relay.sources.listing import changes_of, rows_of, shows_one, whole
 from loyalty_relay.sources.parsing import member, text_id
 from loyalty_relay.sources.shopify import bodies
 from loyalty_relay.sources.shopify.delivery import PLATFORM, ShopifyDelivery
@@ -54,6 +54,27 @@ def request(page: PageRequest, source: Source) -> Fetch:
         default_host=f"https://{page.store}",
         json={"query": QUERY, "variables": variables},
     )
+
+
+ONE = "query($id: ID!) { customer(id: $id) { id } }"
+
+
+def one(store: str, number: str, source: Source) -> Fetch:
+    """Return the query of one customer."""
+    return Fetch(
+        path=f"/admin/api/{API_VERSION}/graphql.json",
+        headers={"x-shopify-access-token": needed_token(source, store)},
+        default_host=f"https://{store}",
+        json={"query": ONE, "variables": {"id": f"gid://shopify/Customer/{number}"}},
+    )
+
+
+def is_there(status: int, body: Any) -> bool:
+    """Return whether a response shows a customer: null for one who is not there. Raises what ``page_of`` raises."""
+    _raise_for_errors(body)
+    if not shows_one(status, body) or not isinstance(body.get("data"), dict) or "customer" not in body["data"]:
+        raise UpstreamUnavailable("Shopify's answer is not of the documented shape")
+    return body["data"]["customer"] is not None
 
 
 def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.sources import square
 from loyalty_relay.sources.base import Change, Fetch, Page, PageRequest
 from loyalty_relay.sources.hydrating import needed_token
-from loyalty_relay.sources.listing import changes_of, rows_of, whole
+from loyalty_relay.sources.listing import changes_of, rows_of, shows_one, whole
 from loyalty_relay.sources.parsing import member, text_or_none
 
 SIZE = 100
@@ -35,6 +36,21 @@ def request(page: PageRequest, source: Source) -> Fetch:
         default_host=square.HOST,
         json=search,
     )
+
+
+def one(store: str, number: str, source: Source) -> Fetch:
+    """Return the request that reads one customer."""
+    token = needed_token(source, store)
+    return Fetch(
+        path=f"/v2/customers/{quote(number, safe='')}",
+        headers={"authorization": f"Bearer {token}", "square-version": square.API_VERSION},
+        default_host=square.HOST,
+    )
+
+
+def is_there(status: int, body: Any) -> bool:
+    """Return whether a response shows a customer."""
+    return shows_one(status, body)
 
 
 def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:

@@ -10,22 +10,19 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from loyalty_relay.connections.model import Source
 from loyalty_relay.model.errors import CredentialsRefused
 from loyalty_relay.sources import woocommerce
 from loyalty_relay.sources.base import Change, Fetch, Page, PageRequest
-from loyalty_relay.sources.listing import after, changes_of, number_of, rows_of, whole
+from loyalty_relay.sources.listing import after, changes_of, number_of, rows_of, shows_one, whole
 
 SIZE = 100
 
 
 def request(page: PageRequest, source: Source) -> Fetch:
     """Return the request of a page, by id, so that new customers come last. Every role: the reader leaves out staff."""
-    key, secret = (source.api_credentials.get(name) for name in ("consumer_key", "consumer_secret"))
-    if not key or not secret:
-        raise CredentialsRefused("the connection's api_credentials hold no consumer_key and consumer_secret")
     query = {
         "role": "all",
         "orderby": "id",
@@ -33,12 +30,28 @@ def request(page: PageRequest, source: Source) -> Fetch:
         "per_page": str(SIZE),
         "page": str(number_of(page.cursor)),
     }
+    return _fetch(f"customers?{urlencode(query)}", page.store, source)
+
+
+def one(store: str, number: str, source: Source) -> Fetch:
+    """Return the request that reads one customer."""
+    return _fetch(f"customers/{quote(number, safe='')}", store, source)
+
+
+def is_there(status: int, body: Any) -> bool:
+    """Return whether a response shows a customer."""
+    return shows_one(status, body)
+
+
+def _fetch(path: str, store: str, source: Source) -> Fetch:
+    key, secret = (source.api_credentials.get(name) for name in ("consumer_key", "consumer_secret"))
+    if not key or not secret:
+        raise CredentialsRefused("the connection's api_credentials hold no consumer_key and consumer_secret")
     token = base64.b64encode(f"{key}:{secret}".encode()).decode()
-    site = source.api_host or f"https://{woocommerce.site_of(page.store)}"
     return Fetch(
-        path=f"/wp-json/wc/v3/customers?{urlencode(query)}",
+        path=f"/wp-json/wc/v3/{path}",
         headers={"authorization": f"Basic {token}"},
-        default_host=site,
+        default_host=source.api_host or f"https://{woocommerce.site_of(store)}",
         at_shop=True,
     )
 
