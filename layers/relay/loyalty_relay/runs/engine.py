@@ -53,9 +53,9 @@ LOOKS = 3
 MOST_ABSENT = 0.01
 """Share of the customers listed before who may be absent now; more is rather a fault of the listing."""
 MOST_ASKED = 5_000
-"""Absent customers of one run about whom the platform is asked; of the rest none is deleted."""
+"""Absent customers of one run who are looked up at the platform; of the rest none is deleted."""
 ASKED = 10
-"""About how many it is asked between two saves."""
+"""So many are looked up between two saves."""
 ENTRIES = 5
 """Newest journal entries of a customer in which a reason is looked for."""
 
@@ -178,7 +178,7 @@ class Engine:
         return replace(run, status="done", note="")
 
     def _ask(self, run: Run, connection: Connection, deadline: Deadline) -> Run:
-        """Ask the platform about some of those whom it does not list any more; delete whom it does not have."""
+        """Look up some of those whom the platform does not list any more; delete whom it does not have."""
         asked, left = run.absent[:ASKED], run.absent[ASKED:]
         deletions: list[tuple[Command, Event]] = []
         for name in asked:

@@ -88,7 +88,7 @@ class Run:
     deleted: int = 0
     """Of those, whom the platform does not show by id, either: their deletion was queued."""
     absent: tuple[str, ...] = ()
-    """Store and id of those about whom the platform has not been asked yet."""
+    """Store and id of those who have not been looked up yet."""
     allow_absent: bool = False
     """Whether a person has accepted that many are not listed any more."""
     note: str = ""
