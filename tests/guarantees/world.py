@@ -28,7 +28,7 @@ from tests.sources.samples import PLATFORMS, document
 from tests.support.stack import OPERATIONS, Context, Stack
 
 API_KEY = "fake-guarantees-api-key"
-READ_APIS = ("bigcommerce", "clover", "lightspeed", "shopify", "square")
+READ_APIS = ("bigcommerce", "clover", "lightspeed", "shopify", "square", "woocommerce")
 """Platforms whose own API the sandbox plays too."""
 
 

@@ -19,6 +19,7 @@ from devkit.sandbox.vendor import JSON, Answer, Clock, SettingError, UnknownFaul
 
 Entity: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[Request], Answer]
+Poster: TypeAlias = Callable[[Request, Entity], Answer]
 
 _STATUSES: Mapping[str, int] = {
     "rate_limit": 429,
@@ -51,6 +52,8 @@ class Platform(Vendor):
         "forbidden": "the access token does not allow this",
         "server_error": "something went wrong at the platform",
     }
+    list_path = ""
+    """Path of the list of customers; the setting `denied` refuses it, as where the token lacks the permission."""
     entity_paths: Mapping[str, str]
     """What an entity's path looks like, as a regular expression whose group `id` is its id; and the id's kind."""
 
@@ -61,7 +64,7 @@ class Platform(Vendor):
         access_token: str,
         settings: Mapping[str, JSON] | None = None,
     ) -> None:
-        more = {"customers": 0, "customers_removed": [], **(settings or {})}
+        more = {"customers": 0, "customers_removed": [], "customers_saved": {}, "denied": False, **(settings or {})}
         super().__init__(clock, {"access_token": access_token, "entities": {}, **more})
         self._demo = dict(demo)
 
@@ -77,18 +80,37 @@ class Platform(Vendor):
     def error(self, status: int, detail: str | None = None) -> Answer:
         """Return an error in the platform's shape; without ``detail`` with the platform's usual words."""
 
+    def posters(self) -> Mapping[str, Poster]:
+        """Return the handlers of POST by path, which get the JSON object of the body."""
+        return {}
+
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes, all of which are reads."""
-        return [Route(path, self._endpoint(one), methods=["GET"]) for path, one in self.handlers().items()]
+        gets = [Route(path, self._endpoint(path, get=one), methods=["GET"]) for path, one in self.handlers().items()]
+        posts = [Route(path, self._endpoint(path, post=one), methods=["POST"]) for path, one in self.posters().items()]
+        return [*gets, *posts]
 
-    def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(
+        self, path: str, *, get: Handler | None = None, post: Poster | None = None
+    ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            token = self.token_of(request)
-            good = token == self.settings["access_token"]
-            status, headers, body = handler(request) if good else self.error(401)
+            status, headers, body = self._answered(path, request, await request.body(), get, post)
             return Response(body, status, headers)
 
         return endpoint
+
+    def _answered(self, path: str, request: Request, body: bytes, get: Handler | None, post: Poster | None) -> Answer:
+        if self.token_of(request) != self.settings["access_token"]:
+            return self.error(401)
+        if self.settings["denied"] and path == self.list_path:
+            return self.error(403)
+        if get is not None:
+            return get(request)
+        try:
+            given = json.loads(body)
+        except ValueError:
+            given = None
+        return post(request, given) if post is not None and isinstance(given, dict) else self.error(400)
 
     def entities(self) -> dict[str, Entity]:
         """Return every entity that exists now, by path."""
@@ -104,7 +126,8 @@ class Platform(Vendor):
         """Return the customers that are written down, and those that the settings add."""
         count = cast("int", self.settings["customers"])
         removed = cast("list[int]", self.settings["customers_removed"])
-        return Population(written, count, removed, self.made)
+        saved = cast("dict[str, float]", self.settings["customers_saved"])
+        return Population(written, count, removed, self.made, saved)
 
     def find(self, path: str) -> Entity | None:
         """Return one entity, or None when there is none or it was deleted."""
@@ -155,6 +178,11 @@ def bearer(request: Request) -> str:
     """Return the token of an Authorization header of the Bearer scheme."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def page_number(text: str | None, default: int) -> int:
+    """Return a whole number of a query, or what counts where there is none."""
+    return int(text) if text and text.isascii() and text.isdigit() else default
 
 
 def listed(text: str) -> list[str]:

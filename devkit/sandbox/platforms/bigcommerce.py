@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from devkit.sandbox.platforms.base import Entity, Handler, Platform, demo_orders, listed
+from devkit.sandbox.platforms.base import Entity, Handler, Platform, demo_orders, listed, page_number
 from devkit.sandbox.platforms.population import Person
 from devkit.sandbox.vendor import Answer, Clock, json_answer
 
@@ -127,6 +127,7 @@ class BigCommerce(Platform):
 
     name = "bigcommerce"
     prefix = "/bigcommerce"
+    list_path = "/stores/{store}/v3/customers"
     entity_paths: Mapping[str, str] = {
         r"stores/[^/]+/v3/customers/(?P<id>[0-9]+)": "number",
         r"stores/[^/]+/v3/customers/subscribers/(?P<id>[0-9]+)": "number",
@@ -224,7 +225,7 @@ class BigCommerce(Platform):
 
     def made(self, person: Person) -> Entity:
         """Return a customer as the list shows them."""
-        changed = person.changed.strftime("%Y-%m-%dT%H:%M:%SZ")
+        created, changed = (moment.strftime("%Y-%m-%dT%H:%M:%SZ") for moment in (person.created, person.changed))
         return {
             "id": person.number,
             "email": person.email,
@@ -232,7 +233,7 @@ class BigCommerce(Platform):
             "last_name": person.last_name,
             "phone": "",
             "notes": "",
-            "date_created": changed,
+            "date_created": created,
             "date_modified": changed,
         }
 
@@ -246,8 +247,8 @@ class BigCommerce(Platform):
         if self.find(path) is None:
             return _v2_error(404)
         products = (self.find(f"{path}/products") or {}).get("products", [])
-        page = max(1, _number(request.query_params.get("page"), 1))
-        limit = min(max(1, _number(request.query_params.get("limit"), PLAIN_LIMIT)), MAX_LIMIT)
+        page = max(1, page_number(request.query_params.get("page"), 1))
+        limit = min(max(1, page_number(request.query_params.get("limit"), PLAIN_LIMIT)), MAX_LIMIT)
         chosen = products[(page - 1) * limit : page * limit]
         return json_answer(200, chosen) if chosen else (204, {}, b"")
 
@@ -257,8 +258,8 @@ class BigCommerce(Platform):
 
     def _page(self, request: Request, items: Sequence[Entity]) -> Answer:
         query = request.query_params
-        page = max(1, _number(query.get("page"), 1))
-        limit = min(max(1, _number(query.get("limit"), PLAIN_LIMIT)), MAX_LIMIT)
+        page = max(1, page_number(query.get("page"), 1))
+        limit = min(max(1, page_number(query.get("limit"), PLAIN_LIMIT)), MAX_LIMIT)
         data = items[(page - 1) * limit : page * limit]
         pages = -(-len(items) // limit)
 
@@ -284,7 +285,3 @@ class BigCommerce(Platform):
 def _v2_error(status: int) -> Answer:
     """Return an error as the older API writes it: a list."""
     return json_answer(status, [{"status": status, "message": _TITLES[status]}])
-
-
-def _number(text: str | None, default: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() else default

@@ -94,6 +94,7 @@ class Clover(Platform):
 
     name = "clover"
     prefix = "/clover"
+    list_path = "/v3/merchants/{merchant}/customers"
     entity_paths: Mapping[str, str] = {
         r"v3/merchants/[^/]+/customers/(?P<id>[^/]+)": "text",
         r"v3/merchants/(?P<id>[^/]+)": "text",

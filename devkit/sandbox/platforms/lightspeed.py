@@ -1,13 +1,20 @@
-"""Lightspeed X-Series' reads: sales and customers (X-Series API 2.0: Get a single sale, Get a single customer)."""
+"""Lightspeed X-Series' reads: sales and customers.
+
+X-Series API 2.0: Get a single sale, Get a single customer, List customers; Rate limiting.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from functools import partial
+from itertools import chain, islice
 
 from starlette.requests import Request
 
-from devkit.sandbox.platforms.base import Handler, Platform, bearer, demo_orders
+from devkit.sandbox.platforms.base import Entity, Handler, Platform, bearer, demo_orders, page_number
+from devkit.sandbox.platforms.population import Person
 from devkit.sandbox.vendor import Answer, Clock, json_answer
 
 _MESSAGES: Mapping[int, str] = {
@@ -19,6 +26,11 @@ _MESSAGES: Mapping[int, str] = {
     429: "Too many requests",
     500: "Internal server error",
 }
+MOST_ROWS = 200
+WAIT = 15
+"""Seconds that a throttled client is to wait."""
+CHANGED = 40_000_000_000
+"""Version from which on those are who were changed: whoever changes moves to the end of the list."""
 
 
 class Lightspeed(Platform):
@@ -26,6 +38,7 @@ class Lightspeed(Platform):
 
     name = "lightspeed"
     prefix = "/lightspeed"
+    list_path = "/api/2.0/customers"
     entity_paths: Mapping[str, str] = {
         r"api/2\.0/sales/(?P<id>[^/]+)": "text",
         r"api/2\.0/customers/(?P<id>[^/]+)": "text",
@@ -35,8 +48,11 @@ class Lightspeed(Platform):
         super().__init__(clock, demo_orders("lightspeed"), "fake-lightspeed-token")
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return the two resources."""
-        return {f"/api/2.0/{kind}/{{id}}": partial(self._shown, kind) for kind in ("sales", "customers")}
+        """Return the two resources, and the list of customers."""
+        single: dict[str, Handler] = {
+            f"/api/2.0/{kind}/{{id}}": partial(self._shown, kind) for kind in ("sales", "customers")
+        }
+        return {self.list_path: self._customers, **single}
 
     def token_of(self, request: Request) -> str:
         """Return a bearer token."""
@@ -44,9 +60,43 @@ class Lightspeed(Platform):
 
     def error(self, status: int, detail: str | None = None) -> Answer:
         """Return a list of messages under the name of what they are about."""
-        headers = {"retry-after": "15"} if status == 429 else None
+        end = datetime.fromtimestamp(self.clock(), UTC) + timedelta(seconds=WAIT)
+        headers = {"retry-after": format_datetime(end, usegmt=True)} if status == 429 else None
         return json_answer(status, {"errors": {"global": [detail or _MESSAGES.get(status, "Error")]}}, headers)
 
     def _shown(self, kind: str, request: Request) -> Answer:
         found = self.find(f"api/2.0/{kind}/{request.path_params['id']}")
         return self.error(404) if found is None else json_answer(200, {"data": found})
+
+    def _customers(self, request: Request) -> Answer:
+        """Return the customers after a version, by version."""
+        after = page_number(request.query_params.get("after"), 0)
+        size = min(page_number(request.query_params.get("page_size"), MOST_ROWS), MOST_ROWS)
+        entities = self.entities()
+        written = [entities[path] for path in entities if path.startswith("api/2.0/customers/")]
+        made = self.everyone(())
+        unchanged = (row for row in made.beyond(after) if int(row["version"]) < CHANGED)
+        changed = (self.made(person) for person in made.saved())
+        others = sorted([*written, *changed], key=lambda row: int(row["version"]))
+        # Whoever was not changed has a lower version than those that are written down.
+        rows = list(islice(chain(unchanged, (row for row in others if int(row["version"]) > after)), size))
+        versions = [int(row["version"]) for row in rows]
+        return json_answer(200, {"data": rows, "version": {"min": min(versions), "max": max(versions)} if rows else {}})
+
+    def made(self, person: Person) -> Entity:
+        """Return a customer as the list shows them."""
+        version = person.number if person.saved is None else CHANGED + int(person.saved.timestamp() * 1000)
+        return {
+            "id": f"0af7b240-0000-11e7-bbbb-{person.number:012d}",
+            "customer_code": f"{person.first_name}-{person.number}",
+            "first_name": person.first_name,
+            "last_name": person.last_name,
+            "email": person.email,
+            "mobile": None,
+            "phone": None,
+            "do_not_email": False,
+            "deleted_at": None,
+            "created_at": person.created.isoformat(),
+            "updated_at": person.changed.isoformat(),
+            "version": version,
+        }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar, overload
@@ -21,9 +21,10 @@ _NAMES = ("Ana", "Ben", "Cleo", "Dara", "Eli", "Fay", "Gus", "Hana", "Ivo", "Joy
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A customer who is not written down."""
+    """A customer who is not written down. ``saved``: when they were last changed, where that was set."""
 
     number: int
+    saved: datetime | None = None
 
     @property
     def email(self) -> str:
@@ -31,7 +32,7 @@ class Person:
 
     @property
     def first_name(self) -> str:
-        return _NAMES[self.number % len(_NAMES)]
+        return _NAMES[(self.number + (self.saved is not None)) % len(_NAMES)]
 
     @property
     def last_name(self) -> str:
@@ -42,16 +43,32 @@ class Person:
         return f"+1415555{self.number % 10_000:04d}"
 
     @property
-    def changed(self) -> datetime:
-        """When they were last changed: each a minute after the one before, and long ago."""
+    def created(self) -> datetime:
+        """Each a minute after the one before, and long ago."""
         return _BEGIN + timedelta(minutes=(self.number - FIRST) % 500_000)
+
+    @property
+    def changed(self) -> datetime:
+        """When they were last changed."""
+        return self.saved or self.created
 
 
 class Population(Sequence[T]):
-    """Entities that are written down, then ``count`` people that are not, except ``removed`` numbers."""
+    """Entities that are written down, then ``count`` people that are not, except ``removed`` numbers.
 
-    def __init__(self, written: Sequence[T], count: int, removed: Sequence[int], made: Callable[[Person], T]) -> None:
+    ``saved``: number -> epoch seconds of the last change, of those that were changed.
+    """
+
+    def __init__(
+        self,
+        written: Sequence[T],
+        count: int,
+        removed: Sequence[int],
+        made: Callable[[Person], T],
+        saved: Mapping[str, float] | None = None,
+    ) -> None:
         self._written = written
+        self._saved = {int(number): datetime.fromtimestamp(at, UTC) for number, at in (saved or {}).items()}
         self._numbers: Sequence[int] = range(FIRST, FIRST + count)
         if removed:
             missing = frozenset(removed)
@@ -72,19 +89,32 @@ class Population(Sequence[T]):
             raise IndexError(index)
         if index < len(self._written):
             return self._written[index]
-        return self._made(Person(self._numbers[index - len(self._written)]))
+        return self._of(self._numbers[index - len(self._written)])
+
+    def _of(self, number: int) -> T:
+        return self._made(Person(number, self._saved.get(number)))
+
+    def saved(self) -> list[Person]:
+        """Return those that were changed, the one who was changed first at the beginning."""
+        people = [Person(number, at) for number, at in self._saved.items() if number in self._numbers]
+        return sorted(people, key=lambda person: (person.changed, person.number))
 
     def beyond(self, number: int) -> Iterator[T]:
         """Yield those that are not written down and have a higher number."""
         for place in range(bisect_right(self._numbers, number), len(self._numbers)):
-            yield self._made(Person(self._numbers[place]))
+            yield self._of(self._numbers[place])
 
 
 def check(changes: dict[str, JSON]) -> None:
-    """Check the settings ``customers`` and ``customers_removed``. Raises SettingError."""
+    """Check the settings ``customers``, ``customers_removed`` and ``customers_saved``. Raises SettingError."""
     count = changes.get("customers", 0)
     if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MOST:
         raise SettingError("customers", f"must be a number from 0 to {MOST}")
     removed = changes.get("customers_removed", [])
     if not isinstance(removed, list) or not all(isinstance(number, int) for number in removed):
         raise SettingError("customers_removed", "must be a list of numbers")
+    saved = changes.get("customers_saved", {})
+    if not isinstance(saved, dict) or not all(
+        number.isdecimal() and isinstance(at, int | float) for number, at in saved.items()
+    ):
+        raise SettingError("customers_saved", "must have the epoch seconds of the last change by number")

@@ -56,7 +56,7 @@ class Shopify(Platform):
     entity_paths: Mapping[str, str] = {r"customers/(?P<id>[0-9]+)": "number"}
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(clock, DEMO, "fake-shopify-token", {"restore_rate": 0, "denied": False})
+        super().__init__(clock, DEMO, "fake-shopify-token", {"restore_rate": 0})
         self._points = float(MOST_COST * 2)
         self._seen = clock()
 
@@ -142,7 +142,7 @@ class Shopify(Platform):
 
     def made(self, person: Person) -> Entity:
         """Return a customer as GraphQL shows them."""
-        changed = person.changed.strftime(_MOMENT)
+        created, changed = person.created.strftime(_MOMENT), person.changed.strftime(_MOMENT)
         return {
             "id": f"gid://shopify/Customer/{person.number}",
             "legacyResourceId": str(person.number),
@@ -152,7 +152,7 @@ class Shopify(Platform):
             "tags": [],
             "state": "DISABLED",
             "verifiedEmail": True,
-            "createdAt": changed,
+            "createdAt": created,
             "updatedAt": changed,
             "defaultEmailAddress": {
                 "emailAddress": person.email,

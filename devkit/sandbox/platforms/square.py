@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import chain, islice
+from typing import Any
 
 from starlette.requests import Request
 
-from devkit.sandbox.platforms.base import Entity, Handler, Platform, bearer, demo_orders
-from devkit.sandbox.vendor import Answer, Clock, json_answer
+from devkit.sandbox.platforms.base import Entity, Handler, Platform, Poster, bearer, demo_orders
+from devkit.sandbox.platforms.population import Person
+from devkit.sandbox.vendor import JSON, Answer, Clock, json_answer
 
 LOCATION = "LDEMO00000001"
 CUSTOMER = "DEMOCUSTOMER00000000000001"
+MOST_ROWS = 100
+_MOMENT = "%Y-%m-%dT%H:%M:%S.%fZ"
 _ERRORS: Mapping[int, tuple[str, str, str]] = {
     400: ("INVALID_REQUEST_ERROR", "BAD_REQUEST", "The request could not be understood."),
     401: ("AUTHENTICATION_ERROR", "UNAUTHORIZED", "This request could not be authorized."),
@@ -67,10 +74,14 @@ DEMO: Mapping[str, Entity] = {
 
 
 class Square(Platform):
-    """connect.squareup.com. Empty fields of a customer are left out, as documented."""
+    """connect.squareup.com. Empty fields of a customer are left out, as documented.
+
+    The setting `cursor_seconds` is how long a cursor of the search is good for; 0: for ever.
+    """
 
     name = "square"
     prefix = "/square"
+    list_path = "/v2/customers/search"
     entity_paths: Mapping[str, str] = {
         r"v2/locations/(?P<id>[^/]+)": "text",
         r"v2/customers/(?P<id>[^/]+)": "text",
@@ -79,7 +90,8 @@ class Square(Platform):
     }
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(clock, DEMO, "fake-square-token", {"version": "2026-07-15"})
+        settings: dict[str, JSON] = {"version": "2026-07-15", "cursor_seconds": 0}
+        super().__init__(clock, DEMO, "fake-square-token", settings)
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return the resources, and the list of locations."""
@@ -90,6 +102,10 @@ class Square(Platform):
             "/v2/orders/{order}": self._order,
             "/v2/payments/{payment}": self._payment,
         }
+
+    def posters(self) -> Mapping[str, Poster]:
+        """Return the search for customers."""
+        return {self.list_path: self._search}
 
     def token_of(self, request: Request) -> str:
         """Return a bearer token."""
@@ -120,6 +136,56 @@ class Square(Platform):
         shown = {key: value for key, value in found.items() if value not in ("", None, [], {})}
         return self._answer(request, {"customer": shown})
 
+    def _search(self, request: Request, body: Entity) -> Answer:
+        """Return a page of customers by creation, and the cursor of the next one."""
+        wanted = body.get("query") or {}
+        if (wanted.get("sort") or {}).get("field", "DEFAULT") not in ("DEFAULT", "CREATED_AT"):
+            return self.error(400, "sort.field must be DEFAULT or CREATED_AT")
+        ranges = wanted.get("filter") or {}
+        size = min(int(body.get("limit", MOST_ROWS)), MOST_ROWS)
+        place = ("", 0)
+        if body.get("cursor"):
+            issued, number, at = base64.b64decode(body["cursor"]).decode().split(" ")
+            lasts = float(str(self.settings["cursor_seconds"]))
+            if lasts and self.clock() - float(issued) > lasts:
+                error = {"category": "INVALID_REQUEST_ERROR", "code": "INVALID_CURSOR", "detail": "Invalid cursor."}
+                return json_answer(400, {"errors": [error]})
+            place = (at, int(number))
+        rows = (row for row in self._by_creation(place) if _within(row, ranges))
+        found = list(islice(rows, size + 1))
+        answer: Entity = {"customers": [row for _, row in found[:size]]} if found else {}
+        if len(found) > size:
+            (last, place_of_last), _ = found[size - 1]
+            answer["cursor"] = base64.b64encode(f"{self.clock()} {place_of_last} {last}".encode()).decode()
+        if body.get("count"):
+            answer["count"] = len(self.everyone(self._written()))
+        return self._answer(request, answer)
+
+    def _written(self) -> list[Entity]:
+        entities = self.entities()
+        found = [entities[path] for path in entities if path.startswith("v2/customers/")]
+        return [{key: value for key, value in it.items() if value not in ("", None, [], {})} for it in found]
+
+    def _by_creation(self, after: tuple[str, int]) -> Iterator[tuple[tuple[str, int], Entity]]:
+        """Yield customers with their places; whoever is written down was created after those that are made."""
+        at, number = after
+        made = (((row["created_at"], int(row["id"][1:])), row) for row in self.everyone(()).beyond(number))
+        written = sorted(((row["created_at"], 0), row) for row in self._written())
+        return chain(made if not at or number else (), ((place, row) for place, row in written if place > after))
+
+    def made(self, person: Person) -> Entity:
+        """Return a customer as the search shows them."""
+        return {
+            "id": f"M{person.number}",
+            "created_at": person.created.strftime(_MOMENT),
+            "updated_at": person.changed.strftime(_MOMENT),
+            "given_name": person.first_name,
+            "family_name": person.last_name,
+            "email_address": person.email,
+            "preferences": {"email_unsubscribed": False},
+            "version": 0 if person.saved is None else 1,
+        }
+
     def _order(self, request: Request) -> Answer:
         number = request.path_params["order"]
         found = self.find(f"v2/orders/{number}")
@@ -140,3 +206,15 @@ class Square(Platform):
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", version) is None:
             return self.error(400, "The Square-Version header is not a version.")
         return json_answer(200, body, {"square-version": version})
+
+
+def _within(placed: tuple[tuple[str, int], Entity], ranges: Mapping[str, Any]) -> bool:
+    """Return whether a customer is within the ranges of times of a search."""
+    _, row = placed
+    for name, between in ranges.items():
+        at = datetime.fromisoformat(row[name])
+        if "start_at" in between and at < datetime.fromisoformat(between["start_at"]):
+            return False
+        if "end_at" in between and at > datetime.fromisoformat(between["end_at"]):
+            return False
+    return True

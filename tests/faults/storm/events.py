@@ -41,6 +41,7 @@ SHOPS = (
     Shop("shop-k", "shopify", "kangaroo", "fake-secret-k", "k-test.myshopify.com", "kangaroo"),
     Shop("thin-k", "bigcommerce", "kangaroo", "fake-secret-t", "thinhash1", "kangaroo"),
     Shop("till-k", "standard", "kangaroo", "whsec_ZmFrZS1zdG9ybS1zZWNyZXQtZm9yLXRpbGxz", "store-1", "kangaroo"),
+    Shop("till-b", "standard", "capillary", "whsec_ZmFrZS1zdG9ybS1zZWNyZXQtZm9yLXRpbGwtYg==", "store-2", "second"),
 )
 
 
@@ -104,7 +105,7 @@ class Customer:
 
 
 def customers(seed: int, count: int, events: int) -> list[Customer]:
-    """``count`` customers of the four shops, with ``events`` events among them."""
+    """``count`` customers of the shops, with ``events`` events among them."""
     rng = random.Random(seed)
     made = [Customer(SHOPS[number % len(SHOPS)], number) for number in range(count)]
     for customer in made:
@@ -118,6 +119,11 @@ def customers(seed: int, count: int, events: int) -> list[Customer]:
         if customer.shop.thin and len(customer.happenings) > 1 and rng.random() < 0.15:
             customer.happenings[-1] = _goes(customer, last.at)
     return made
+
+
+def created(customer: Customer, fields: dict[str, Any]) -> Happening:
+    """The event that makes somebody a customer of the shop."""
+    return _tells(customer, BEGAN, fields, created=True)
 
 
 def branches(seed: int) -> list[Happening]:
@@ -152,13 +158,14 @@ def _happens(customer: Customer, number: int, rng: random.Random) -> None:
         happening = _consents(customer, at, rng.random() < 0.5)
     else:
         names = {"first_name": f"First{rng.randrange(50)}", "last_name": f"Last{rng.randrange(50)}"}
-        tags = {f"tags.{tag}": rng.random() < 0.5 for tag in TAGS} if customer.shop.platform == "standard" else {}
+        tagged = customer.shop.platform == "standard" and customer.shop.vendor == "kangaroo"
+        tags = {f"tags.{tag}": rng.random() < 0.5 for tag in TAGS} if tagged else {}
         happening = _tells(customer, at, names | tags, created=number == 0)
     customer.happenings.append(happening)
 
 
 def _tells(customer: Customer, at: datetime, fields: dict[str, Any], *, created: bool = False) -> Happening:
-    time = _text(at)
+    time = rfc3339(at)
     if customer.shop.platform == "shopify":
         body = {
             "id": int(customer.id),
@@ -166,7 +173,7 @@ def _tells(customer: Customer, at: datetime, fields: dict[str, Any], *, created:
             "email": customer.email,
             "state": "enabled",
             "verified_email": True,
-            "created_at": _text(BEGAN),
+            "created_at": rfc3339(BEGAN),
             "updated_at": time,
             **fields,
         }
@@ -190,11 +197,11 @@ def _consents(customer: Customer, at: datetime, opted: bool) -> Happening:
             "email_marketing_consent": {
                 "state": "subscribed" if opted else "unsubscribed",
                 "opt_in_level": "single_opt_in",
-                "consent_updated_at": _text(at),
+                "consent_updated_at": rfc3339(at),
             },
         }
         return _shopify(customer, "customers_email_marketing_consent/update", body, at, fields)
-    consents = {"email": {"subscribed": opted, "updated_at": _text(at)}}
+    consents = {"email": {"subscribed": opted, "updated_at": rfc3339(at)}}
     who = {"id": customer.id, "email": customer.email, "consents": consents}
     return _standard(customer, "customer.consent", who, at, fields)
 
@@ -221,7 +228,7 @@ def _shopify(
     headers = {
         "X-Shopify-Topic": topic,
         "X-Shopify-Shop-Domain": customer.shop.store,
-        "X-Shopify-Triggered-At": _text(at),
+        "X-Shopify-Triggered-At": rfc3339(at),
     }
     return Happening(customer.shop, customer.id, at, headers, json.dumps(body).encode(), fields, gone)
 
@@ -234,7 +241,7 @@ def _thin(customer: Customer, what: str, at: datetime, fields: dict[str, Any], *
         "created_at": int(at.timestamp()),
         "producer": f"stores/{customer.shop.store}",
     }
-    shown = {"id": int(customer.id), "email": customer.email, **fields, "date_modified": _text(at)}
+    shown = {"id": int(customer.id), "email": customer.email, **fields, "date_modified": rfc3339(at)}
     headers = {"webhook-id": f"thin_{customer.id}_{int(at.timestamp())}"}
     raw = json.dumps(body).encode()
     return Happening(customer.shop, customer.id, at, headers, raw, fields, gone, None if gone else shown)
@@ -243,7 +250,7 @@ def _thin(customer: Customer, what: str, at: datetime, fields: dict[str, Any], *
 def _branch(shop: Shop, id: str, at: datetime, *, opened: bool) -> Happening:
     store = {"id": id, "account_id": "account", "name": f"{id} at {at:%H}", "domain": f"https://{id}.example.com"}
     kind = "store.created" if opened else "store.updated"
-    body = {"type": kind, "timestamp": _text(at), "data": {"store_id": shop.store, "store": store}}
+    body = {"type": kind, "timestamp": rfc3339(at), "data": {"store_id": shop.store, "store": store}}
     headers = {"webhook-id": f"msg_{id}_{int(at.timestamp())}"}
     return Happening(shop, id, at, headers, json.dumps(body).encode())
 
@@ -251,10 +258,10 @@ def _branch(shop: Shop, id: str, at: datetime, *, opened: bool) -> Happening:
 def _standard(
     customer: Customer, kind: str, who: dict[str, Any], at: datetime, fields: dict[str, Any], *, gone: bool = False
 ) -> Happening:
-    body = {"type": kind, "timestamp": _text(at), "data": {"store_id": customer.shop.store, "customer": who}}
+    body = {"type": kind, "timestamp": rfc3339(at), "data": {"store_id": customer.shop.store, "customer": who}}
     headers = {"webhook-id": f"msg_{customer.id}_{int(at.timestamp())}"}
     return Happening(customer.shop, customer.id, at, headers, json.dumps(body).encode(), fields, gone)
 
 
-def _text(at: datetime) -> str:
+def rfc3339(at: datetime) -> str:
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -43,11 +43,14 @@ def slow_machine(clock: FastClock) -> None:
     the storm's own.
     """
     transports: Any = import_module("loyalty_relay.http.transports")
+    from loyalty_relay.pipeline import transaction
     from loyalty_relay.reliability import rate_limiter, sliding_window
 
     for name in ("BUCKET", "SLACK", "HORIZON"):
         setattr(sliding_window, name, getattr(sliding_window, name) * clock.speed)
     rate_limiter.LATE_SECONDS *= clock.speed
+    # No process of the storm outlives this, and the sandbox answers sooner; attempts after a lost answer wait for it.
+    transaction.RUNNING_SECONDS = 60.0
     really: Callable[[float], AbstractContextManager[None]] = transports.ending_in
 
     def ending_in(seconds: float) -> AbstractContextManager[None]:
@@ -72,3 +75,6 @@ class FastQueues:
             for entry in Entries
         ]
         return self._client.change_message_visibility_batch(QueueUrl=QueueUrl, Entries=entries)
+
+    def send_message(self, *, DelaySeconds: int = 0, **message: Any) -> Any:  # noqa: N803 - as botocore
+        return self._client.send_message(DelaySeconds=round(self._clock.real(DelaySeconds)), **message)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from loyalty_relay.sources.bigcommerce.resources import LIMIT
 from loyalty_relay.storage.table import unpack_item
 from tests.faults.storm.events import BRANCHES, FORGED, Customer, branch_id
+from tests.faults.storm.sales import Bought
 
 if TYPE_CHECKING:
     from tests.faults.storm.run import Storm
 
-FINAL = frozenset({"applied", "unchanged", "stale", "duplicate", "ignored", "parked"})
+FINAL = frozenset({"applied", "unchanged", "stale", "duplicate", "ignored", "recorded", "parked"})
 READS = LIMIT
 """Of the platform with thin events: requests, and the seconds of the window."""
 PERSONAL = re.compile(r"storm\d+@|First\d+|Last\d+|fake-[a-z]+-(?:secret|password|key)|whsec_\w+")
@@ -23,6 +26,7 @@ def judge(storm: Storm) -> None:
     """Fill in the storm's report; ``problems`` stays empty when every promise was kept."""
     problems = storm.report.problems
     problems += _members(storm)
+    problems += _sales(storm)
     problems += _links(storm)
     problems += _journal(storm)
     problems += _parked(storm)
@@ -39,7 +43,7 @@ def _members(storm: Storm) -> list[str]:
     capillary = _capillary(storm.sandbox.vendors["capillary"].state())
     kangaroo = _kangaroo(storm.sandbox.vendors["kangaroo"].state())
     problems = []
-    for customer in storm.customers:
+    for customer in [*storm.customers, *storm.season.buyers]:
         shop = customer.shop
         found = kangaroo if shop.vendor == "kangaroo" else capillary[shop.programme]
         members = found.get(customer.email, [])
@@ -102,6 +106,85 @@ def _kangaroo(state: Any) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+# -- the books add up to what was paid and given back ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry in a programme's books. ``owner``: e-mail of the member; None for a bill without one."""
+
+    order: str
+    amount: Decimal
+    owner: str | None
+    marker: str
+    bill: str
+
+
+def books(storm: Storm) -> list[Entry]:
+    """Return the entries of all programmes; what was taken back is negative."""
+    capillary: Any = storm.sandbox.vendors["capillary"].state()
+    kangaroo: Any = storm.sandbox.vendors["kangaroo"].state()
+    emails = {
+        customer["id"]: next((i["value"] for p in customer["profiles"] for i in p["identifiers"]), "")
+        for customer in capillary["customers"]
+    }
+    found = []
+    for bill in capillary["bills"]:
+        sign = -1 if bill["type"].endswith("RETURN") else 1
+        owner = None if bill["customer_id"] is None else emails[bill["customer_id"]]
+        marker = bill["note"].split()[0]
+        found.append(Entry(_order_id(bill["number"]), sign * Decimal(bill["amount"]), owner, marker, bill["number"]))
+    for made in kangaroo["transactions"]:
+        sign = -1 if made["intent"] == "return" else 1
+        owner = kangaroo["customers"][made["customer_id"].lower()]["email"]
+        bill, marker = made["details"]["external_order_id"], made["details"]["custom_field_1"]
+        found.append(Entry(_order_id(bill), sign * Decimal(made["amount"]), owner, marker, bill))
+    return found
+
+
+def _order_id(bill: str) -> str:
+    return next((part for part in bill.split("-") if part.startswith("6") and len(part) == 10), bill)
+
+
+def _sales(storm: Storm) -> list[str]:
+    entries: dict[str, list[Entry]] = defaultdict(list)
+    for entry in books(storm):
+        entries[entry.order].append(entry)
+    problems = []
+    for order in storm.season.orders:
+        found = entries.pop(order.id, [])
+        problems += [f"order {order.id} of {order.shop.connection}: {text}" for text in _booked(storm, order, found)]
+        storm.report.books["sales"] += sum(entry.amount > 0 for entry in found)
+        storm.report.books["returns"] += sum(entry.amount < 0 for entry in found)
+        storm.report.books["supplementary"] += max(0, sum(entry.amount > 0 for entry in found) - 1)
+        storm.report.books["under frozen rules"] += order.id in storm.booked_before and bool(order.happenings[1])
+    kangaroo: Any = storm.sandbox.vendors["kangaroo"].state()
+    if entries:
+        problems.append(f"the books have {len(entries)} orders that were never placed")
+    if kangaroo["welcomed"]:
+        problems.append(f"{len(kangaroo['welcomed'])} customers were made and welcomed by a sale")
+    return problems
+
+
+def _booked(storm: Storm, order: Bought, found: list[Entry]) -> list[str]:
+    total = sum((entry.amount for entry in found), Decimal(0))
+    expected = order.expected(0 if order.id in storm.booked_before else 1)
+    problems = []
+    if total != expected:
+        given = ", ".join(f"{entry.amount} {entry.marker[-2:]}" for entry in found)
+        problems.append(f"the books have {total}, not {expected}: {given or 'nothing'}")
+    if len({entry.marker for entry in found}) != len(found):
+        problems.append("a booking was made twice")
+    if {entry.owner for entry in found} - order.owners:
+        problems.append("was booked to somebody else")
+    left: Counter[str] = Counter()
+    for entry in found:
+        left[entry.bill] += entry.amount  # type: ignore[assignment]
+    if order.shop.vendor == "capillary" and any(amount < 0 for amount in left.values()):
+        problems.append("more was taken back than sold")
+    return problems
+
+
 def _links(storm: Storm) -> list[str]:
     """Every branch is linked once, in one integration of ours."""
     state: Any = storm.sandbox.vendors["kangaroo"].state()
@@ -128,7 +211,8 @@ def _journal(storm: Storm) -> list[str]:
             problems.append(f"delivery {delivery} was accepted and is not in the journal")
         elif not ends <= FINAL:
             problems.append(f"delivery {delivery} has no end: {', '.join(sorted(ends))}")
-    carried_out = Counter(e["event_id"] for e in entries if e["result"] not in ("duplicate", "parked"))
+    # A command that leads to others, such as a sale that registers its customer, has an entry of each.
+    carried_out = Counter((e["event_id"], e["position"]) for e in entries if e["result"] not in ("duplicate", "parked"))
     twice = sum(times - 1 for times in carried_out.values())
     # A killed function leaves up to a batch of keys that a second copy finds free before the first one comes back.
     allowed = 10 * sum(storm.report.kills.values()) + storm.report.sent["sent again"]
@@ -164,6 +248,10 @@ def _limits(storm: Storm) -> list[str]:
             times[f"capillary {_organisation(request.headers)}", api].append(request.time)
         elif request.vendor == "kangaroo" and not request.path.startswith("/oauth"):
             times["kangaroo", "api"].append(request.time)
+        elif request.path.startswith("/v2/transactions") and request.method == "POST":
+            times[f"capillary {_organisation(request.headers)}", "v2-transaction"].append(request.time)
+        elif request.path.startswith("/v1.1/transaction/update"):
+            times[f"capillary {_organisation(request.headers)}", "v1-transaction"].append(request.time)
         elif request.vendor == "bigcommerce":
             times["bigcommerce", "read"].append(request.time)
     problems = []

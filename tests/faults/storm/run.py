@@ -26,13 +26,14 @@ from devkit.sandbox.faults import parse_fault
 from devkit.sandbox.server import SandboxServer
 from tests.faults.storm.events import BEGAN, SHOPS, Customer, Happening, Shop, branches, customers, forgeries
 from tests.faults.storm.fast import FastClock
+from tests.faults.storm.sales import GUESTS, rules, season
 from tests.faults.storm.worker import Job, main
 from tests.support.stack import create_resources, record
 
 PYTHON = Path(__file__).resolve().parents[3] / ".local/stack/bin/python"
 VISIBILITY = 60.0
 """Seconds by the fast clock until a message of a killed function is received again: longer than its lease."""
-LIMITS = {"v2-create": 12, "v2-update": 20, "api": 120}
+LIMITS = {"v2-create": 12, "v2-update": 20, "v2-transaction": 100, "v1-transaction": 16, "api": 120}
 """Requests per minute of the fast clock: low, so that they are what everything waits for."""
 FUNCTIONS = (
     ("ingest", 2),
@@ -41,7 +42,7 @@ FUNCTIONS = (
     ("update", 2),
     ("crm-patch", 2),
     ("link-store", 1),
-    ("transaction", 1),
+    ("transaction", 2),
     ("import-run", 1),
 )
 ANSWERS_WITHIN = 60.0
@@ -62,6 +63,11 @@ class Weather:
     faults: float = 1.0
     outage: float = 50.0
     broken: str = ""
+
+    @property
+    def orders(self) -> int:
+        """How many orders are placed; each has two to five reports and more of its refunds."""
+        return self.events // 12
 
     def command(self) -> str:
         """How to repeat it."""
@@ -85,6 +91,7 @@ class Report:
     peaks: dict[str, str] = field(default_factory=dict)
     upstream: int = 0
     times: dict[str, float] = field(default_factory=dict)
+    books: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
     def __str__(self) -> str:
@@ -93,11 +100,12 @@ class Report:
 
         lines = [
             f"seed {self.weather.seed}: {self.weather.events} events of {self.weather.customers} customers, "
-            f"{self.seconds:.0f} s, {'passed' if not self.problems else 'FAILED'}",
+            f"{self.weather.orders} orders, {self.seconds:.0f} s, {'passed' if not self.problems else 'FAILED'}",
             f"  seconds     {', '.join(f'{name} {seconds:.0f}' for name, seconds in self.times.items())}",
             f"  deliveries  {counted(self.sent)}",
             f"  outcomes    {counted(self.results)}",
             f"  kills       {counted(self.kills)}",
+            f"  books       {counted(self.books)}",
             f"  upstream    {self.upstream} requests; faults: {counted(self.faults)}",
             f"  limits      {', '.join(f'{name} {seen}' for name, seen in sorted(self.peaks.items()))}",
             *(f"  PROBLEM     {problem}" for problem in self.problems[:20]),
@@ -116,6 +124,8 @@ class Worker:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.deaths = 0
+        self.outdated = False
+        """Set for a process that is replaced before its next event, as by a deployment."""
         self._start()
 
     def _start(self) -> None:
@@ -126,6 +136,10 @@ class Worker:
 
     def ask(self, event: dict[str, Any], *, kill_after: float | None = None) -> dict[str, Any] | None:
         """The answer, or None when the process died over it; another has taken its place then."""
+        if self.outdated:
+            self.outdated = False
+            self.stop()
+            self._start()
         try:
             self._pipe.send(event)
             if kill_after is not None and not self._pipe.poll(kill_after):
@@ -157,6 +171,11 @@ class Storm:
         self.weather = weather
         self.report = Report(weather)
         self.customers = customers(weather.seed, weather.customers, weather.events)
+        self.season = season(weather.seed, weather.orders, time.time())
+        self.time = 0
+        """Of the connections' rules: 1 after they have changed."""
+        self.booked_before: set[str] = set()
+        """Ids of the orders in the programmes' books when the rules changed."""
         self.accepted: dict[str, Happening] = {}
         self.outbox = deque(self._deliveries())
         self.unanswered = len(self.outbox)
@@ -165,11 +184,14 @@ class Storm:
         self._shown: dict[str, datetime] = {}
 
     def _deliveries(self) -> list[tuple[Happening, bool]]:
-        """Every event one to three times, and forged ones, in no order; with each whether it is forged."""
-        rng = random.Random(self.weather.seed)
-        happenings = [h for customer in self.customers for h in customer.happenings] + branches(self.weather.seed)
+        """Every event of this time one to three times, and forged ones, in no order; with each whether it is forged."""
+        rng = random.Random(self.weather.seed + self.time)
+        happenings = [*self.season.happenings(self.time)]
+        if not self.time:
+            happenings += [h for customer in self.customers for h in customer.happenings] + branches(self.weather.seed)
         deliveries = [(h, False) for h in happenings for _ in range(rng.choice((1, 1, 1, 2, 2, 3)))]
-        deliveries += [(h, True) for h in forgeries(self.customers)]
+        if not self.time:
+            deliveries += [(h, True) for h in forgeries(self.customers)]
         rng.shuffle(deliveries)
         return deliveries
 
@@ -253,13 +275,30 @@ class Storm:
                 Name=f"test/connections/{shop.connection}", SecretString=json.dumps(self._connection(shop))
             )
 
+    def _change_rules(self) -> None:
+        """What earns is another from now on; then come the rest of the orders' reports, and guests who register."""
+        from tests.faults.storm.judge import books
+
+        self.booked_before = {entry.order for entry in books(self)}
+        self.time = 1
+        for shop in SHOPS:
+            self.clients["secretsmanager"].put_secret_value(
+                SecretId=f"test/connections/{shop.connection}", SecretString=json.dumps(self._connection(shop))
+            )
+        for _, worker in self.workers:
+            worker.outdated = True
+        with self._lock:
+            deliveries = self._deliveries()
+            self.unanswered += len(deliveries)
+            self.outbox.extend(deliveries)
+
     def _connection(self, shop: Shop) -> dict[str, Any]:
         url = self.server.url
         if shop.vendor == "kangaroo":
             destination = destinations.kangaroo(url, requests_per_minute={"api": LIMITS["api"]})
         else:
             oauth = {"type": "oauth", "key": "fake-second-key", "secret": "fake-second-secret"}
-            limits = {name: LIMITS[name] for name in ("v2-create", "v2-update")}
+            limits = {name: limit for name, limit in LIMITS.items() if name != "api"}
             destination = destinations.capillary(url, requests_per_minute=limits)
             if shop.programme != "demo":
                 destination["credentials"] = oauth
@@ -272,7 +311,8 @@ class Storm:
         if shop.thin:
             source["api_credentials"] = {"access_token": "fake-bigcommerce-token"}
             source["api_host"] = f"{url}/bigcommerce"
-        return {"source": source, "destination": destination, "default_country": "GB"}
+        sales = {"sales": rules(shop.connection, self.time)} if shop.connection in GUESTS else {}
+        return {"source": source, "destination": destination, "default_country": "GB", **sales}
 
     def _rules(self) -> list[Any]:
         seed = self.weather.seed
@@ -297,7 +337,7 @@ class Storm:
 
     def _while_it_storms(self) -> None:
         answered = 0.0
-        limit = time.monotonic() + 60 + self.weather.events * 0.5
+        limit = time.monotonic() + self.clock.real(2400 + self.weather.events * 10)
         began = time.monotonic()
         outage = [3.0, 3.0 + self.clock.real(self.weather.outage)] if self.weather.outage else []
         expiries = 0
@@ -321,6 +361,8 @@ class Storm:
             if time.monotonic() > limit:
                 self.report.problems.append(f"not drained after {elapsed:.0f} s: {self._depths()}")
                 return
+            if self.time == 0 and self.unanswered == 0 and not self._depths()["transaction"]:
+                self._change_rules()
             quiet = quiet + 1 if self.unanswered == 0 and not any(self._depths().values()) else 0
         self.report.faults["expired tokens"] += expiries
         self.report.times = {"all answered": answered, "drained": time.monotonic() - began}

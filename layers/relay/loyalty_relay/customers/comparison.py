@@ -20,7 +20,9 @@ class Standing(StrEnum):
     """How the ledger's record of a customer compares with what a command would send."""
 
     EQUAL = "equal"
-    """The member is known, and every field was sent with this value, or with a newer version."""
+    """The member is known, and every field was sent with this value, or with a newer version, or is empty and never was
+    sent.
+    """
     DIFFERENT = "different"
     """The member is known, and something is left to send."""
     MISSING = "missing"
@@ -78,6 +80,8 @@ def _compared(
     if record.loyalty_id is None or stone is not None:
         return Compared(Standing.MISSING, record.customer)
     register, uncertain = record.in_profile(command.customer.profile).register, record.uncertain
+    # What the shop does not have and was never sent is no difference: the shop has cleared nothing.
+    known = {*register.marks, *uncertain}
     left = record.intents or any(
         register.judge(
             name,
@@ -87,5 +91,6 @@ def _compared(
         )
         is FieldState.SEND
         for name, value in command.fields.items()
+        if value is not None or name in known
     )
     return Compared(Standing.DIFFERENT if left else Standing.EQUAL, record.customer)

@@ -78,6 +78,6 @@ def after(cursor: str, *, rows: int, size: int, total: int | None) -> str:
 
 
 def whole(value: Any) -> int | None:
-    """Return a count, written as a number or as text; None for anything else."""
+    """Return a count or a version of 64 bits, written as a number or as text; None for anything else."""
     text = str(value) if not isinstance(value, bool) else ""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
