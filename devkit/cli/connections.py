@@ -15,6 +15,7 @@ from rich.text import Text
 
 from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import note, out, show_json, show_pairs, show_table, show_text, write_file
+from devkit.cli.waking import awaited, wake
 from devkit.stacks.connection_store import (
     ConnectionStore,
     new_key,
@@ -65,12 +66,14 @@ def apply(
         given = read_file(file, id=id, variables=variables_of(found), stdin=sys.stdin.read)
         connection = store_of(found).parse(given.id, given.data)
         _check_bills(store_of(found), connection)
-    action, changed = "valid", list[str]()
+    action, changed, moved = "valid", list[str](), 0
     if found is not None and not dry_run:
         action, changed = store_of(found).write(given.id, given.data)
+        # What waits for other credentials or another host need not wait to the end.
+        moved = wake(found, given.id) if any(path.startswith(("destination", "source.api_")) for path in changed) else 0
     url = "" if found is None else webhook_url(found, given.id)
     if json:
-        show_json({"connection": given.id, "action": action, "changed": changed, "webhook_url": url})
+        show_json({"connection": given.id, "action": action, "changed": changed, "woken": moved, "webhook_url": url})
         return
     result = Text.assemble("connection ", (given.id, "bold"), f" {action}")
     out.sentence(result.append(f": {', '.join(changed)}" if changed else ""))
@@ -81,6 +84,8 @@ def apply(
             ("webhook URL", url),
         ]
     )
+    if moved:
+        note(awaited(moved))
     if not dry_run and action != "unchanged":
         note(f"next: relay connections check {given.id}; functions see a change within five minutes")
 
@@ -212,19 +217,25 @@ def check(
     stack: StackName = None,
     json: AsJson = False,
 ) -> None:
-    """Check at the destination everything the connection needs; report what is missing and who can fix it."""
+    """Check at the destination everything the connection needs; report what is missing and who can fix it.
+
+    Where nothing is missing, events that wait for the destination are tried again within about a minute.
+    """
     from devkit.queries.checking import probe
 
     found = find_stack(stack)
     connection = store_of(found).read(id)
     findings = probe(found, connection, seconds=seconds)
     good = all(finding["ok"] is not False for finding in findings)
+    moved = wake(found, id, works=connection) if all(finding["ok"] for finding in findings) else 0
     if json:
-        show_json({"connection": id, "ok": good, "findings": findings})
+        show_json({"connection": id, "ok": good, "woken": moved, "findings": findings})
     else:
         words = {True: "ok", False: "missing", None: "unknown"}
         rows = [[f["what"], words[f["ok"]], f["message"], f["who"]] for f in findings]
         show_table(["what", "ok", "message", "who can fix it"], rows)
+        if moved:
+            note(awaited(moved))
     if not good:
         raise typer.Exit(1)
 
@@ -343,7 +354,8 @@ def authorize(
             note(f"open it, allow access, then: relay connections authorize {id} --code CODE (from the redirect)")
         return
     exchange(found, connection, code)
-    _done(json, f"connection {id} is authorized; its tokens are stored", id=id)
+    moved = wake(found, id, works=connection)
+    _done(json, f"connection {id} is authorized; its tokens are stored", id=id, woken=moved)
 
 
 @app.command("link-store")

@@ -184,6 +184,15 @@ class Circuit:
         found = ((d, state_of(self._table.get({"pk": keys.circuit(d)}))) for d in dict.fromkeys(destinations))
         return {destination: state for destination, state in found if state is not None}
 
+    def close(self, destinations: Iterable[str]) -> None:
+        """Close the circuits of destinations that were seen to work; each process sees it within five seconds.
+
+        Raises StoreUnavailable.
+        """
+        for destination in destinations:
+            self._table.delete({"pk": keys.circuit(destination)})
+            self._remember(destination, None)
+
     def _open(self, destination: str, error: RelayError) -> None:
         now = self._clock()
         with self._lock:

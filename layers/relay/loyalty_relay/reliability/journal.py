@@ -6,7 +6,8 @@ names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,10 @@ from loyalty_relay.storage import keys
 from loyalty_relay.storage.table import Item, Refused, Table
 
 KEPT_DAYS = 90
+MOST_WAITING = 100_000
+"""Entries, the oldest ones, among which those with a receipt are looked for."""
+PAGE = 100
+"""What one request reads of items by their keys."""
 INGEST = "ingest"
 """The operation of entries about deliveries that led to no command."""
 UNFINISHED = frozenset({Result.RETRYING, Result.PARKED})
@@ -55,6 +60,8 @@ class JournalEntry:
     """When it was tried last."""
     next_at: float | None = None
     """When it is tried again; None where it is not."""
+    receipt: str = ""
+    """Of the last receive of a message that waits for its destination: with it, its next attempt can be moved."""
     request_id: str | None = None
     code: str | None = None
     """The vendor's error code."""
@@ -217,6 +224,24 @@ class Journal:
             found += [JournalEntry.from_item(item) for item in items]
             last -= timedelta(days=1)
         return found
+
+    def waiting(self, connection: str) -> Iterator[JournalEntry]:
+        """Yield a connection's entries that are tried again and have a receipt."""
+        found = self.unfinished(connection, Result.RETRYING, limit=MOST_WAITING)
+        for start in range(0, len(found), PAGE):
+            wanted = [{"delivery_id": one, "position": position} for one, position in found[start : start + PAGE]]
+            entries = map(JournalEntry.from_item, self._table.get_many(wanted))
+            yield from (entry for entry in entries if entry.result is Result.RETRYING and entry.receipt)
+
+    def moved(self, entry: JournalEntry, next_at: float) -> None:
+        """Write another moment of the next attempt, unless there has been one since ``entry`` was read."""
+        with suppress(Refused):
+            self._table.update(
+                {"delivery_id": entry.delivery_id, "position": entry.position},
+                "SET next_at = :next",
+                condition="receipt = :receipt",
+                values={":next": next_at, ":receipt": entry.receipt},
+            )
 
 
 def _below(order: str) -> tuple[str, str] | None:

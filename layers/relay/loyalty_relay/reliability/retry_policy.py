@@ -52,6 +52,9 @@ WAITING = (*TURNS, CustomerUnknown, CircuitOpen, CredentialsRefused)
 an operator.
 """
 
+MENDED = (CircuitOpen, CredentialsRefused)
+"""Waits that end when somebody has mended the destination or the credentials, maybe long before the next attempt."""
+
 FIRST_REFUSAL = 60.0
 REFUSAL_GROWTH = 1.25
 """Whoever mends refused credentials looks for the effect, so the first waits are a minute at most; each is a quarter

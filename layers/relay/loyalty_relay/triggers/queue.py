@@ -125,6 +125,8 @@ class _Batch:
         failure = error if isinstance(error, RelayError) else TransientError()
         outcome, entry = services.pipeline.recorder.failed(envelope, failure, Result.RETRYING)
         entry = replace(entry, next_at=round(services.clock() + wait, 3))
+        if isinstance(error, retry_policy.MENDED):
+            entry = replace(entry, receipt=record["receiptHandle"])
         waiting = wait if retry_policy.counts(error) else 0.0
         # Without a slot for its first request nothing was tried, as for a message that was not received yet: a journal
         # entry of each would cost more under backlog than the attempts that do something.
