@@ -16,8 +16,6 @@ import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 from moto import mock_aws
-from moto.core import models as moto_models
-from moto.core import responses as moto_responses
 from moto.sqs import models as moto_sqs
 
 from devkit.localstack.template import read
@@ -30,6 +28,7 @@ from loyalty_relay.runtime.wiring import Services
 from loyalty_relay.storage import aws
 from loyalty_relay.storage.table import unpack_item
 from tests.support import sqs
+from tests.support.faster_moto import hasten
 from tests.support.permissions import Names, Permitted, Use, allowed
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
@@ -40,22 +39,7 @@ ACCOUNT = "123456789012"
 """Of moto's resources."""
 
 
-def _hasten() -> None:
-    """Leave out of moto what it does for each start or request again: a third of the time of most tests.
-
-    These are a thousand URLs for the library ``requests``, with which nothing here sends, the methods of a class, and
-    the names of attributes in another spelling.
-    """
-    moto_models.RESPONSES_METHODS.clear()
-    for module, name in (
-        (moto_responses, "method_names_from_class"),
-        (moto_responses, "camelcase_to_underscores"),
-        (moto_sqs, "camelcase_to_underscores"),
-    ):
-        setattr(module, name, cache(getattr(module, name)))
-
-
-_hasten()
+hasten()
 
 
 @dataclass
