@@ -8,8 +8,9 @@ of its whole tables. tests/storage/test_faster_moto.py compares the two.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
+from importlib import import_module
 from typing import Any
 
 from moto.core import models as moto_models
@@ -19,10 +20,12 @@ from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
-from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Expression, Node, UpdateExpressionFunction
-from moto.dynamodb.parsing.expressions import UpdateExpressionParser
 from moto.dynamodb.parsing.validators import ActionCountValidator, OverlappingPathsValidator
 from moto.sqs import models as moto_sqs
+
+# moto leaves these modules out of type checks.
+nodes: Any = import_module("moto.dynamodb.parsing.ast_nodes")
+expressions: Any = import_module("moto.dynamodb.parsing.expressions")
 
 KEPT = 10_000
 """Expressions that are remembered."""
@@ -40,17 +43,22 @@ def hasten() -> None:
     ):
         setattr(module, name, cache(getattr(module, name)))
     # moto works on copies of a tree, so that one is good for all requests with the expression.
-    UpdateExpressionParser.make = staticmethod(lru_cache(KEPT)(UpdateExpressionParser.make))
-    ConditionExpressionParser._lex_one_node = _lexed(ConditionExpressionParser._lex_one_node)
-    Node.__deepcopy__ = _copied
-    Node.find_clauses = _find_clauses
-    DepthFirstTraverser.traverse_node_recursively = _traverse
-    # What holds for a whole tree holds for each part of it.
-    ActionCountValidator.traverse = ActionCountValidator.verify_action_counts
-    OverlappingPathsValidator.traverse = OverlappingPathsValidator.check_for_overlapping_paths
-    BaseJSONSerializer._serialize_type_structure = _serialized(BaseJSONSerializer._serialize_type_structure)
-    DynamoDBBackend.transact_write_items = _transact(DynamoDBBackend.transact_write_items)
-    Table.__deepcopy__ = _copy_of_table
+    parser = expressions.UpdateExpressionParser
+    parser.make = staticmethod(lru_cache(KEPT)(parser.make))
+    replacements: tuple[tuple[Any, str, Any], ...] = (
+        (ConditionExpressionParser, "_lex_one_node", _lexed(ConditionExpressionParser._lex_one_node)),
+        (nodes.Node, "__deepcopy__", _copied),
+        (nodes.Node, "find_clauses", _find_clauses),
+        (nodes.DepthFirstTraverser, "traverse_node_recursively", _traverse),
+        # What holds for a whole tree holds for each part of it.
+        (ActionCountValidator, "traverse", ActionCountValidator.verify_action_counts),
+        (OverlappingPathsValidator, "traverse", OverlappingPathsValidator.check_for_overlapping_paths),
+        (BaseJSONSerializer, "_serialize_type_structure", _serialized(BaseJSONSerializer._serialize_type_structure)),
+        (DynamoDBBackend, "transact_write_items", _transact(DynamoDBBackend.transact_write_items)),
+        (Table, "__deepcopy__", _copy_of_table),
+    )
+    for owner, name, replacement in replacements:
+        setattr(owner, name, replacement)
 
 
 def _lexed(original: Any) -> Any:
@@ -80,14 +88,10 @@ def _copied(node: Any, memo: Any) -> Any:
     return made
 
 
-@cache
-def _is_node(kind: type) -> bool:
-    return issubclass(kind, Node)
-
-
-@cache
-def _has_clauses(kind: type) -> bool:
-    return issubclass(kind, (Expression, UpdateExpressionFunction))
+_is_node: Callable[[Any], bool] = cache(lambda kind: issubclass(kind, nodes.Node))
+_has_clauses: Callable[[Any], bool] = cache(
+    lambda kind: issubclass(kind, (nodes.Expression, nodes.UpdateExpressionFunction))
+)
 
 
 def _find_clauses(node: Any, clause_types: Any) -> list[Any]:
@@ -119,7 +123,7 @@ def _traverse(traverser: Any, node: Any, child_id: int = -1) -> Any:
     return node
 
 
-def _processor(traverser: Any, kind: type) -> Any:
+def _processor(traverser: Any, kind: Any) -> Any:
     """What a traverser does with nodes of a kind, None where that is nothing."""
     known = traverser.__dict__.setdefault("_processors", {})
     if kind not in known:
