@@ -14,6 +14,7 @@ from tests.faults.drain import Queue
 from tests.faults.storm.broken import PARTS, break_it
 from tests.faults.storm.events import Happening, customers, forgeries
 from tests.faults.storm.run import webhook_event
+from tests.faults.test_sales import STORIES as STORIES_OF_SALES
 from tests.faults.world import World, customer, without_source_id
 
 
@@ -89,12 +90,16 @@ STORIES: dict[str, Callable[[World], None]] = {
 }
 
 
-@pytest.mark.parametrize("part", PARTS)
+def test_every_part_has_a_story() -> None:
+    assert {*STORIES, *STORIES_OF_SALES} == {*PARTS}
+
+
+@pytest.mark.parametrize("part", STORIES)
 def test_the_promise_holds(world: World, part: str) -> None:
     STORIES[part](world)
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", STORIES)
 def test_the_promise_does_not_hold_without_its_part(world: World, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     break_it(part, monkeypatch.setattr)
     with pytest.raises(AssertionError):

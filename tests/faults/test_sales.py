@@ -5,7 +5,7 @@ between any two requests. Whatever happened, the books end at what the history o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
@@ -30,8 +30,10 @@ from loyalty_relay.model.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from loyalty_relay.model.orders import Amounts
 from loyalty_relay.pipeline import transaction as operation
 from tests.faults.dying import Death, Fate, Mortal
+from tests.faults.storm.broken import break_it
 from tests.faults.time_of_keys import keys_age_by
 from tests.orders.histories import PLACES, STYLES, History, Moment
 from tests.orders.makers import at, record_refund, record_sale, refund
@@ -274,6 +276,64 @@ def test_a_request_that_takes_effect_late_is_not_made_again() -> None:
         faulty.deliver(faulty.world.envelope(record_sale(version=at(1))), Misfortune(late=True))
         faulty.settle()
         assert [entry.amount for entry in faulty.books.entries] == [100]
+
+
+# -- parts that are broken on purpose ---------------------------------------------------------------------------------
+
+
+def a_lost_answer_books_nothing_twice(faulty: Faulty) -> None:
+    """The order changes meanwhile, so that the next attempt would book another amount."""
+    faulty.deliver_once(faulty.world.envelope(record_sale(version=at(1))), Misfortune(error=lost(), after=True))
+    more = replace(record_sale().order.sale, amounts=Amounts(currency="EUR", goods=Decimal(150)), captured=Decimal(150))
+    faulty.deliver(faulty.world.envelope(record_sale(version=at(2), sale=more)))
+    faulty.settle()
+    assert total(faulty.books.entries) == 150
+
+
+def two_executions_at_once_book_once(faulty: Faulty) -> None:
+    """The second one comes when the first one has read the order and looks for the member."""
+    world, books = faulty.world, faulty.books
+    who = CustomerRef(source_id="9", identifiers=(Identifier("email", "ana@example.com"),))
+    sale, more = (world.envelope(replace(record_sale(version=at(number)), customer=who)) for number in (1, 2))
+    really = books.find
+
+    def find(*args: Any) -> Any:
+        books.find = really  # type: ignore[method-assign]
+        world.begin_process()
+        with suppress(TransientError, PermanentError):
+            world.run(more)
+        return really(*args)
+
+    books.find = find  # type: ignore[method-assign]
+    with suppress(TransientError, PermanentError):
+        world.run(sale)
+    assert [call[1] for call in books.calls if call[0] == "book"] == ["sale"]
+    faulty.deliver(more)
+    faulty.settle()
+    assert total(books.entries) == 100
+
+
+STORIES: dict[str, Callable[[Faulty], None]] = {
+    "intent": a_lost_answer_books_nothing_twice,
+    "look-up": a_lost_answer_books_nothing_twice,
+    "lease": two_executions_at_once_book_once,
+}
+
+
+@pytest.mark.parametrize("part", STORIES)
+def test_the_promise_holds(part: str) -> None:
+    with sales_in_process(Sales(enabled=True)) as faulty:
+        faulty.world.has_member("7", "m-7")
+        STORIES[part](faulty)
+
+
+@pytest.mark.parametrize("part", STORIES)
+def test_the_promise_does_not_hold_without_its_part(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_it(part, monkeypatch.setattr)
+    with sales_in_process(Sales(enabled=True)) as faulty:
+        faulty.world.has_member("7", "m-7")
+        with pytest.raises(AssertionError):
+            STORIES[part](faulty)
 
 
 # -- everything at once -------------------------------------------------------------------------------------------

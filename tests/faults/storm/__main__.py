@@ -15,10 +15,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, nargs="*", default=[1], help="one or more")
     parser.add_argument("--events", type=int, default=5000)
     parser.add_argument("--customers", type=int, default=300)
+    parser.add_argument("--orders", type=int, default=400)
     parser.add_argument("--speed", type=float, default=Weather.speed, help="of the clock; slower on a busy machine")
     parser.add_argument("--broken", choices=("", *PARTS), default="", help="break a part, to see that it is noticed")
     given = parser.parse_args()
-    weather = Weather(events=given.events, customers=given.customers, speed=given.speed, broken=given.broken)
+    weather = Weather(
+        events=given.events, customers=given.customers, orders=given.orders, speed=given.speed, broken=given.broken
+    )
     failed = 0
     for seed in given.seed:
         report = Storm(replace(weather, seed=seed)).run()

@@ -50,13 +50,15 @@ ANSWERS_WITHIN = 60.0
 
 @dataclass(frozen=True)
 class Weather:
-    """How bad it gets. ``kills``: probability that a batch's function is killed from outside; ``suicide``: see
-    ``worker``; ``faults``: multiplies the ratios of what goes wrong upstream; ``outage``: seconds by the fast clock.
+    """How bad it gets. ``events``: of customers; ``orders``: each has two to five reports, and more of its refunds;
+    ``kills``: probability that a batch's function is killed from outside; ``suicide``: see ``worker``; ``faults``:
+    multiplies the ratios of what goes wrong upstream; ``outage``: seconds by the fast clock.
     """
 
     seed: int = 1
     events: int = 500
     customers: int = 60
+    orders: int = 40
     speed: float = 10.0
     kills: float = 0.02
     suicide: float = 0.001
@@ -64,17 +66,12 @@ class Weather:
     outage: float = 50.0
     broken: str = ""
 
-    @property
-    def orders(self) -> int:
-        """How many orders are placed; each has two to five reports and more of its refunds."""
-        return self.events // 12
-
     def command(self) -> str:
         """How to repeat it."""
         more = f" --broken {self.broken}" if self.broken else ""
         return (
             f"PYTHONPATH=layers/relay:. .venv/bin/python -m tests.faults.storm --seed {self.seed}"
-            f" --events {self.events} --customers {self.customers}{more}"
+            f" --events {self.events} --customers {self.customers} --orders {self.orders}{more}"
         )
 
 
