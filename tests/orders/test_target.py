@@ -146,8 +146,9 @@ def test_a_status_that_was_earned_is_not_lost() -> None:
 
 def test_a_return_without_a_sale_is_negative() -> None:
     found = known(Order(id="9", currency="EUR", unlinked=True, refunds=(refund("r", "12.50"),)))
-    assert target_of(found, Sales()).amount == Decimal("-12.50")
-    assert target_of(found, Sales(currency="USD")).reason == "currency"
+    assert target_of(found, Sales(unlinked_returns="return")).amount == Decimal("-12.50")
+    assert target_of(found, Sales(unlinked_returns="park", currency="USD")).reason == "currency"
+    assert target_of(found, Sales(currency="USD")).reason == "unlinked_return"
 
 
 def test_free_orders_and_exchanges_of_nothing_earn_nothing() -> None:

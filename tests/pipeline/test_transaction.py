@@ -118,7 +118,7 @@ def test_the_last_refund_takes_the_remainder(world: SalesWorld) -> None:
     thirds = record_sale(version=at(1), sale=sale(amounts=amounts("100", "USD"), shop_amounts=amounts("91.01", "EUR")))
     world.run(thirds)
     for name, amount in (("a", "33.33"), ("b", "33.33"), ("c", "33.34")):
-        world.run(record_refund(refunds=(refund(name, amount),)))
+        world.run(record_refund(currency="USD", refunds=(refund(name, amount),)))
     assert world.crm.balance() == 0
     assert [str(e.amount) for e in world.crm.entries] == ["91.01", "30.33", "30.34", "30.34"]
     assert world.crm.entries[-1].whole
@@ -226,6 +226,18 @@ def test_an_order_without_amounts_in_the_destinations_currency_is_parked(dynamod
     assert raised.value.code == "currency"
 
 
+def test_a_refund_in_another_currency_than_its_sale_is_parked_and_changes_nothing(world: SalesWorld) -> None:
+    world.run(record_sale(version=at(1)))
+    with pytest.raises(InvalidCommand) as raised:
+        world.run(record_refund(currency="JPY", refunds=(refund("r", "30"),)))
+    assert raised.value.code == "currency"
+    assert state(world).refunded == 0
+    world.run(record_refund("2", currency="JPY", refunds=(refund("r", "30"),)))
+    with pytest.raises(InvalidCommand):
+        world.run(record_sale("2", version=at(1)))
+    assert world.crm.balance() == 100
+
+
 # -- rules --------------------------------------------------------------------------------------------------------
 
 
@@ -268,6 +280,14 @@ def test_events_after_the_return_window_book_nothing(world: SalesWorld) -> None:
     assert (outcome.result, outcome.reason) == (Result.IGNORED, "too_old")
     assert world.run(record_sale("2", at(1))).reason == "too_old"
     assert len(world.crm.entries) == 1
+    assert sum("order_state" in item or "lease_token" in item for item in dynamodb_items(world)) == 1
+
+
+def test_nothing_is_kept_of_an_order_where_no_sales_are_recorded(dynamodb: Counted) -> None:
+    world = SalesWorld(dynamodb, Sales())
+    assert world.run(record_sale(version=at(1))).reason == "sales_not_enabled"
+    assert dynamodb_items(world) == []
+    assert [entry.reason for entry in world.journal.list("shop-1")] == ["sales_not_enabled"]
 
 
 def test_the_record_outlives_the_return_window_and_the_bill_numbers(dynamodb: Counted) -> None:
@@ -584,6 +604,12 @@ def test_returns_without_a_sale_follow_the_rule(dynamodb: Counted, rule: Any) ->
         (entry,) = world.crm.entries
         assert (entry.kind, entry.amount, entry.of, entry.loyalty_id) == ("return", Decimal("12.50"), "", "m-7")
         assert world.run(command).result is Result.UNCHANGED
+
+
+def test_a_return_that_is_skipped_may_be_in_any_currency(dynamodb: Counted) -> None:
+    world = SalesWorld(dynamodb, Sales(enabled=True, currency="GBP"))
+    assert world.run(record_refund("9", unlinked=True, refunds=(refund("r", "5"),))).reason == "unlinked_return"
+    assert state(world, "9").difference == 0
 
 
 # -- answers that are lost ----------------------------------------------------------------------------------------

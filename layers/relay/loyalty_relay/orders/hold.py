@@ -9,7 +9,7 @@ from typing import Self
 from loyalty_relay.destinations.base import Booking
 from loyalty_relay.model.commands import OrderCommand
 from loyalty_relay.model.orders import Sale
-from loyalty_relay.orders.known import fold, joined, without_lines
+from loyalty_relay.orders.known import check_currency, fold, joined, without_lines
 from loyalty_relay.orders.lines import packed, with_lines
 from loyalty_relay.orders.plan import folded
 from loyalty_relay.orders.record import OrderRecord
@@ -47,15 +47,18 @@ class OrderHold:
         """Fold a report into the record, with what came under its aliases before.
 
         ``takes_lines``: whether the vendor takes lines, so that those of a sale that waits are kept.
-        Raises LeaseBusy for those, InvalidCommand for more refunds than a record holds.
+        Raises LeaseBusy for those, InvalidCommand for money in another currency than the sale's and for more refunds
+        than a record holds.
         """
         order = command.order
         record = self.record
         names = (order.id, *order.aliases)
         new = tuple(dict.fromkeys(name for name in names if name not in (record.order_id, *record.aliases)))
         known = fold(record.known, order, command.version)
+        check_currency(known, record.known, order)
         self._absorbed, self._pointers = self._records.absorb(record, new[: MOST_ALIASES - len(record.aliases)])
         for orphan in self._absorbed:
+            check_currency(known, orphan.known)
             known = joined(known, orphan.known)
         self.record = replace(
             folded(record, known), aliases=(*record.aliases, *self._pointers), store=record.store or command.store or ""

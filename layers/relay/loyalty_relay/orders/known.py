@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from loyalty_relay.model.commands import Version, plain
+from loyalty_relay.model.errors import InvalidCommand
 from loyalty_relay.model.money import ZERO, decimal_of
 from loyalty_relay.model.orders import Capture, Order, Refund, Sale
 
@@ -136,6 +137,15 @@ def joined(known: KnownOrder, other: KnownOrder) -> KnownOrder:
         voided=known.voided or other.voided,
         currency=known.currency or other.currency,
     )
+
+
+def check_currency(known: KnownOrder, *reports: KnownOrder | Order) -> None:
+    """Raise InvalidCommand where captures or refunds of a report are not in the currency of the order."""
+    for report in reports:
+        money = report.captures or report.refunds or report.refunded
+        if money and report.sale is None and report.currency and report.currency != known.currency:
+            message = f"{report.currency} were paid or given back for an order in {known.currency}"
+            raise InvalidCommand(message, code="currency")
 
 
 def _with_snapshot(known: KnownOrder, order: Order, version: Version | None) -> KnownOrder:

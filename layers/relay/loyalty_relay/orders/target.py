@@ -141,6 +141,8 @@ def _ratio(known: KnownOrder, rules: EarningBase) -> Fraction:
 
 
 def _unlinked(known: KnownOrder, rules: Sales) -> Target:
+    if rules.unlinked_returns == "skip":
+        return Target(reason="unlinked_return", currency=known.currency)
     if rules.currency and known.currency != rules.currency:
         return Target(reason="currency", currency=rules.currency)
     back = ZERO

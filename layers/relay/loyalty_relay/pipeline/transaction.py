@@ -86,11 +86,12 @@ def transaction(command: OrderCommand, context: Context, crm: SalesCrm, parts: S
     if "transaction" not in crm.operations or support is None:
         raise UnsupportedByDestination(f"{connection.destination.vendor} records no sales")
     command, notices = _sendable(command, context, crm)
+    if not connection.sales.enabled:
+        outcome = Outcome(result=Result.IGNORED, reason="sales_not_enabled")
+        context.record(outcome)
+        return outcome
     with parts.orders.hold(connection.id, command.order.id) as hold:
-        work = _Work(command, context, crm, parts, support, hold, list(notices))
-        if not connection.sales.enabled:
-            return work.end(Result.IGNORED, "sales_not_enabled")
-        return work.run()
+        return _Work(command, context, crm, parts, support, hold, list(notices)).run()
 
 
 def _sendable(command: OrderCommand, context: Context, crm: SalesCrm) -> tuple[OrderCommand, tuple[Notice, ...]]:
@@ -154,7 +155,10 @@ class _Work:
     def run(self) -> Outcome:
         self.settle_intent()
         if self.too_old():
-            return self.end(Result.IGNORED, "too_old")
+            # Nothing of it is kept: there is no time until which it would be.
+            refused = self.outcome(Result.IGNORED, "too_old")
+            self.context.record(refused)
+            return refused
         before = self.record.known
         self.hold.fold(self.command, takes_lines=self.takes_lines)
         changed = self.record.known != before
@@ -236,10 +240,8 @@ class _Work:
         record = self.record
         if not self.differs(target):
             return ""
-        if record.known.unlinked and self.rules.unlinked_returns != "return":
-            if self.rules.unlinked_returns == "park":
-                raise AdjustmentNeeded(f"a return of {text_of(-target.amount)} {target.currency} names no sale")
-            return "unlinked_return"
+        if record.known.unlinked and self.rules.unlinked_returns == "park":
+            raise AdjustmentNeeded(f"a return of {text_of(-target.amount)} {target.currency} names no sale")
         member, reason = self.buyers.member(self.hold)
         if reason == GUEST and not record.known.unlinked:
             if record.bookings or self.rules.guests == "not_interested":
@@ -405,9 +407,14 @@ class _Work:
 
     def end(self, result: Result, reason: str) -> Outcome:
         """Write the record, journal the outcome, and end the hold."""
+        outcome = self.outcome(result, reason)
+        self.hold.commit(self.record, self.context.entry(outcome, customer=self.record.buyer))
+        return outcome
+
+    def outcome(self, result: Result, reason: str) -> Outcome:
         points = [receipt.points for _, receipt in self.made if receipt.points is not None]
         vendors = [notice for _, receipt in self.made for notice in receipt.notices]
-        outcome = Outcome(
+        return Outcome(
             result=result,
             reason=reason,
             loyalty_id=self.record.loyalty_id,
@@ -416,8 +423,6 @@ class _Work:
             ids=_ids(self.record, [booking for booking, _ in self.made]),
             details={"points": sum(points)} if points else {},
         )
-        self.hold.commit(self.record, self.context.entry(outcome, customer=self.record.buyer))
-        return outcome
 
 
 def _ids(record: OrderRecord, made: list[Booking]) -> dict[str, str]:
