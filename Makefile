@@ -133,7 +133,7 @@ mutants: $(DEV) $(STACK) ## break each promise on purpose; the tests named for i
 
 .PHONY: fuzz
 fuzz: $(DEV) $(STACK) ## every parser, the vendors' readers and the whole of ingest with invented input (FUZZ=1000)
-	@RELAY_FUZZ=$(FUZZ) $(PY) -m pytest tests/fuzz -n $(TEST_JOBS) $(TEST_ARGS)
+	@RELAY_FUZZ=$(FUZZ) $(PY) -m pytest tests/fuzz tests/sources/test_verifiers.py -n $(TEST_JOBS) $(TEST_ARGS)
 
 .PHONY: openapi
 openapi: $(DEV) ## write docs/openapi.json

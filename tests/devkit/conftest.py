@@ -11,12 +11,18 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from typer import testing
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from devkit.cli.app import app
 from devkit.stacks.stack import OUTPUTS
 from tests.support.stack import queue_of_moto, shared_client
 from tests.support.tables import JOURNAL, STATE, make_tables
+
+command_of = cache(get_command)
+# The tree of all commands takes most of the time of reading a command line.
+setattr(testing, "_get_command", command_of)  # noqa: B010 - Typer has no place for it
 
 
 class Relay:

@@ -24,7 +24,7 @@ from devkit.stacks.connection_store import rotated
 from loyalty_relay.model.commands import CustomerRef, Envelope, Event, RegisterCustomer
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
-from tests.devkit.conftest import Relay
+from tests.devkit.conftest import Relay, command_of
 from tests.support.stack import shared_client
 from tests.support.tables import JOURNAL
 
@@ -64,7 +64,7 @@ def printed(find: object) -> list[object]:
 
 def parse(words: Sequence[str]) -> str:
     """Parse the words of a command as the command does, without running it; the command's name."""
-    command: Any = typer.main.get_command(app)
+    command: Any = command_of(app)
     context = typer.Context(command, info_name="relay")
     rest, names = list(words), list[str]()
     while isinstance(command, TyperGroup):

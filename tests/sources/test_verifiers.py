@@ -1,4 +1,7 @@
-"""No header and no body whatever makes a verifier raise, and none is accepted that the secret's holder did not sign."""
+"""No header and no body whatever makes a verifier raise, and none is accepted that the secret's holder did not sign.
+
+`make fuzz` runs these with as many examples as its other targets.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from loyalty_relay.model.errors import DeliveryRefused
 from loyalty_relay.sources import platforms, source_module
 from loyalty_relay.sources.base import Request, Topic
+from tests.fuzz.documents import EXAMPLES
 from tests.sources.samples import NOW, live, load, source
 from tests.support.json_values import JSON
 
@@ -40,7 +44,7 @@ def deliveries(platform: str) -> list[Topic]:
     "G4",
 )
 @pytest.mark.parametrize("platform", platforms())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=EXAMPLES or 50, deadline=None)
 @given(data=st.data())
 def test_no_invented_request_raises_or_is_accepted(platform: str, data: st.DataObject) -> None:
     headers = data.draw(
@@ -56,7 +60,7 @@ def test_no_invented_request_raises_or_is_accepted(platform: str, data: st.DataO
 
 
 @pytest.mark.parametrize("platform", platforms())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=EXAMPLES or 40, deadline=None)
 @given(data=st.data())
 def test_a_signed_delivery_with_any_one_header_changed_is_read_or_refused_but_never_crashes(
     platform: str, data: st.DataObject
@@ -80,7 +84,7 @@ def test_a_signed_delivery_with_any_one_header_changed_is_read_or_refused_but_ne
 
 
 @pytest.mark.parametrize("platform", platforms())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES or 60, deadline=None)
 @given(data=st.data())
 def test_any_signed_body_is_read_or_untranslatable(platform: str, data: st.DataObject) -> None:
     """Bodies made out of the fixtures' own members with values of every type, as a platform's next version may send."""
