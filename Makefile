@@ -56,7 +56,7 @@ demo: $(DEV) $(STACK) ## start the local stack, send signed sample events, show 
 
 .PHONY: test
 test: $(DEV) $(STACK) ## run the whole test suite (TEST_ARGS="-k name" for a part of it)
-	@$(PY) -m pytest -n $(TEST_JOBS) --ignore tests/runtime --ignore tests/samlocal $(TEST_ARGS)
+	@$(PY) -m pytest -n $(TEST_JOBS) --ignore tests/runtime --ignore tests/samlocal --ignore tests/browser $(TEST_ARGS)
 
 # --- work ---------------------------------------------------------------------------------------
 
@@ -118,6 +118,11 @@ sam-local: $(STACK) $(SAM_LOCAL)/build/template.yaml ## what `sam local` needs a
 .PHONY: test-sam-local
 test-sam-local: $(STACK) $(SAM_LOCAL)/build/template.yaml ## test `sam local` (needs a container engine)
 	@$(PY) -m pytest tests/samlocal $(TEST_ARGS)
+
+.PHONY: test-browser
+test-browser: $(DEV) $(STACK) ## test the console in a real browser, and take the screenshots of docs/images
+	@sh requirements/chromium.sh >/dev/null
+	@$(PY) -m pytest tests/browser $(TEST_ARGS)
 
 .PHONY: bench
 bench: $(DEV) $(STACK) $(SAM) $(CLIENT) ## measure the budgets and print one table
