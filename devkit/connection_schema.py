@@ -36,6 +36,7 @@ DESCRIPTIONS = {
     "source.public_url": "The URL as registered with the platform, where it is signed (Square)",
     "source.api_host": "The platform's API, where deliveries only name what has changed",
     "source.api_credentials": "access_token, or access_token.STORE for each store, for that API",
+    "source.subscriptions": "Missing or disabled webhook subscriptions: report them, revive them, or do not look",
     "source.options": "Options of the platform",
     "destination": "The loyalty programme's account that receives",
     "destination.vendor": "The loyalty programme's vendor",

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from devkit.cli import catalogue, connections, console, dev, events, ledgers, logs, parked, runs, sales, send
+from devkit.cli import (
+    catalogue,
+    connections,
+    console,
+    dev,
+    events,
+    ledgers,
+    logs,
+    parked,
+    runs,
+    sales,
+    send,
+    subscriptions,
+)
 from devkit.cli.options import Commands
 
 app = typer.Typer(
@@ -17,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(connections.app, name="connections")
+app.add_typer(subscriptions.app, name="subscriptions")
 app.add_typer(events.app, name="events")
 app.add_typer(ledgers.app, name="customers")
 app.add_typer(sales.app, name="sales")

@@ -217,15 +217,16 @@ def check(
     stack: StackName = None,
     json: AsJson = False,
 ) -> None:
-    """Check at the destination everything the connection needs; report what is missing and who can fix it.
+    """Check what the connection needs at the destination, and its webhook subscriptions; report who can fix what.
 
     Where nothing is missing, events that wait for the destination are tried again within about a minute.
     """
     from devkit.queries.checking import probe
+    from devkit.queries.subscriptions import findings_of
 
     found = find_stack(stack)
     connection = store_of(found).read(id)
-    findings = probe(found, connection, seconds=seconds)
+    findings = probe(found, connection, seconds=seconds) + findings_of(found, connection, seconds=seconds)
     good = all(finding["ok"] is not False for finding in findings)
     moved = wake(found, id, works=connection) if all(finding["ok"] for finding in findings) else 0
     if json:

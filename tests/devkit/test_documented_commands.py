@@ -37,6 +37,7 @@ ELSEWHERE = {
     *("connections authorize", "connections check", "connections link-store"),
     *("customers reset", "customers show", "demo", "dev", "events resend", "import", "logs", "sales show", "send"),
     "reconcile acme --every",
+    "subscriptions",
 }
 """Commands that need more than tables, queues and secrets."""
 MEANT_BY = {"0199…": "0199-delivery", "ID": "0199-delivery.0"}

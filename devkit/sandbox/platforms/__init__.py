@@ -1,4 +1,4 @@
-"""The platforms' read APIs, from which hydrate reads what a thin event only names.
+"""The platforms' APIs: what hydrate and imports read, and webhook subscriptions.
 
 Each serves demo entities; `PUT /_sandbox/settings/{platform}` with `{"entities": {PATH: OBJECT or null}}`
 creates, changes and deletes them. docs/sandbox-kangaroo.md lists paths and responses.

@@ -1,4 +1,7 @@
-"""Adobe Commerce's search for customers (Commerce docs: Search using REST endpoints; GET /V1/customers/search)."""
+"""Adobe Commerce's search for customers, and its subscriptions to events.
+
+Commerce docs: Search using REST endpoints; GET /V1/customers/search; REST endpoints for eventing.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ from collections.abc import Iterator, Mapping
 
 from starlette.requests import Request
 
-from devkit.sandbox.platforms.base import Entity, Handler, Platform, bearer, page_number
+from devkit.sandbox.platforms.base import Entity, Handler, Platform, Writer, bearer, page_number
 from devkit.sandbox.platforms.population import Person
 from devkit.sandbox.vendor import Answer, Clock, json_answer
 
 MOST_ROWS = 300
+EVENTS = "rest/all/V1/eventing/events/"
+"""Where event subscriptions are kept; the shop itself has no such path."""
+_PATH = "/rest/all/V1/eventing"
 _MOMENT = "%Y-%m-%d %H:%M:%S"
 _MESSAGES: Mapping[int, str] = {
     400: "The request could not be understood.",
@@ -46,14 +52,24 @@ class Adobe(Platform):
     name = "adobe"
     prefix = "/adobe"
     list_path = "/rest/V1/customers/search"
-    entity_paths: Mapping[str, str] = {r"rest/V1/customers/(?P<id>[0-9]+)": "number"}
+    entity_paths: Mapping[str, str] = {
+        r"rest/V1/customers/(?P<id>[0-9]+)": "number",
+        r"rest/all/V1/eventing/events/(?P<id>[^/]+)": "text",
+    }
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, DEMO, "fake-adobe-token")
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return the search for customers."""
-        return {self.list_path: self._customers}
+        """Return the search for customers, and the list of event subscriptions, which has the enabled ones."""
+        return {self.list_path: self._customers, f"{_PATH}/getEventSubscriptions": self._events}
+
+    def writers(self) -> Mapping[tuple[str, str], Writer]:
+        """Return the two ways to subscribe."""
+        return {
+            ("POST", f"{_PATH}/eventSubscribe"): self._subscribe,
+            ("PUT", f"{_PATH}/eventSubscribe/{{name}}"): self._merge,
+        }
 
     def token_of(self, request: Request) -> str:
         """Return a bearer token."""
@@ -69,7 +85,7 @@ class Adobe(Platform):
         page = page_number(query.get("searchCriteria[currentPage]"), 1)
         if not 1 <= size <= MOST_ROWS or page < 1:
             return self.error(400)
-        everyone = self.everyone(sorted(self.entities().values(), key=lambda row: int(row["id"])))
+        everyone = self.everyone(sorted(self.under("rest/V1/customers/"), key=lambda row: int(row["id"])))
         since = next(self._since(query), None)
         rows = everyone if since is None else [row for row in everyone if str(row["updated_at"]) >= since]
         last = max(1, -(-len(rows) // size))
@@ -97,3 +113,27 @@ class Adobe(Platform):
             "addresses": [],
             "extension_attributes": {"is_subscribed": False},
         }
+
+    def _events(self, request: Request) -> Answer:
+        shown = [{k: v for k, v in event.items() if k != "id"} for event in self.under(EVENTS)]
+        return json_answer(200, shown)
+
+    def _subscribe(self, request: Request, given: Entity) -> Answer:
+        event = given.get("event")
+        name = event.get("name") if isinstance(event, dict) else None
+        if not isinstance(event, dict) or not isinstance(name, str) or not name.startswith(("observer.", "plugin.")):
+            return self.error(400, "The event name is not valid.")
+        if not event.get("fields"):
+            return self.error(400, "The event needs at least one field.")
+        if self.find(f"{EVENTS}{name}") is not None:
+            return self.error(400, f"The {name} event subscription already exists.")
+        self.put_entity(f"{EVENTS}{name}", {"provider_id": "default", "destination": "default", "rules": [], **event})
+        return json_answer(200, [])
+
+    def _merge(self, request: Request, given: Entity) -> Answer:
+        path = f"{EVENTS}{request.path_params['name']}"
+        if (found := self.find(path)) is None:
+            return self.error(404, "The event is not subscribed.")
+        fields = {field["name"]: field for field in (*found["fields"], *given["event"].get("fields", ()))}
+        self.put_entity(path, {**found, **given["event"], "fields": list(fields.values())})
+        return json_answer(200, [])

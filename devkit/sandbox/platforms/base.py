@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, cast
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,7 +20,8 @@ from devkit.sandbox.vendor import JSON, Answer, Clock, SettingError, UnknownFaul
 
 Entity: TypeAlias = dict[str, Any]
 Handler: TypeAlias = Callable[[Request], Answer]
-Poster: TypeAlias = Callable[[Request, Entity], Answer]
+Writer: TypeAlias = "Callable[[Request, Entity], Answer]"
+"""Takes the body of the request, an empty object where it has none."""
 
 _STATUSES: Mapping[str, int] = {
     "rate_limit": 429,
@@ -67,6 +69,7 @@ class Platform(Vendor):
         more = {"customers": 0, "customers_removed": [], "customers_saved": {}, "denied": False, **(settings or {})}
         super().__init__(clock, {"access_token": access_token, "entities": {}, **more})
         self._demo = dict(demo)
+        self._numbers: dict[str, int] = {}
 
     @abstractmethod
     def handlers(self) -> Mapping[str, Handler]:
@@ -80,37 +83,53 @@ class Platform(Vendor):
     def error(self, status: int, detail: str | None = None) -> Answer:
         """Return an error in the platform's shape; without ``detail`` with the platform's usual words."""
 
-    def posters(self) -> Mapping[str, Poster]:
-        """Return the handlers of POST by path, which get the JSON object of the body."""
+    def writers(self) -> Mapping[tuple[str, str], Writer]:
+        """Return the handlers of other methods, by method and path."""
         return {}
 
+    def allowed(self, request: Request) -> bool:
+        """Return whether the request carries the access token."""
+        return self.token_of(request) == self.settings["access_token"]
+
     def routes(self) -> Sequence[BaseRoute]:
-        """Return the routes, all of which are reads."""
-        gets = [Route(path, self._endpoint(path, get=one), methods=["GET"]) for path, one in self.handlers().items()]
-        posts = [Route(path, self._endpoint(path, post=one), methods=["POST"]) for path, one in self.posters().items()]
-        return [*gets, *posts]
+        """Return the routes of both."""
+        reads = [Route(path, self._endpoint(path, get=one), methods=["GET"]) for path, one in self.handlers().items()]
+        writes = [
+            Route(path, self._endpoint(path, write=one), methods=[verb]) for (verb, path), one in self.writers().items()
+        ]
+        return [*reads, *writes]
 
     def _endpoint(
-        self, path: str, *, get: Handler | None = None, post: Poster | None = None
+        self, path: str, *, get: Handler | None = None, write: Writer | None = None
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            status, headers, body = self._answered(path, request, await request.body(), get, post)
+            status, headers, body = self._answered(path, request, await request.body(), get, write)
             return Response(body, status, headers)
 
         return endpoint
 
-    def _answered(self, path: str, request: Request, body: bytes, get: Handler | None, post: Poster | None) -> Answer:
-        if self.token_of(request) != self.settings["access_token"]:
+    def _answered(self, path: str, request: Request, body: bytes, get: Handler | None, write: Writer | None) -> Answer:
+        if not self.allowed(request):
             return self.error(401)
         if self.settings["denied"] and path == self.list_path:
             return self.error(403)
         if get is not None:
             return get(request)
         try:
-            given = json.loads(body)
+            given = json.loads(body or b"{}")
         except ValueError:
             given = None
-        return post(request, given) if post is not None and isinstance(given, dict) else self.error(400)
+        return write(request, given) if write is not None and isinstance(given, dict) else self.error(400)
+
+    def under(self, prefix: str) -> list[Entity]:
+        """Return the entities right below a path, in the order of their making."""
+        found = self.entities()
+        return [found[path] for path in found if path.startswith(prefix) and "/" not in path[len(prefix) :]]
+
+    def new_number(self, prefix: str) -> int:
+        """Return a number that no entity below a path has had."""
+        self._numbers[prefix] = self._numbers.get(prefix, 1000) + 1
+        return self._numbers[prefix]
 
     def entities(self) -> dict[str, Entity]:
         """Return every entity that exists now, by path."""
@@ -183,6 +202,13 @@ def bearer(request: Request) -> str:
 def page_number(text: str | None, default: int) -> int:
     """Return a whole number of a query, or what counts where there is none."""
     return int(text) if text and text.isascii() and text.isdigit() else default
+
+
+def deliverable(url: Any) -> bool:
+    """Return whether platforms deliver to a URL: HTTPS at its usual port. The local stack's own is taken, too."""
+    parts = urlsplit(url if isinstance(url, str) else "")
+    local = parts.hostname in ("127.0.0.1", "localhost")
+    return bool(parts.hostname) and (local or (parts.scheme == "https" and parts.port in (None, 443)))
 
 
 def listed(text: str) -> list[str]:

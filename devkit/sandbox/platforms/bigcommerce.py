@@ -1,6 +1,6 @@
-"""BigCommerce's reads: customers, subscribers, inventory locations, orders with products and refunds, and the store.
+"""BigCommerce's webhooks and reads: customers, subscribers, inventory locations, orders with all parts, the store.
 
-BigCommerce docs: Customers V3, Subscribers, Inventory locations, Orders V2, Order refunds.
+BigCommerce docs: Customers V3, Subscribers, Inventory locations, Orders V2, Order refunds, Webhooks V3.
 """
 
 from __future__ import annotations
@@ -10,13 +10,24 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from devkit.sandbox.platforms.base import Entity, Handler, Platform, demo_orders, listed, page_number
+from devkit.sandbox.platforms.base import (
+    Entity,
+    Handler,
+    Platform,
+    Writer,
+    deliverable,
+    demo_orders,
+    listed,
+    page_number,
+)
 from devkit.sandbox.platforms.population import Person
 from devkit.sandbox.vendor import Answer, Clock, json_answer
 
 STORE = "demohash1"
 MAX_LIMIT = 250
 PLAIN_LIMIT = 50
+MAX_HOOKS = 10
+"""Webhooks of one scope."""
 _TYPE = "https://developer.bigcommerce.com/api-docs/getting-started/api-status-codes"
 _TITLES: Mapping[int, str] = {
     400: "The request could not be understood.",
@@ -136,6 +147,7 @@ class BigCommerce(Platform):
         r"stores/[^/]+/v2/orders/(?P<id>[0-9]+)": "number",
         r"stores/[^/]+/v2/orders/(?P<id>[0-9]+)/products": "number",
         r"stores/[^/]+/v3/orders/(?P<id>[0-9]+)/payment_actions/refunds": "number",
+        r"stores/[^/]+/v3/hooks/(?P<id>[0-9]+)": "number",
     }
 
     def __init__(self, clock: Clock) -> None:
@@ -152,6 +164,16 @@ class BigCommerce(Platform):
             "/stores/{store}/v2/orders/{order:int}": self._order,
             "/stores/{store}/v2/orders/{order:int}/products": self._products,
             "/stores/{store}/v3/orders/{order:int}/payment_actions/refunds": self._refunds,
+            "/stores/{store}/v3/hooks": self._hooks,
+        }
+
+    def writers(self) -> Mapping[tuple[str, str], Writer]:
+        """Return the changes of webhooks."""
+        one = "/stores/{store}/v3/hooks/{hook:int}"
+        return {
+            ("POST", "/stores/{store}/v3/hooks"): self._new_hook,
+            ("PUT", one): self._change_hook,
+            ("DELETE", one): self._remove_hook,
         }
 
     def token_of(self, request: Request) -> str:
@@ -255,6 +277,48 @@ class BigCommerce(Platform):
     def _refunds(self, request: Request) -> Answer:
         path = "stores/{store}/v3/orders/{order}/payment_actions/refunds".format(**request.path_params)
         return json_answer(200, {"data": (self.find(path) or {}).get("refunds", []), "meta": {}})
+
+    def _hooks(self, request: Request) -> Answer:
+        return self._page(request, self.under("stores/{store}/v3/hooks/".format(**request.path_params)))
+
+    def _new_hook(self, request: Request, given: Entity) -> Answer:
+        prefix = "stores/{store}/v3/hooks/".format(**request.path_params)
+        refused = self._refused(given)
+        same = [hook for hook in self.under(prefix) if hook["scope"] == given.get("scope")]
+        if not refused and any(hook["destination"] == given["destination"] for hook in same):
+            refused = "a webhook of this scope and destination exists"
+        if not refused and len(same) >= MAX_HOOKS:
+            refused = "too many webhooks of this scope"
+        if refused:
+            return self.error(422, refused)
+        number = self.new_number(prefix)
+        hook = {"id": number, "store_hash": request.path_params["store"], "is_active": True, "headers": None, **given}
+        self.put_entity(f"{prefix}{number}", hook)
+        return json_answer(200, {"data": hook, "meta": {}})
+
+    def _change_hook(self, request: Request, given: Entity) -> Answer:
+        path = "stores/{store}/v3/hooks/{hook}".format(**request.path_params)
+        found = self.find(path)
+        if found is None:
+            return self.error(404)
+        changed = {**found, **given}
+        if refused := self._refused(changed):
+            return self.error(422, refused)
+        self.put_entity(path, changed)
+        return json_answer(200, {"data": changed, "meta": {}})
+
+    def _remove_hook(self, request: Request, given: Entity) -> Answer:
+        path = "stores/{store}/v3/hooks/{hook}".format(**request.path_params)
+        found = self.find(path)
+        if found is None:
+            return self.error(404)
+        self.delete_entity(path)
+        return json_answer(200, {"data": found, "meta": {}})
+
+    def _refused(self, hook: Entity) -> str:
+        if not str(hook.get("scope", "")).startswith("store/"):
+            return "scope must be an event"
+        return "" if deliverable(hook.get("destination")) else "destination must be an HTTPS URL at port 443"
 
     def _page(self, request: Request, items: Sequence[Entity]) -> Answer:
         query = request.query_params

@@ -1,6 +1,6 @@
-"""Lightspeed X-Series' reads: sales and customers.
+"""Lightspeed X-Series' reads of sales and customers, and its webhooks.
 
-X-Series API 2.0: Get a single sale, Get a single customer, List customers; Rate limiting.
+X-Series API 2.0: Get a single sale, Get a single customer, List customers; Webhooks; Rate limiting.
 """
 
 from __future__ import annotations
@@ -13,10 +13,31 @@ from itertools import chain, islice
 
 from starlette.requests import Request
 
-from devkit.sandbox.platforms.base import Entity, Handler, Platform, bearer, demo_orders, page_number
+from devkit.sandbox.platforms.base import (
+    Entity,
+    Handler,
+    Platform,
+    Writer,
+    bearer,
+    deliverable,
+    demo_orders,
+    page_number,
+)
 from devkit.sandbox.platforms.population import Person
 from devkit.sandbox.vendor import Answer, Clock, json_answer
 
+HOOKS = "api/2.0/webhooks/"
+TYPES = frozenset(
+    {
+        "sale.update",
+        "product.update",
+        "customer.update",
+        "inventory.update",
+        "register_closure.create",
+        "consignment.send",
+        "consignment.receive",
+    }
+)
 _MESSAGES: Mapping[int, str] = {
     400: "The request could not be understood.",
     401: "Unauthorized",
@@ -42,17 +63,27 @@ class Lightspeed(Platform):
     entity_paths: Mapping[str, str] = {
         r"api/2\.0/sales/(?P<id>[^/]+)": "text",
         r"api/2\.0/customers/(?P<id>[^/]+)": "text",
+        r"api/2\.0/webhooks/(?P<id>[^/]+)": "text",
     }
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, demo_orders("lightspeed"), "fake-lightspeed-token")
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return the two resources, and the list of customers."""
+        """Return the resources, and the lists of customers and webhooks."""
         single: dict[str, Handler] = {
-            f"/api/2.0/{kind}/{{id}}": partial(self._shown, kind) for kind in ("sales", "customers")
+            f"/api/2.0/{kind}/{{id}}": partial(self._shown, kind) for kind in ("sales", "customers", "webhooks")
         }
-        return {self.list_path: self._customers, **single}
+        return {self.list_path: self._customers, "/api/2.0/webhooks": self._hooks, **single}
+
+    def writers(self) -> Mapping[tuple[str, str], Writer]:
+        """Return the changes of webhooks."""
+        one = "/api/2.0/webhooks/{id}"
+        return {
+            ("POST", "/api/2.0/webhooks"): self._new_hook,
+            ("PUT", one): self._change_hook,
+            ("DELETE", one): self._remove_hook,
+        }
 
     def token_of(self, request: Request) -> str:
         """Return a bearer token."""
@@ -100,3 +131,36 @@ class Lightspeed(Platform):
             "updated_at": person.changed.isoformat(),
             "version": version,
         }
+
+    def _hooks(self, request: Request) -> Answer:
+        return json_answer(200, {"data": self.under(HOOKS)})
+
+    def _new_hook(self, request: Request, given: Entity) -> Answer:
+        if refused := self._refused(given):
+            return self.error(400, refused)
+        if any((hook["type"], hook["url"]) == (given["type"], given["url"]) for hook in self.under(HOOKS)):
+            return json_answer(409, {"error": "A webhook with this type and URL already exists."})
+        hook = {"id": f"0a6f0000-0000-4000-8000-{self.new_number(HOOKS):012d}", **given}
+        self.put_entity(f"{HOOKS}{hook['id']}", hook)
+        return json_answer(201, {"data": hook})
+
+    def _change_hook(self, request: Request, given: Entity) -> Answer:
+        path = f"{HOOKS}{request.path_params['id']}"
+        if (found := self.find(path)) is None:
+            return json_answer(404, {"error": "Not Found"})
+        if refused := self._refused(given):
+            return self.error(400, refused)
+        self.put_entity(path, {**found, **given})
+        return json_answer(200, {"data": {**found, **given}})
+
+    def _remove_hook(self, request: Request, given: Entity) -> Answer:
+        path = f"{HOOKS}{request.path_params['id']}"
+        if self.find(path) is None:
+            return json_answer(404, {"error": "Not Found"})
+        self.delete_entity(path)
+        return json_answer(200, {})
+
+    def _refused(self, hook: Entity) -> str:
+        if hook.get("type") not in TYPES or not isinstance(hook.get("active"), bool):
+            return "type and active are required."
+        return "" if deliverable(hook.get("url")) else "url must be an HTTPS URL."

@@ -1,4 +1,4 @@
-"""Square's reads: customers, locations, orders and payments (Square API reference: the objects of these names)."""
+"""Square's reads (customers, locations, orders, payments) and webhook subscriptions (API reference: these names)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 
 from starlette.requests import Request
 
-from devkit.sandbox.platforms.base import Entity, Handler, Platform, Poster, bearer, demo_orders
+from devkit.sandbox.platforms.base import Entity, Handler, Platform, Writer, bearer, deliverable, demo_orders
 from devkit.sandbox.platforms.population import Person
 from devkit.sandbox.vendor import JSON, Answer, Clock, json_answer
 
+HOOKS = "/v2/webhooks/subscriptions"
 LOCATION = "LDEMO00000001"
 CUSTOMER = "DEMOCUSTOMER00000000000001"
 MOST_ROWS = 100
@@ -87,10 +88,15 @@ class Square(Platform):
         r"v2/customers/(?P<id>[^/]+)": "text",
         r"v2/orders/(?P<id>[^/]+)": "text",
         r"v2/payments/(?P<id>[^/]+)": "text",
+        r"v2/webhooks/subscriptions/(?P<id>[^/]+)": "text",
     }
 
     def __init__(self, clock: Clock) -> None:
-        settings: dict[str, JSON] = {"version": "2026-07-15", "cursor_seconds": 0}
+        settings: dict[str, JSON] = {
+            "version": "2026-07-15",
+            "cursor_seconds": 0,
+            "application_token": "fake-square-application-token",
+        }
         super().__init__(clock, DEMO, "fake-square-token", settings)
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -101,11 +107,24 @@ class Square(Platform):
             "/v2/customers/{customer}": self._customer,
             "/v2/orders/{order}": self._order,
             "/v2/payments/{payment}": self._payment,
+            HOOKS: self._hooks,
+            f"{HOOKS}/{{hook}}": self._hook,
         }
 
-    def posters(self) -> Mapping[str, Poster]:
-        """Return the search for customers."""
-        return {self.list_path: self._search}
+    def writers(self) -> Mapping[tuple[str, str], Writer]:
+        """Return the search for customers, and the changes of webhook subscriptions."""
+        one = f"{HOOKS}/{{hook}}"
+        return {
+            ("POST", self.list_path): self._search,
+            ("POST", HOOKS): self._new_hook,
+            ("PUT", one): self._change_hook,
+            ("DELETE", one): self._remove_hook,
+        }
+
+    def allowed(self, request: Request) -> bool:
+        """Return whether the token is the seller's; for webhook subscriptions, the application's own."""
+        name = "application_token" if HOOKS in request.url.path else "access_token"
+        return self.token_of(request) == self.settings[name]
 
     def token_of(self, request: Request) -> str:
         """Return a bearer token."""
@@ -199,6 +218,53 @@ class Square(Platform):
         if found is None:
             return self.error(404, f"Could not find payment with id: {number}")
         return self._answer(request, {"payment": found})
+
+    def _hooks(self, request: Request) -> Answer:
+        """Return a page of the subscriptions, without their keys."""
+        disabled = request.query_params.get("include_disabled") == "true"
+        found = [hook for hook in self.under(f"{HOOKS[1:]}/") if disabled or hook["enabled"]]
+        start, limit = int(request.query_params.get("cursor") or 0), int(request.query_params.get("limit") or 100)
+        page = [{k: v for k, v in hook.items() if k != "signature_key"} for hook in found[start : start + limit]]
+        more = {"cursor": str(start + limit)} if start + limit < len(found) else {}
+        return self._answer(request, ({"subscriptions": page} if page else {}) | more)
+
+    def _hook(self, request: Request) -> Answer:
+        found = self.find(self._path(request))
+        return self.error(404) if found is None else self._answer(request, {"subscription": found})
+
+    def _new_hook(self, request: Request, given: Entity) -> Answer:
+        wanted = given.get("subscription")
+        if not isinstance(wanted, dict) or (refused := self._refused(wanted)):
+            return self.error(400, refused if isinstance(wanted, dict) else None)
+        number = self.new_number(HOOKS)
+        hook = {"id": f"wbhk_{number}", "enabled": True, **wanted, "signature_key": f"fake-signature-key-{number}"}
+        self.put_entity(f"{HOOKS[1:]}/{hook['id']}", hook)
+        return self._answer(request, {"subscription": hook})
+
+    def _change_hook(self, request: Request, given: Entity) -> Answer:
+        found = self.find(self._path(request))
+        if found is None:
+            return self.error(404)
+        changed = {**found, **given.get("subscription", {})}
+        if refused := self._refused(changed):
+            return self.error(400, refused)
+        self.put_entity(self._path(request), changed)
+        return self._answer(request, {"subscription": {k: v for k, v in changed.items() if k != "signature_key"}})
+
+    def _remove_hook(self, request: Request, given: Entity) -> Answer:
+        if self.find(self._path(request)) is None:
+            return self.error(404)
+        self.delete_entity(self._path(request))
+        return self._answer(request, {})
+
+    def _path(self, request: Request) -> str:
+        return f"{HOOKS[1:]}/{request.path_params['hook']}"
+
+    def _refused(self, hook: Entity) -> str:
+        types = hook.get("event_types")
+        if not isinstance(types, list) or not types or not all("." in str(kind) for kind in types):
+            return "event_types must name event types."
+        return "" if deliverable(hook.get("notification_url")) else "notification_url must be an HTTPS URL."
 
     def _answer(self, request: Request, body: Entity) -> Answer:
         """Return the body with the version it has: the requested one, or the application's own."""

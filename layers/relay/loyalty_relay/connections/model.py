@@ -58,6 +58,10 @@ class Source:
     api_host: str | None = None
     api_credentials: Mapping[str, str] = field(default_factory=dict)
     """For sources with thin events: access to the platform's own API."""
+    subscriptions: Literal["report", "revive", "unmanaged"] = "report"
+    """What a check does about webhook subscriptions that are missing or disabled; ``unmanaged``: does not look, because
+    they are made where the platform's API does not list them.
+    """
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def proves(self, topic: str) -> bool:

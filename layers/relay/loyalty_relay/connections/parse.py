@@ -99,6 +99,7 @@ def _source(read: Reader, sandbox_hosts: frozenset[str]) -> Source:
         public_url=read.url("public_url"),
         api_host=read.base_url("api_host", None, (), sandbox_hosts),
         api_credentials=_credentials(read, "api_credentials"),
+        subscriptions=cast("Any", read.choice("subscriptions", ("report", "revive", "unmanaged"), "report")),
         options=read.mapping("options"),
     )
     for index, kind in enumerate(source.verified_identifiers):

@@ -370,6 +370,8 @@ class SourceModule(ABC):
     """Whether the platform's API is at each shop's own address."""
     api_domains: ClassVar[tuple[str, ...]] = ()
     """The platform's own domains, below which a connection's ``api_host`` must be."""
+    by_hand: ClassVar[tuple[str, ...]] = ()
+    """What only a person can do so that the platform delivers here, one step each; ``{url}`` is the webhook URL."""
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Return problems of the source section that only this platform can find: (dotted field, sentence)."""
@@ -430,7 +432,7 @@ def listed(store: str, source: Source) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """A reading request to the platform's own API: path with query below the source's ``api_host``.
+    """A request to the platform's own API: path with query below the source's ``api_host``.
 
     ``headers`` include the credentials. ``json``: the body of a POST, for platforms that are read so; None for a GET.
     ``limit``: at most so many requests in so many seconds, wherever these begin.
@@ -443,6 +445,13 @@ class Fetch:
     limit: tuple[int, float] | None = None
     at_shop: bool = False
     """Whether ``default_host`` is the shop itself, where no ``api_host`` takes its place."""
+    method: str = ""
+    """Where it is neither the POST of a ``json`` nor a GET."""
+
+    @property
+    def verb(self) -> str:
+        """The HTTP method."""
+        return self.method or ("GET" if self.json is None else "POST")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

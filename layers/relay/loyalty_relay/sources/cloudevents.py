@@ -87,6 +87,12 @@ class CloudEvents(SourceModule):
         "type_prefix": {"type": "string", "description": "What the types begin with before our topics, with its dot"},
     }
     signs_body = False
+    by_hand = (
+        "At the sender enter {url}, and the token in source.secrets, which it has to send as Authorization: Bearer.",
+        "A sender that requests permission first (OPTIONS with WebHook-Request-Origin) needs its name in "
+        "source.options.allowed_origins.",
+        "Let it send the events of docs/event-schema.md as CloudEvents 1.0, in binary or structured mode.",
+    )
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Return tokens that could be guessed, and origins that are no names."""

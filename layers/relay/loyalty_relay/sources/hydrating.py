@@ -36,14 +36,20 @@ def needed_token(source: Source, store: str | None) -> str:
     return token
 
 
-def token_problems(source: Source) -> Iterable[tuple[str, str]]:
-    """Return problems of tokens: every store needs one, names must be known, values must fit in a header."""
-    names = {TOKEN, *(f"{TOKEN}.{store}".casefold() for store in source.stores)}
+def token_problems(source: Source, others: tuple[str, ...] = ()) -> Iterable[tuple[str, str]]:
+    """Return problems of tokens: every store needs one, names must be known, values must fit in a header.
+
+    ``others``: further credentials that the platform has; where a connection has these alone, no store needs a token.
+    """
+    names = {TOKEN, *others, *(f"{TOKEN}.{store}".casefold() for store in source.stores)}
     for name, value in source.api_credentials.items():
-        if name != TOKEN and name.casefold() not in names:
-            yield f"api_credentials.{name}", f"unknown field {name}; there are access_token and access_token.STORE"
+        if name not in names and name.casefold() not in names:
+            known = ", ".join((TOKEN, f"{TOKEN}.STORE", *others))
+            yield f"api_credentials.{name}", f"unknown field {name}; there are {known}"
         if not value.isascii() or not value.isprintable() or " " in value:
             yield f"api_credentials.{name}", "must be printable ASCII without blanks"
+    if source.api_credentials and source.api_credentials.keys() <= set(others):
+        return
     if missing := [store for store in source.stores if access_token(source, store) is None]:
         yield "api_credentials.access_token", f"is required: deliveries only name what has changed ({missing[0]})"
 

@@ -8,7 +8,18 @@ from __future__ import annotations
 from functools import cache
 
 SHARED = frozenset(
-    {"base", "event_schema", "hydrating", "listing", "parsing", "platforms", "rsa", "sale_schema", "signatures"}
+    {
+        "base",
+        "event_schema",
+        "hydrating",
+        "listing",
+        "parsing",
+        "platforms",
+        "rsa",
+        "sale_schema",
+        "signatures",
+        "subscriptions",
+    }
 )
 """Modules of this package that are not platforms; every other module or package of it is one."""
 

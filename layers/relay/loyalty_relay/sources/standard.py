@@ -60,6 +60,12 @@ class StandardWebhooks(SourceModule):
     platform = "standard"
     topics = TOPICS
     signs_time = True
+    by_hand = (
+        "At the sender enter {url}, and as its secret the one in source.secrets: whsec_ and the base64 of 24 to 64 "
+        "random bytes (relay connections rotate replaces it).",
+        "Let it send each event of docs/event-schema.md by POST with the headers webhook-id, webhook-timestamp and "
+        "webhook-signature, as the libraries of Standard Webhooks make them; its ping has no effect.",
+    )
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Return secrets that no library could sign with, rather than refuse deliveries later."""

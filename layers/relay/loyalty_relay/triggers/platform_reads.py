@@ -39,21 +39,34 @@ def read_platform(
     ``fetch``: the request under the present credentials; it may be built again after these were rotated.
     Raises CredentialsRefused, InvalidCommand for a host that is not the platform's, and the errors of every request.
     """
-    send, account = _sender(fetch, connection, services, deadline)
+    first = fetch(connection.source)
+    account = _account(_host(first, connection, services), connection)
+
+    def send(live: Connection) -> httpx.Response:
+        wanted = fetch(live.source)
+        answer = _send(wanted, _host(wanted, live, services), live, services, deadline, effect=False)
+        if answer.status_code in (401, 403):
+            raise CredentialsRefused("the platform refuses the connection's api_credentials")
+        return answer
 
     def credentials(live: Connection) -> str:
         # Each store of a connection may have a token of its own. Tokens are random, so the digest needs no key.
         return hashlib.sha256(json.dumps(sorted(fetch(live.source).headers.items())).encode()).hexdigest()
 
-    answer = services.pipeline.read(connection, account, send, credentials)
-    if answer.status_code == 204:
-        return PlatformAnswer(answer.status_code, answer.headers, None)
-    try:
-        return PlatformAnswer(answer.status_code, answer.headers, json_value(answer.content))
-    except Untranslatable as error:
-        if answer.status_code < 400:
-            raise UpstreamUnavailable(f"the platform's answer cannot be read: {error.reason}") from None
-        return PlatformAnswer(answer.status_code, answer.headers, None)
+    return _read(services.pipeline.read(connection, account, send, credentials))
+
+
+def manage_platform(
+    wanted: Fetch, connection: Connection, services: Services, deadline: Deadline, *, effect: bool = False
+) -> PlatformAnswer:
+    """Return the response to a request of whoever manages the connection at its platform, a 401 or 403 included.
+
+    Within the limits that reading has, and outside of its circuits: a right that is missing here stops no reading.
+    ``effect``: whether it changes something at the platform.
+    Raises InvalidCommand for a host that is not the platform's, and the errors of every request.
+    """
+    host = _host(wanted, connection, services)
+    return _read(_send(wanted, host, connection, services, deadline, effect=effect))
 
 
 def may_read_platform(
@@ -63,42 +76,48 @@ def may_read_platform(
 
     The request is outside of the circuits, which a check must not open. Raises what ``read_platform`` raises else.
     """
-    send, _ = _sender(fetch, connection, services, deadline)
-    try:
-        send(connection)
-    except CredentialsRefused:
-        return False
-    return True
+    return manage_platform(fetch(connection.source), connection, services, deadline).status not in (401, 403)
 
 
-def _sender(
-    fetch: Callable[[Source], Fetch], connection: Connection, services: Services, deadline: Deadline
-) -> tuple[Callable[[Connection], httpx.Response], str]:
-    """Return what sends a reading request of a connection, and the account at the platform that it is sent to."""
+def _host(wanted: Fetch, connection: Connection, services: Services) -> str:
+    """Return where a request goes to. Raises InvalidCommand for a host that is not the platform's."""
+    host = wanted.default_host if wanted.at_shop else connection.source.api_host or wanted.default_host
+    module = source_module(connection.source.platform)
+    if not may_read_from(host, module, services.settings.sandbox_hosts, at_shop=wanted.at_shop):
+        raise InvalidCommand("the connection's api_host is not one of the platform's own", code="api_host")
+    return host
+
+
+def _account(host: str, connection: Connection) -> str:
+    return f"{connection.source.platform}:{urlsplit(host).netloc}:{connection.id}"
+
+
+def _send(
+    wanted: Fetch, host: str, connection: Connection, services: Services, deadline: Deadline, *, effect: bool
+) -> httpx.Response:
     from loyalty_relay.http.messages import build_request, raise_for_transient
 
-    module = source_module(connection.source.platform)
-    first = fetch(connection.source)
-    host = first.default_host if first.at_shop else connection.source.api_host or first.default_host
-    if not may_read_from(host, module, services.settings.sandbox_hosts, at_shop=first.at_shop):
-        raise InvalidCommand("the connection's api_host is not one of the platform's own", code="api_host")
-    account = f"{connection.source.platform}:{urlsplit(host).netloc}:{connection.id}"
-
-    def send(live: Connection) -> httpx.Response:
-        wanted = fetch(live.source)
-        request = build_request(
-            api="read",
-            method="GET" if wanted.json is None else "POST",
-            url=host + wanted.path,
-            headers=wanted.headers,
-            json=wanted.json,
-            idempotent=True,
-            effect=False,
-        )
-        answer = services.platform_client(account, wanted.limit).fetch(request, deadline)
-        if answer.status_code in (401, 403):
-            raise CredentialsRefused("the platform refuses the connection's api_credentials")
+    request = build_request(
+        api="read",
+        method=wanted.verb,
+        url=host + wanted.path,
+        headers=wanted.headers,
+        json=wanted.json,
+        idempotent=not effect,
+        effect=effect,
+    )
+    answer = services.platform_client(_account(host, connection), wanted.limit).fetch(request, deadline)
+    if answer.status_code not in (401, 403):
         raise_for_transient(answer)
-        return answer
+    return answer
 
-    return send, account
+
+def _read(answer: httpx.Response) -> PlatformAnswer:
+    if answer.status_code == 204:
+        return PlatformAnswer(answer.status_code, answer.headers, None)
+    try:
+        return PlatformAnswer(answer.status_code, answer.headers, json_value(answer.content))
+    except Untranslatable as error:
+        if answer.status_code < 400:
+            raise UpstreamUnavailable(f"the platform's answer cannot be read: {error.reason}") from None
+        return PlatformAnswer(answer.status_code, answer.headers, None)

@@ -207,6 +207,13 @@ class Adobe(ListingSource):
         },
         "shop_url": {"type": "string", "description": "The shop's own address, to list its customers by its REST API"},
     }
+    by_hand = (
+        "In Adobe's Developer Console add an event registration to the project of source.options.client_id: the shop's "
+        "event provider, the subscribed events, delivery method Webhook or Webhook (batch), and the URL {url}.",
+        "The console shows whether the registration is active, unstable or disabled; a disabled one is enabled there.",
+        "For Commerce webhooks: Stores, Configuration, Adobe Services, Webhooks: enable the signature, copy the public "
+        "key into source.secrets, and add hooks of type after with the URL {url}/METHOD (docs/platforms/adobe.md).",
+    )
     needs_secrets = False
     fetches_keys = True
     api_domains = ("static.adobeioevents.com",)

@@ -22,6 +22,21 @@ SHOP_URL = "shop_url"
 SIZE = 100
 
 
+def at_shop(path: str, store: str, source: Source, *, json: Mapping[str, Any] | None = None, method: str = "") -> Fetch:
+    """Return a request to the shop's REST API. Raises CredentialsRefused without the shop's address or a token."""
+    address = source.options.get(SHOP_URL)
+    if not isinstance(address, str) or not address:
+        raise CredentialsRefused(f"the connection's source.options.{SHOP_URL} does not name the shop's address")
+    return Fetch(
+        path=path,
+        headers={"authorization": f"Bearer {needed_token(source, store or None)}"},
+        default_host=address.rstrip("/"),
+        json=json,
+        at_shop=True,
+        method=method,
+    )
+
+
 def request(page: PageRequest, source: Source) -> Fetch:
     """Return the request of a page, by id, so that new customers come last."""
     criteria = {
@@ -38,29 +53,17 @@ def request(page: PageRequest, source: Source) -> Fetch:
             "filter_groups][0][filters][0][value": page.since[:19].replace("T", " "),
         }
     query = urlencode({f"searchCriteria[{name}]": value for name, value in criteria.items()})
-    return _fetch(f"customers/search?{query}", page.store, source)
+    return at_shop(f"/rest/V1/customers/search?{query}", page.store, source)
 
 
 def one(store: str, number: str, source: Source) -> Fetch:
     """Return the request that reads one customer."""
-    return _fetch(f"customers/{quote(number, safe='')}", store, source)
+    return at_shop(f"/rest/V1/customers/{quote(number, safe='')}", store, source)
 
 
 def is_there(status: int, body: Any) -> bool:
     """Return whether a response shows a customer."""
     return shows_one(status, body)
-
-
-def _fetch(path: str, store: str, source: Source) -> Fetch:
-    address = source.options.get(SHOP_URL)
-    if not isinstance(address, str) or not address:
-        raise CredentialsRefused(f"the connection's source.options.{SHOP_URL} does not name the shop's address")
-    return Fetch(
-        path=f"/rest/V1/{path}",
-        headers={"authorization": f"Bearer {needed_token(source, store or None)}"},
-        default_host=address.rstrip("/"),
-        at_shop=True,
-    )
 
 
 def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:

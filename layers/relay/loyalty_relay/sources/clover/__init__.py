@@ -99,6 +99,15 @@ class Clover(HydratingSource, ListingSource):
     """Only after the set-up: before it Clover has not made the token yet. ``check`` requires it then."""
     secret_headers = frozenset({TOKEN_HEADER})
     api_domains = ("clover.com",)
+    by_hand = (
+        'Apply the connection with "options": {{"setup": true}}.',
+        "In Clover's developer dashboard, App settings, Webhooks: enter {url} and request the verification code.",
+        "relay logs ingest shows the code in the line `handshake`; type it into the dashboard.",
+        "Copy the Clover Auth Code that the dashboard shows into source.secrets, take setup out, and apply again.",
+        "Subscribe to Customers, Merchants and Apps, for sales also to Orders and Payments. The app needs the "
+        "permissions Read customers and Read merchant, for sales Read orders and Read payments; merchants who "
+        "installed it before have to install it again.",
+    )
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Return merchants without a token: every delivery leads to a read."""

@@ -138,6 +138,14 @@ class Shopify(ListingSource):
     lists_changed = True
     listing_scopes = ("read_customers",)
     signs_event_time = False
+    by_hand = (
+        "An app that is listed in the App Store needs the privacy topics, which no API registers: in the app's "
+        "configuration (compliance_topics in shopify.app.toml, or the compliance webhooks of the dashboard) enter "
+        "{url} for customers/redact, customers/data_request and shop/redact. They are signed with the app's client "
+        "secret.",
+        "Subscriptions in the app's configuration file serve all of its shops, and the API does not list them: where "
+        "every topic is there, set source.subscriptions of the connection to unmanaged.",
+    )
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Return shops that are not named by their permanent ``myshopify.com`` name."""

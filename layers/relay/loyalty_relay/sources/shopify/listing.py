@@ -71,7 +71,7 @@ def one(store: str, number: str, source: Source) -> Fetch:
 
 def is_there(status: int, body: Any) -> bool:
     """Return whether a response shows a customer: null for one who is not there. Raises what ``page_of`` raises."""
-    _raise_for_errors(body)
+    raise_for_errors(body)
     if not shows_one(status, body) or not isinstance(body.get("data"), dict) or "customer" not in body["data"]:
         raise UpstreamUnavailable("Shopify's answer is not of the documented shape")
     return body["data"]["customer"] is not None
@@ -79,7 +79,7 @@ def is_there(status: int, body: Any) -> bool:
 
 def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
     """Return the customers of a response. Raises Throttled, VendorRejected for any other error."""
-    _raise_for_errors(body)
+    raise_for_errors(body)
     found = member(body, "data", "customers")
     nodes = rows_of(status, member(found, "nodes"))
 
@@ -94,7 +94,8 @@ def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str
     return Page(changes=changes_of(nodes, read, PLATFORM), cursor=last, total=total)
 
 
-def _raise_for_errors(body: Any) -> None:
+def raise_for_errors(body: Any) -> None:
+    """Return where GraphQL reports no error. Raises Throttled, UpstreamUnavailable, VendorRejected."""
     errors = body.get("errors") if isinstance(body, dict) else None
     if not errors:
         return

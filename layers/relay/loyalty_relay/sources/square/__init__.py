@@ -67,6 +67,9 @@ HOST = "https://connect.squareup.com"
 API_VERSION = "2025-01-23"
 """The Square-Version that the reads below are written for."""
 
+APPLICATION_TOKEN = "application_token"
+"""The application's own access token, which its webhook subscriptions need: sellers' tokens may not list them."""
+
 _ATTRIBUTES = ("owned.", "visible.", "public.", "")
 """Whose custom attributes an event reports; the last two are those of older subscriptions."""
 
@@ -144,6 +147,10 @@ class Square(HydratingSource, ListingSource):
         SaleRead(PAYMENT, {"payment_id": "unused"}, "PAYMENTS_READ"),
     )
     api_domains = ("squareup.com", "squareupsandbox.com")
+    by_hand = (
+        "Each seller has to grant the application CUSTOMERS_READ, for locations MERCHANT_PROFILE_READ, for sales "
+        "ORDERS_READ and PAYMENTS_READ: without it Square sends nothing of that seller, and reports no error.",
+    )
 
     def check(self, source: Source) -> Iterable[tuple[str, str]]:
         """Return problems: verifying needs the URL. A token is needed only for locations and orders."""
@@ -152,7 +159,7 @@ class Square(HydratingSource, ListingSource):
         if source.public_url is None:
             yield "public_url", "is required: Square signs the notification URL together with the body"
         if source.api_credentials:
-            yield from token_problems(source)
+            yield from token_problems(source, (APPLICATION_TOKEN,))
 
     def verify(self, request: Request, source: Source, secrets: Sequence[str], now: float) -> Verdict:
         """Accept any live key: keys are per subscription, and replacing one has no documented overlap."""

@@ -21,6 +21,22 @@ from loyalty_relay.sources.listing import after, changes_of, number_of, rows_of,
 SIZE = 100
 
 
+def at_site(path: str, store: str, source: Source, *, json: Mapping[str, Any] | None = None, method: str = "") -> Fetch:
+    """Return a request to a site's REST API. Raises CredentialsRefused when the connection has no consumer key."""
+    key, secret = (source.api_credentials.get(name) for name in ("consumer_key", "consumer_secret"))
+    if not key or not secret:
+        raise CredentialsRefused("the connection's api_credentials hold no consumer_key and consumer_secret")
+    token = base64.b64encode(f"{key}:{secret}".encode()).decode()
+    return Fetch(
+        path=f"/wp-json/wc/v3/{path}",
+        headers={"authorization": f"Basic {token}"},
+        default_host=source.api_host or f"https://{woocommerce.site_of(store)}",
+        json=json,
+        at_shop=True,
+        method=method,
+    )
+
+
 def request(page: PageRequest, source: Source) -> Fetch:
     """Return the request of a page, by id, so that new customers come last. Every role: the reader leaves out staff."""
     query = {
@@ -30,30 +46,17 @@ def request(page: PageRequest, source: Source) -> Fetch:
         "per_page": str(SIZE),
         "page": str(number_of(page.cursor)),
     }
-    return _fetch(f"customers?{urlencode(query)}", page.store, source)
+    return at_site(f"customers?{urlencode(query)}", page.store, source)
 
 
 def one(store: str, number: str, source: Source) -> Fetch:
     """Return the request that reads one customer."""
-    return _fetch(f"customers/{quote(number, safe='')}", store, source)
+    return at_site(f"customers/{quote(number, safe='')}", store, source)
 
 
 def is_there(status: int, body: Any) -> bool:
     """Return whether a response shows a customer."""
     return shows_one(status, body)
-
-
-def _fetch(path: str, store: str, source: Source) -> Fetch:
-    key, secret = (source.api_credentials.get(name) for name in ("consumer_key", "consumer_secret"))
-    if not key or not secret:
-        raise CredentialsRefused("the connection's api_credentials hold no consumer_key and consumer_secret")
-    token = base64.b64encode(f"{key}:{secret}".encode()).decode()
-    return Fetch(
-        path=f"/wp-json/wc/v3/{path}",
-        headers={"authorization": f"Basic {token}"},
-        default_host=source.api_host or f"https://{woocommerce.site_of(store)}",
-        at_shop=True,
-    )
 
 
 def page_of(page: PageRequest, source: Source, status: int, headers: Mapping[str, str], body: Any) -> Page:
