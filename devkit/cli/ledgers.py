@@ -5,24 +5,19 @@ Nothing personal is printed: the ledger holds keyed digests, and the customer th
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from devkit.cli.connections import ConnectionId
 from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import note, show_json, show_pairs, show_table, when
-from devkit.queries.identifying import reading_of, readings
+from devkit.queries.customer import CustomerView, find_customer
 from devkit.stacks.connection_store import store_of
 from devkit.stacks.errors import CommandError
 from devkit.stacks.services import services_of
 from devkit.stacks.stack import find_stack
-from loyalty_relay.connections.model import Connection
 from loyalty_relay.customers.lww_register import Versions
-from loyalty_relay.customers.record import CustomerRecord
-from loyalty_relay.model.commands import CustomerRef
-from loyalty_relay.runtime.wiring import Services
-from loyalty_relay.storage import keys
 
 app = group("Look at what was sent of a customer, and repair it.")
 
@@ -36,8 +31,8 @@ def show(id: ConnectionId, customer: Customer, stack: StackName = None, json: As
     """Show what the ledger holds of a customer: fields, versions, credits, tombstone; no values."""
     found = find_stack(stack)
     services, connection = services_of(found), store_of(found).read(id)
-    _, record = _record(services, connection, customer)
-    _show(record, as_json=json)
+    _, view = find_customer(services, connection, customer)
+    _show(view, as_json=json)
 
 
 @app.command()
@@ -59,61 +54,24 @@ def reset(
     """
     found = find_stack(stack)
     services, connection = services_of(found), store_of(found).read(id)
-    reference, record = _record(services, connection, customer)
+    reference, view = find_customer(services, connection, customer)
+    record = view.record
     if unknown := sorted(set(field or ()) - record.fields):
         known = ", ".join(sorted(record.fields)) or "none"
         raise CommandError(f"the ledger has no field {', '.join(unknown)}", do=f"it has: {known}")
     if not yes:
-        _show(record, as_json=False)
+        _show(view, as_json=False)
         typer.confirm("Forget this?", abort=True)
     after = services.customers.reset(connection.id, reference, fields=field or (), tombstone=tombstone)
-    _show(after or record, as_json=json)
+    _show(CustomerView(connection.id, after or record), as_json=json)
     if record.tombstone is not None and not tombstone:
         note("the tombstone stays, and older events stay stale; --tombstone removes it")
 
 
-def _record(services: Services, connection: Connection, text: str) -> tuple[CustomerRef, CustomerRecord]:
-    """Return the record of a customer, and what found it. Raises CommandError for none, and for several."""
-    found: dict[str, tuple[CustomerRef, CustomerRecord]] = {}
-    for kind, value in readings(text, connection.default_country):
-        reference = reading_of(kind, value)
-        record = services.customers.lookup(connection.id, reference)
-        if record is not None:
-            found[record.pk] = (reference, record)
-    if not found:
-        raise CommandError(
-            f"the ledger of connection {connection.id} has no such customer",
-            do="try their id at the source, or their loyalty id; relay events list --customer shows their events",
-        )
-    if len(found) > 1:
-        kinds = " and ".join(keys.customer_kind(pk) for pk in found)
-        raise CommandError(f"this is the {kinds} of different customers", do="name the customer by e-mail or phone")
-    return next(iter(found.values()))
-
-
-def _show(record: CustomerRecord, *, as_json: bool) -> None:
-    stone = record.tombstone
-    doubt = record.in_doubt
-    known: dict[str, Any] = {
-        "customer": list(record.hashes),
-        "loyalty_id": record.loyalty_id,
-        "leased_until": record.lease_until or None,
-        "tombstone": None if stone is None else {"reason": stone.reason, "versions": _versions(stone.floor)},
-        "stale_below": _versions(record.register.floor),
-        "profile": record.profile or None,
-        "other_profiles": list(record.profiles),
-        "fields": {
-            name: {"value_known": mark.digest is not None, "versions": _versions(mark.versions)}
-            for name, mark in record.register.marks.items()
-        },
-        "interrupted": [
-            {"operation": intent.operation, "fields": list(intent.fields), "credits": intent.credits}
-            for intent in record.intents
-        ],
-        "credits": {"sent": len(record.credited), "in_doubt": len(doubt)},
-    }
+def _show(view: CustomerView, *, as_json: bool) -> None:
+    record, stone = view.record, view.record.tombstone
     if as_json:
-        show_json(known)
+        show_json(view.as_json())
         return
     show_pairs(
         [
@@ -125,7 +83,7 @@ def _show(record: CustomerRecord, *, as_json: bool) -> None:
             ("profile", record.profile),
             ("other profiles", ", ".join(record.profiles)),
             ("interrupted", "; ".join(f"{i.operation} {', '.join(i.fields)}" for i in record.intents)),
-            ("credits", f"{len(record.credited)} commands sent, {len(doubt)} in doubt"),
+            ("credits", f"{len(record.credited)} commands sent, {len(record.in_doubt)} in doubt"),
         ]
     )
     rows = [
@@ -133,10 +91,6 @@ def _show(record: CustomerRecord, *, as_json: bool) -> None:
         for name, mark in record.register.marks.items()
     ]
     show_table(["field", "value sent", "versions"], rows)
-
-
-def _versions(versions: Versions) -> dict[str, dict[str, str]]:
-    return {clock: {"value": v.value, "time": v.time} for clock, v in versions.items()}
 
 
 def _text(versions: Versions) -> str:

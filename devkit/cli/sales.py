@@ -13,21 +13,12 @@ from devkit.cli.connections import ConnectionId
 from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import note, show_json, show_pairs, show_table
 from devkit.queries.hints import meaning
+from devkit.queries.order import STEPS, show_order
 from devkit.stacks.connection_store import store_of
-from devkit.stacks.errors import CommandError
 from devkit.stacks.services import services_of
 from devkit.stacks.stack import find_stack
-from loyalty_relay.pipeline.order_view import order_to_dict
 
 app = group("See what was booked of orders.")
-
-STEPS = {
-    "nothing": "nothing: the bookings are as they should be",
-    "book": "book the difference",
-    "take_back": "take back the difference",
-    "look_up": "look up at the vendor whether the booking under way was made",
-    "wait": "wait for a later event",
-}
 
 
 @app.command()
@@ -42,17 +33,11 @@ def show(
     """Show an order's ledger: money, bookings, the difference, what is next and why."""
     found = find_stack(stack)
     services, connection = services_of(found), store_of(found).read(id)
-    state = services.orders.lookup(connection.id, order)
-    if state is None:
-        raise CommandError(
-            f"the ledger of connection {connection.id} has no such order",
-            do="try the id as the platform's events have it; relay events list shows what became of them",
-        )
-    known = order_to_dict(state)
+    view = show_order(services, connection.id, order)
     if json:
-        show_json(known)
+        show_json(view.as_json())
     else:
-        _show(known)
+        _show(view.as_json())
 
 
 def _show(known: dict[str, Any]) -> None:

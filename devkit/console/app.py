@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 
 from devkit.console.rendering import HERE, Console, failed
 from devkit.console.safety import Keys, Safety
-from devkit.console.views import events, pages, parked
+from devkit.console.views import customers, deliveries, events, orders, pages, parked, search
 from devkit.queries.redriving import Redrives
 from devkit.stacks.errors import CommandError, NotFound
 from devkit.stacks.services import services_of
@@ -21,7 +21,7 @@ from loyalty_relay.model.errors import RelayError
 from loyalty_relay.runtime.settings import SettingMissing
 from loyalty_relay.runtime.wiring import Services
 
-VIEWS = (events, parked, pages)
+VIEWS = (events, parked, deliveries, customers, orders, search, pages)
 """In the order of the menu; the first is what the address without a path leads to."""
 
 

@@ -17,6 +17,7 @@ from devkit.queries.delivery import entry_dict
 from devkit.stacks.connection_store import ConnectionStore, known_connection
 from devkit.stacks.errors import CommandError
 from loyalty_relay.model.commands import instant_at
+from loyalty_relay.model.delivery_ids import arrival_of
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.journal import Journal, JournalEntry
 
@@ -50,7 +51,8 @@ def since_of(text: str, now: datetime, *, where: str = "--since") -> datetime:
 class EventFilter:
     """Which events are wanted; an empty text leaves a filter out.
 
-    ``customers``: keyed hashes. ``since`` and ``until``: as ``since_of`` reads them. ``cursor``: of a page before.
+    ``customers``: keyed hashes. ``event``: the platform's id of one. ``order``: the order's id at the source.
+    ``since`` and ``until``: as ``since_of`` reads them. ``cursor``: of a page before.
     """
 
     connection: str = ""
@@ -60,6 +62,8 @@ class EventFilter:
     operation: str = ""
     result: str = ""
     reason: str = ""
+    event: str = ""
+    order: str = ""
     since: str = "7d"
     until: str = ""
     cursor: str = ""
@@ -86,6 +90,8 @@ class EventFilter:
             and self.operation in ("", entry.operation)
             and self.result in ("", entry.result.value)
             and self.reason in ("", entry.reason)
+            and self.event in ("", entry.event_id)
+            and self.order in ("", entry.details.get("order_id", ""))
         )
 
 
@@ -187,9 +193,6 @@ def _of_customer(journal: Journal, customer: str, before: str) -> Iterator[Journ
 
 
 def _arrival(order: str) -> datetime | None:
-    """Return when the delivery of a cursor arrived: a UUIDv7 begins with its milliseconds."""
-    digits = order.partition("#")[0].replace("-", "")[:12]
-    try:
-        return datetime.fromtimestamp(int(digits, 16) / 1000, UTC)
-    except (ValueError, OverflowError):
-        return None
+    """Return when the delivery of a cursor arrived."""
+    arrived = arrival_of(order.partition("#")[0])
+    return None if arrived is None else datetime.fromtimestamp(arrived, UTC)

@@ -7,6 +7,7 @@ AWS_ENDPOINT_URL; AWS_PROFILE; the local stack that ``relay dev`` runs. ``--stac
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,6 +44,9 @@ OUTPUTS = {
     },
 }
 """The environment's name for each output of the template that commands use."""
+
+
+_MAKING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -115,9 +119,12 @@ class Stack:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of this stack; one per service."""
-        if service not in self._clients:
-            self._clients[service] = self.session.client(service, endpoint_url=self.credentials.get("AWS_ENDPOINT_URL"))
-        return self._clients[service]
+        # A boto3 session is not safe for threads; its clients are.
+        with _MAKING:
+            if service not in self._clients:
+                endpoint = self.credentials.get("AWS_ENDPOINT_URL")
+                self._clients[service] = self.session.client(service, endpoint_url=endpoint)
+            return self._clients[service]
 
 
 def _session(credentials: Mapping[str, str]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,15 +13,19 @@ from starlette.types import ASGIApp
 
 from devkit.console.app import build_app
 from devkit.console.safety import Keys
+from loyalty_relay.model.delivery_ids import new_delivery_id
+from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.runtime.wiring import Services
 from tests.pipeline.conftest import Relay, relay
+from tests.queries.makers import entry
 from tests.support.stack import outside
 
 __all__ = ["relay"]
 """The fixture of the pipeline's tests."""
 
 PORT = 4580
+HOSTILE = "<script>alert(1)</script>\u202eevil\"'><img src=x>{{ 7*7 }}" + "x" * 300
 ORIGIN = f"http://127.0.0.1:{PORT}"
 
 
@@ -87,3 +92,10 @@ def browser(relay: Relay) -> Browser:
 def shown(html: str) -> str:
     """Return the text of a page, without its tags, in one line."""
     return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+
+
+def put(relay: Relay, age: float = 0, **members: Any) -> JournalEntry:
+    at = relay.stack.clock.now - age
+    made = replace(entry(new_delivery_id(at, bytes), received=at, **members), connection="shop-1")
+    relay.stack.journal.write(made)
+    return made

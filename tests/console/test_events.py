@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from html import unescape
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from devkit.cli.app import app
-from loyalty_relay.model.delivery_ids import new_delivery_id
 from loyalty_relay.model.outcomes import Result
-from loyalty_relay.reliability.journal import JournalEntry
-from tests.console.conftest import Browser, shown
+from tests.console.conftest import HOSTILE, Browser, put, shown
 from tests.pipeline.conftest import Relay
-from tests.queries.makers import entry
-
-HOSTILE = "<script>alert(1)</script>\u202eevil\"'><img src=x>{{ 7*7 }}" + "x" * 300
-
-
-def put(relay: Relay, age: float = 0, **members: Any) -> JournalEntry:
-    at = relay.stack.clock.now - age
-    made = replace(entry(new_delivery_id(at, bytes), received=at, **members), connection="shop-1")
-    relay.stack.journal.write(made)
-    return made
 
 
 def test_events_are_rows_that_lead_to_their_deliveries(browser: Browser, relay: Relay) -> None:
@@ -111,7 +97,7 @@ def test_a_page_needs_nothing_of_other_hosts_and_no_inline_code(browser: Browser
 def test_every_field_has_a_label_and_the_page_a_skip_link(browser: Browser) -> None:
     html = browser.get("/events")
     fields = re.findall(r"<(?:input|select)\b(?![^>]*type=\"hidden\")", html)
-    assert len(fields) == len(re.findall(r"<label", html)) == 8
+    assert len(fields) == len(re.findall(r"<label", html)) == 10
     assert '<a class="skip" href="#main">' in html
     assert '<html lang="en">' in html
     assert "<title>Events" in html

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from devkit.cli.app import app
-from devkit.cli.sales import STEPS
+from devkit.queries.order import STEPS
 from loyalty_relay.destinations.base import Booking
 from loyalty_relay.model.commands import OrderCommand
 from loyalty_relay.orders.ledger import OrderState

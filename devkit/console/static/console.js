@@ -29,7 +29,8 @@
     if (busy()) return next();
     try {
       const response = await fetch(location.href, { credentials: "same-origin", redirect: "error" });
-      if (!response.ok) throw new Error(String(response.status));
+      // A delivery without an outcome is not found yet, and has a page all the same.
+      if (!response.ok && response.status !== 404) throw new Error(String(response.status));
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const fresh = page.querySelector("#live");
       if (!fresh) throw new Error("no part to show");
@@ -38,6 +39,9 @@
       const focused = live.contains(document.activeElement) ? document.activeElement.id || document.activeElement.getAttribute("href") : "";
       live.replaceWith(fresh);
       live = fresh;
+      document.title = page.title;
+      const heading = page.querySelector("h1");
+      if (heading) document.querySelector("h1").replaceWith(heading);
       for (const details of live.querySelectorAll("details[id]")) if (open.has(details.id)) details.open = true;
       if (focused) {
         const again = [...live.querySelectorAll("a, button, summary")].find((e) => e.id === focused || e.getAttribute("href") === focused);

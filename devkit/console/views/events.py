@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,7 +19,7 @@ from loyalty_relay.sources.platforms import platforms
 MENU = {"/events": "Events"}
 PER_PAGE = 50
 
-FILTERS = ("connection", "platform", "topic", "operation", "result", "reason", "since", "until", "cursor")
+FILTERS = tuple(field.name for field in fields(EventFilter) if field.name != "customers")
 """Names in the address; ``customer`` besides, a keyed hash."""
 
 

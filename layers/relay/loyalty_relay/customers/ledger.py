@@ -26,6 +26,9 @@ from loyalty_relay.reliability.journal import JournalEntry
 from loyalty_relay.storage import keys
 from loyalty_relay.storage.lease import BUSY_SECONDS
 
+KINDS = ("source_id", "loyalty_id", "email", "mobile", "external_id")
+"""Of keys of customers, the most frequent first."""
+
 
 class CustomerLedger:
     """The records of all customers. Safe for threads."""
@@ -59,6 +62,17 @@ class CustomerLedger:
             if survivor is None:
                 return record
             pk = survivor
+        return None
+
+    def lookup_listed(self, connection: str, customer_hash: str) -> CustomerRecord | None:
+        """Return the record of a customer by a keyed hash under which the journal lists one, whatever it is a hash of.
+
+        At most one read for each of ``KINDS``, and one for each pointer. The record of a merge is returned itself.
+        """
+        for kind in KINDS:
+            record = self._records.find(keys.customer(connection, kind, customer_hash))
+            if record is not None:
+                return record
         return None
 
     def reset(

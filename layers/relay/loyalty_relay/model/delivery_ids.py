@@ -13,3 +13,14 @@ def new_delivery_id(now: float, random: Callable[[int], bytes] = os.urandom) -> 
     number = milliseconds << 80 | 0x7 << 76 | (noise >> 62) << 64 | 0b10 << 62 | noise & ((1 << 62) - 1)
     digits = f"{number:032x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def arrival_of(delivery_id: str) -> float | None:
+    """Return when a delivery arrived, epoch seconds, by its id; None where the id is no UUIDv7."""
+    digits = delivery_id.replace("-", "")
+    if len(digits) != 32 or digits[12] != "7":
+        return None
+    try:
+        return int(digits[:12], 16) / 1000
+    except ValueError:
+        return None
