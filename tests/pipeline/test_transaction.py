@@ -525,6 +525,21 @@ def test_a_guests_sale_is_converted_when_the_guest_registers(dynamodb: Counted) 
     assert world.crm.balance() == 50
 
 
+def test_a_conversion_that_the_vendor_refuses_does_not_stop_the_returns(dynamodb: Counted) -> None:
+    world = holding(dynamodb, "not_interested")
+    world.run(guest(record_sale(version=at(1))))
+    world.run(signs_up())
+    ((_, release),) = world.queue.messages
+    world.crm.before = [VendorRejected("not enabled", code="1631")]
+    with pytest.raises(VendorRejected):
+        world.run(release)
+    world.run(record_refund(refunds=(refund("r", "30"),)))
+    assert members(world) == [("sale", 100, None), ("return", 30, None)]
+    # Enabled meanwhile, and redriven.
+    assert world.run(release).result is Result.APPLIED
+    assert world.crm.entries[-1].kind == "conversion"
+
+
 # -- a refund before its sale, aliases ----------------------------------------------------------------------------
 
 

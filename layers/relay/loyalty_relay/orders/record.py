@@ -65,6 +65,8 @@ class OrderRecord:
     """Why nothing earns, or what the order waits for."""
     lines: bool = False
     """Whether the lines and payments of the known sale are kept, in an item of their own."""
+    unconverted: bool = False
+    """Whether the vendor refused to make a guest's sales the member's; returns stay possible without it."""
     woken: bool = False
     """Whether the sale was requested from the platform, because a refund came without it."""
     until: float = 0.0
@@ -158,6 +160,7 @@ _PLAIN = (
     "target",
     "reason",
     "lines",
+    "unconverted",
     "woken",
     "until",
 )

@@ -164,7 +164,10 @@ class _Work:
         changed = self.record.known != before
         try:
             self.notices += self.buyers.attach(self.hold)
-            self.record = replace(self.record, until=self.until())
+            # What releases a guest's order, also when it is redriven, begins with the conversion again.
+            released = self.command.customer is not None and self.command.order == Order(id=self.command.order.id)
+            unconverted = self.record.unconverted and not released
+            self.record = replace(self.record, until=self.until(), unconverted=unconverted)
             self.wait_for_guest()
             while True:
                 target = self.aim()
@@ -233,7 +236,10 @@ class _Work:
         """Return whether sales of a guest are to be converted, because the customer is known now."""
         attached = self.record.buyer or self.record.loyalty_id
         guests = any(bill.owner is None and bill.left > 0 for bill in bills(self.record))
-        return bool(attached) and guests and "not_interested" in self.support.guests
+        return bool(attached) and guests and self.may_convert()
+
+    def may_convert(self) -> bool:
+        return "not_interested" in self.support.guests and not self.record.unconverted
 
     def prepare(self, target: Target) -> str:
         """Find the member to book to, and freeze the rules; return why nothing is booked, if so."""
@@ -291,7 +297,7 @@ class _Work:
             self.record,
             target,
             self.rules,
-            converts="not_interested" in self.support.guests,
+            converts=self.may_convert(),
             at=self.now,
         )
         same = self.dropped is not None and booking is not None and _alike(self.dropped, booking)
@@ -319,6 +325,8 @@ class _Work:
         except Exception as error:
             if not effects.may_have_acted(error, began):
                 self.withdraw()
+            if isinstance(error, VendorRejected) and booking.kind == "conversion":
+                self.record = replace(self.record, unconverted=True)
             if isinstance(error, VendorRejected) and booking.kind == "return":
                 raise AdjustmentNeeded(
                     f"{text_of(booking.amount)} {booking.currency} cannot be taken back: the vendor rejects it",
