@@ -15,6 +15,7 @@ from devkit.cli import (
     parked,
     runs,
     sales,
+    searching,
     send,
     subscriptions,
 )
@@ -42,3 +43,4 @@ runs.add(app)
 catalogue.add(app)
 logs.add(app)
 console.add(app)
+searching.add(app)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from typer.testing import CliRunner, Result
+
+from devkit.cli.app import app
 from loyalty_relay.model.commands import RegisterCustomer
 from tests.console.conftest import HOSTILE, Browser, put, shown
 from tests.devkit.test_sales_commands import record
@@ -100,3 +104,17 @@ def test_an_address_of_results_is_plain_text_and_bounded(browser: Browser) -> No
     assert "<script>alert" not in html
     assert html.count("<tr>") <= 62
     assert "javascript:" not in html
+
+
+def test_the_command_line_finds_the_same(browser: Browser, relay: Relay, ana: str) -> None:
+    env = {**relay.stack.environment, "AWS_DEFAULT_REGION": "us-east-1", "RELAY_STACK": "", "COLUMNS": "200"}
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, ["search", *arguments], env=env, catch_exceptions=False)
+
+    found = json.loads(run("ana@example.com", "--json").stdout)
+    assert found == browser.json(f"/search.json?match=customer/shop-1/{ana}")
+    assert ana in run("7").stdout
+    nothing = run("bea@example.com")
+    assert "nothing has it" in nothing.stderr
+    assert "bea" not in nothing.output

@@ -9,8 +9,9 @@
   pause.hidden = false;
   pause.addEventListener("click", () => {
     paused = !paused;
-    pause.setAttribute("aria-pressed", String(paused));
+    pause.classList.toggle("paused", paused);
     pause.textContent = paused ? "Paused" : "Live";
+    pause.title = paused ? "Press to refresh again" : "This page refreshes itself; press to pause";
     if (!paused) next(0);
   });
 
