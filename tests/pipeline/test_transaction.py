@@ -737,6 +737,27 @@ def test_a_destination_without_sales_supports_no_transaction(world: SalesWorld) 
         world.run(record_sale())
 
 
+# -- requests ------------------------------------------------------------------------------------------------------
+
+
+def test_a_booked_sale_takes_six_requests_and_one_that_changes_nothing_four(world: SalesWorld) -> None:
+    world.run(record_sale("2", version=at(1)))
+    world.dynamodb.reset()
+    world.run(record_sale(version=at(1)))
+    # Key, lease, customer, intent, commit with journal, key.
+    assert world.dynamodb.calls == [
+        "put_item",
+        "update_item",
+        "get_item",
+        "update_item",
+        "transact_write_items",
+        "update_item",
+    ]
+    world.dynamodb.reset()
+    world.run(record_sale(version=at(1)))
+    assert len(world.dynamodb.calls) == 4
+
+
 # -- size ---------------------------------------------------------------------------------------------------------
 
 
