@@ -286,6 +286,21 @@ def text() -> str:
     return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
+def required(platform: str, vendor: str, grant: str) -> dict[str, dict[str, Any]]:
+    """Return the members that a connection's destination needs, as JSON Schema by dotted path."""
+    destination = recorded(platform, vendor, grant)["properties"]["destination"]
+    return dict(_required(destination, "destination."))
+
+
+def _required(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in schema.get("required", ()):
+        member = schema["properties"][name]
+        if member.get("properties"):
+            yield from _required(member, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", member
+
+
 PLACEHOLDERS: dict[str, Any] = {
     "source.secrets.0.value": "${WEBHOOK_SECRET}",
     "source.verified_identifiers": ["email"],

@@ -6,6 +6,7 @@ import typer
 
 from devkit.cli import (
     catalogue,
+    connect,
     connections,
     console,
     dev,
@@ -37,6 +38,7 @@ app.add_typer(ledgers.app, name="customers")
 app.add_typer(sales.app, name="sales")
 app.add_typer(parked.app, name="parked")
 dev.add(app)
+connect.add(app)
 send.add(app)
 parked.add(app)
 runs.add(app)

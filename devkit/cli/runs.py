@@ -122,6 +122,14 @@ def reconcile(
     _follow(found, services, known, run, watch=watch and not cancel, as_json=json)
 
 
+def begin_import(services: Services, connection: Connection, *, welcome: bool) -> Run:
+    """Begin an import of all customers. Raises CommandError where it is not possible, or may greet them unasked."""
+    _listable(connection, None)
+    if not welcome:
+        _quiet(connection)
+    return _begin(services, connection, "import", since=None)
+
+
 def _listable(connection: Connection, since: str | None) -> ListingSource:
     module = source_module(connection.source.platform)
     if not isinstance(module, ListingSource):

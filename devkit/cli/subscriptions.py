@@ -111,15 +111,16 @@ def change(
     dry_run: bool,
     yes: bool,
     as_json: bool,
+    shown: bool = True,
 ) -> Review:
-    """Bring the topics of these conditions to what they should be, and show the result.
+    """Bring the topics of these conditions to what they should be, and show the result; return the review afterwards.
 
     Raises typer.Exit where something could not be changed.
     """
     connection = store_of(stack).read(id)
     seen = needing_api(look(stack, connection, base))
     changes = plan(seen, conditions, connection, services_of(stack))
-    return _carry_out(stack, connection, seen, changes, dry_run=dry_run, yes=yes, as_json=as_json)
+    return _carry_out(stack, connection, seen, changes, dry_run=dry_run, yes=yes, as_json=as_json, shown=shown)
 
 
 def _carry_out(
@@ -131,12 +132,14 @@ def _carry_out(
     dry_run: bool,
     yes: bool,
     as_json: bool,
+    shown: bool = True,
 ) -> Review:
     if dry_run:
         show(seen, [Attempted(change=one) for one in changes], as_json=as_json, planned=True)
         return seen
     if not (changes or seen.keys):
-        show(seen, [], as_json=as_json)
+        if shown:
+            show(seen, [], as_json=as_json)
         return seen
     if not yes:
         _confirm(changes, connection, as_json=as_json)
@@ -150,7 +153,8 @@ def _carry_out(
     if after.keys:
         after = with_keys(stack, connection, after)
         note("the subscription's signature key is a secret of the connection now; functions see it within five minutes")
-    show(after, tried, as_json=as_json)
+    if shown:
+        show(after, tried, as_json=as_json)
     if any(one.problem for one in tried):
         raise typer.Exit(1)
     return after

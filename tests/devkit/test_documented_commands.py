@@ -34,7 +34,7 @@ SAMPLE = ROOT / "events" / "connections" / "shopify-capillary.json"
 WIDTH = 80
 
 ELSEWHERE = {
-    *("connections authorize", "connections check", "connections link-store"),
+    *("connect ", "connections authorize", "connections check", "connections link-store"),
     *("customers reset", "customers show", "demo", "dev", "events resend", "import", "logs", "sales show", "send"),
     "reconcile acme --every",
     "subscriptions",

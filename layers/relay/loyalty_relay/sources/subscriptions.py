@@ -121,6 +121,10 @@ class Subscribing(ABC):
     """Topic -> what it serves."""
     scopes: ClassVar[Mapping[str, str]]
     """Purpose -> what the API credentials have to be allowed, in the platform's own words; "" for all of them."""
+    credentials: ClassVar[tuple[str, ...]] = ("access_token",)
+    """Names of the ``api_credentials`` that the platform needs."""
+    takes_secret: ClassVar[bool] = False
+    """Whether a subscription is given the secret that signs its deliveries."""
     together: ClassVar[bool] = False
     """Whether one subscription has all topics."""
     issues_keys: ClassVar[bool] = False

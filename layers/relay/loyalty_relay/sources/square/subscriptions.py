@@ -60,6 +60,7 @@ class SquareSubscriptions(Subscribing):
         STORES: "MERCHANT_PROFILE_READ",
         SALES: "ORDERS_READ, PAYMENTS_READ",
     }
+    credentials = (square.APPLICATION_TOKEN, "access_token")
     together = True
     issues_keys = True
 

@@ -47,6 +47,9 @@ class WooCommerceSubscriptions(Subscribing):
         "": "a consumer key with the right to read and write, of a user who manages the shop"
     }
 
+    credentials = ("consumer_key", "consumer_secret")
+    takes_secret = True
+
     def listing(self, store: str, cursor: str, source: Source) -> Fetch:
         """Return the request of a page, by id."""
         query = {"per_page": SIZE, "page": number_of(cursor), "orderby": "id", "order": "asc", "status": "all"}
