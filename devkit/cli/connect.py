@@ -104,7 +104,7 @@ class Guide:
 
 
 def applied(stack: Stack, id: str, file: Path | None, url: str | None) -> dict[str, Any]:
-    """Store the connection of the file, else leave the stored one, else ask for what it needs."""
+    """Store the connection of the file, else keep the stored one, else store what a person describes."""
     store = store_of(stack)
     if file is not None:
         data = read_file(file, id=id, variables=variables_of(stack), stdin=sys.stdin.read).data
@@ -123,7 +123,7 @@ def applied(stack: Stack, id: str, file: Path | None, url: str | None) -> dict[s
 
 
 def questions(stack: Stack, id: str, url: str | None) -> dict[str, Any]:
-    """Ask on the terminal for what a connection needs; return its document. What authenticates is not shown."""
+    """Return the document of a connection that a person describes on the terminal. What authenticates is not shown."""
     platform = _choice("Platform", platforms())
     vendor = _choice("Loyalty programme", vendors())
     source: dict[str, Any] = {"platform": platform}
@@ -131,7 +131,7 @@ def questions(stack: Stack, id: str, url: str | None) -> dict[str, Any]:
         source["stores"] = [store.strip() for store in stores.split(",")]
     api, module = subscribing(platform), source_module(platform)
     if api is not None and (api.takes_secret or api.issues_keys):
-        # Of a key that the platform makes it is the place until then: nobody can sign with it.
+        # Where the platform makes a key, this is only in its place until then; it is known nowhere else.
         topics = {"topics": list(api.purposes)} if api.takes_secret else {}
         source["secrets"] = [{"value": randomness.token_hex(32), **topics}]
     elif module.needs_secrets:
