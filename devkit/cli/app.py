@@ -18,6 +18,7 @@ from devkit.cli import (
     sales,
     searching,
     send,
+    status,
     subscriptions,
 )
 from devkit.cli.options import Commands
@@ -46,3 +47,4 @@ catalogue.add(app)
 logs.add(app)
 console.add(app)
 searching.add(app)
+status.add(app)

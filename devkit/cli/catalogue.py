@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,21 +80,22 @@ def map_(
     json: AsJson = False,
 ) -> None:
     """Show what a body becomes, value by value, without sending anything."""
-    from devkit.samples.mapping import connection_for, described, from_own_store, translation
+    from devkit.queries.connections import preview
+    from devkit.samples.mapping import connection_for, from_own_store
 
     sample = load(platform, topic)
     found = connection_for(platform, connection, stack)
     sample = from_own_store(sample, found).changed(file, assignments or ())
-    results = described(translation(sample, found))
+    view = preview(sample, found)
     if json:
-        show_json({"connection": found.id, "destination": found.destination.vendor, "results": results})
+        show_json(view.as_json())
         return
     note(f"connection {found.id}: {platform} to {found.destination.vendor}")
-    for result in results:
+    for result in view.results:
         _show(result)
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: Mapping[str, Any]) -> None:
     if "skipped" in result:
         out.sentence(f"ignored: {result['skipped']}")
         return

@@ -14,13 +14,19 @@ import typer
 from rich.text import Text
 
 from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import note, out, show_json, show_pairs, show_table, show_text, write_file
-from devkit.cli.waking import awaited, wake
+from devkit.cli.output import note, out, show_json, show_pairs, show_table, show_text, when, write_file
+from devkit.queries.connections import (
+    SecretAge,
+    check_connection,
+    list_connections,
+    show_connection,
+    webhook_url,
+)
+from devkit.queries.waking import awaited, wake
 from devkit.stacks.connection_store import (
     ConnectionStore,
     new_key,
     read_file,
-    redacted,
     rotated,
     store_of,
     valid,
@@ -133,11 +139,6 @@ def new_id(
         show_text(made)
 
 
-def webhook_url(stack: Stack, id: str) -> str:
-    """Return the URL that the source delivers to; with a topic after it for sources that name none in the request."""
-    return f"{stack.api_url}/webhooks/{id}"
-
-
 @app.command()
 def init(
     platform: Annotated[str, typer.Argument(metavar="PLATFORM", help="Such as shopify.")],
@@ -170,44 +171,39 @@ def init(
 @app.command("list")
 def list_(stack: StackName = None, json: AsJson = False) -> None:
     """List the connections."""
-    store = store_of(find_stack(stack))
-    rows: list[dict[str, str]] = []
-    for name in store.ids():
-        try:
-            connection = store.read(name)
-        except CommandError as error:
-            rows.append({"id": name, "source": "", "destination": "", "state": f"not valid: {_fields(error)}"})
-            continue
-        rows.append(
-            {
-                "id": name,
-                "source": f"{connection.source.platform} {' '.join(connection.source.stores)}".strip(),
-                "destination": f"{connection.destination.vendor} {connection.destination.region or ''}".strip(),
-                "state": "valid",
-            }
-        )
+    found = list_connections(store_of(find_stack(stack)))
     if json:
-        show_json(rows)
-    elif rows:
-        show_table(["id", "source", "destination", "state"], [list(row.values()) for row in rows])
+        show_json(found.as_json())
+    elif found.rows:
+        rows = [[row.id, row.source, row.destination, row.state] for row in found.rows]
+        show_table(["id", "source", "destination", "state"], rows)
     else:
         note("no connections; `relay connections apply FILE` adds one (samples: events/connections/)")
-
-
-def _fields(error: CommandError) -> str:
-    return ", ".join(detail["field"] for detail in error.details) or error.what
 
 
 @app.command()
 def show(id: ConnectionId, stack: StackName = None, json: AsJson = False) -> None:
     """Show a connection; whatever authenticates is hidden."""
-    found = find_stack(stack)
-    data = redacted(store_of(found).raw(id))
+    found = show_connection(find_stack(stack), id, now=time.time())
     if json:
-        show_json({"id": id, "webhook_url": webhook_url(found, id), **data})
+        show_json(found.as_json())
         return
-    show_pairs([("id", id), ("webhook URL", webhook_url(found, id))])
-    show_json(data)
+    show_pairs(
+        [
+            ("id", id),
+            ("webhook URL", found.webhook_url),
+            ("changed", when(found.changed_at)),
+            ("not valid", found.problem),
+            *((secret.name, _age(secret)) for secret in found.secrets),
+            ("secrets before", f"accepted until {when(found.previous_until)}" if found.previous_until else ""),
+        ]
+    )
+    show_json(found.data)
+
+
+def _age(secret: SecretAge) -> str:
+    days = " ".join(filter(None, (secret.begins and f"from {secret.begins}", secret.ends and f"until {secret.ends}")))
+    return f"{secret.state} {days}".strip()
 
 
 @app.command()
@@ -221,23 +217,16 @@ def check(
 
     Where nothing is missing, events that wait for the destination are tried again within about a minute.
     """
-    from devkit.queries.checking import probe
-    from devkit.queries.subscriptions import findings_of
-
-    found = find_stack(stack)
-    connection = store_of(found).read(id)
-    findings = probe(found, connection, seconds=seconds) + findings_of(found, connection, seconds=seconds)
-    good = all(finding["ok"] is not False for finding in findings)
-    moved = wake(found, id, works=connection) if all(finding["ok"] for finding in findings) else 0
+    checked = check_connection(find_stack(stack), id, seconds=seconds)
     if json:
-        show_json({"connection": id, "ok": good, "woken": moved, "findings": findings})
+        show_json(checked.as_json())
     else:
         words = {True: "ok", False: "missing", None: "unknown"}
-        rows = [[f["what"], words[f["ok"]], f["message"], f["who"]] for f in findings]
+        rows = [[f["what"], words[f["ok"]], f["message"], f["who"]] for f in checked.findings]
         show_table(["what", "ok", "message", "who can fix it"], rows)
-        if moved:
-            note(awaited(moved))
-    if not good:
+        if checked.woken:
+            note(awaited(checked.woken))
+    if not checked.ok:
         raise typer.Exit(1)
 
 

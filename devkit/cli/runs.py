@@ -13,6 +13,7 @@ from devkit.cli.options import AsJson, StackName
 from devkit.cli.output import err, note, show_json, show_pairs, show_table, when
 from devkit.queries.events import since_of
 from devkit.queries.hints import meaning
+from devkit.queries.runs import RunView, cancel_run, carry_on, resume_run
 from devkit.stacks.connection_store import store_of
 from devkit.stacks.errors import CommandError
 from devkit.stacks.schedules import set_schedule
@@ -28,7 +29,6 @@ from loyalty_relay.runs.run import Kind, Run
 from loyalty_relay.runtime.wiring import Services
 from loyalty_relay.sources import source_module
 from loyalty_relay.sources.base import ListingSource
-from loyalty_relay.triggers.enqueue import enqueue
 
 PAUSE = 1.0
 """Seconds between two looks at a run."""
@@ -180,26 +180,12 @@ def _begin(services: Services, connection: Connection, kind: Kind, *, since: str
             where=connection.id,
             do="follow it with --resume, or --cancel",
         )
-    _carry_on(services, run)
+    carry_on(services, run)
     return run
 
 
 def _again(services: Services, connection: Connection, *, cancel: bool) -> Run:
-    found = services.runs.get(connection.id)
-    if found is None:
-        raise CommandError("this connection has no run", where=connection.id, do="start one without this option")
-    run = found[0]
-    if run.status != "running":
-        return run
-    if cancel:
-        return services.runs.change(connection.id, status="cancelled", note="cancelled by an operator") or run
-    run = services.runs.change(connection.id, generation=run.generation + 1) or run
-    _carry_on(services, run)
-    return run
-
-
-def _carry_on(services: Services, run: Run) -> None:
-    enqueue([run.message(services.clock())], services.sqs, services.settings)
+    return cancel_run(services, connection.id) if cancel else resume_run(services, connection.id)
 
 
 def _follow(stack: Stack, services: Services, connection: Connection, run: Run, *, watch: bool, as_json: bool) -> None:
@@ -209,7 +195,7 @@ def _follow(stack: Stack, services: Services, connection: Connection, run: Run, 
     except KeyboardInterrupt:
         note(f"the run goes on; follow it with: relay import {connection.id} --resume")
     if as_json:
-        show_json(run.to_dict())
+        show_json(RunView(run, rate_of(connection)).as_json())
     else:
         show_run(run)
     if run.status == "running" and not as_json:
@@ -240,10 +226,8 @@ def progress_of(run: Run, rate: float) -> str:
         return f"waiting: {run.note}"
     if run.phase == "prove":
         return f"proving: {counts.read}{of} compared, {counts.equal} as sent, {counts.pending} on their way"
-    share = (counts.missing + counts.different) / counts.read if counts.read else 1.0
-    rows = (run.total or counts.read) if not run.limit else min(run.limit, run.total or run.limit)
-    minutes = max(rows * share, 0) / rate
-    left = "" if run.total is None else f"; about {minutes:.0f} min at the vendor's {rate:g} a minute"
+    minutes = RunView(run, rate).minutes_left
+    left = "" if minutes is None else f"; about {minutes:.0f} min at the vendor's {rate:g} a minute"
     return f"reading: {counts.read}{of} read, {run.sent} queued, {counts.equal} as sent{left}"
 
 
@@ -278,7 +262,7 @@ def show_run(run: Run) -> None:
 
 def _reports(runs: list[Run], *, as_json: bool) -> None:
     if as_json:
-        show_json([run.to_dict() for run in runs])
+        show_json([RunView(run).as_json() for run in runs])
         return
     if not runs:
         note("no run has ended yet")

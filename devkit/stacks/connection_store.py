@@ -208,6 +208,10 @@ class ConnectionStore:
         """Delete a connection; Secrets Manager keeps it for a week, within which ``write`` restores it."""
         self._client.delete_secret(SecretId=self.name(id), RecoveryWindowInDays=7)
 
+    def changed_at(self, id: str) -> float:
+        """Return when the current version was stored, epoch seconds."""
+        return float(self._client.get_secret_value(SecretId=self.name(id))["CreatedDate"].timestamp())
+
     def previous(self, id: str) -> Any:
         """Return the JSON of the version before the current one, None when there is none."""
         try:

@@ -11,8 +11,8 @@ from moto.core.utils import unix_time_millis
 from moto.sqs.models import sqs_backends
 
 from devkit.cli import connections, waking
-from devkit.cli.waking import SOON, awaited, wake
 from devkit.queries import checking
+from devkit.queries.waking import SOON, awaited, wake
 from devkit.stacks.stack import OUTPUTS, Stack
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.connections.parse import parse_connection

@@ -308,7 +308,13 @@ def outside(stack: Stack) -> Operators:
         "IdempotencyTableName": stack.environment["RELAY_IDEMPOTENCY_TABLE"],
         "StateTableName": stack.environment["RELAY_STATE_TABLE"],
         "JournalTableName": stack.environment["RELAY_JOURNAL_TABLE"],
+        "ApiUrl": "https://relay.example.com",
     }
+    for operation in (*OPERATIONS, "ingest"):
+        name = operation.title().replace("-", "")
+        outputs[f"{name}ParkedQueueUrl"] = stack.environment[f"PARKED_{operation}"]
+        if operation != "ingest":
+            outputs[f"{name}QueueUrl"] = stack.environment[_variable(operation)]
     made = Operators("test", outputs)
     made._clients.update(stack.clients)
     return made
