@@ -12,11 +12,18 @@ from starlette.staticfiles import StaticFiles
 
 from devkit.console.rendering import HERE, Console, failed
 from devkit.console.safety import Keys, Safety
-<<<<<<< HEAD
-from devkit.console.views import customers, deliveries, events, orders, pages, parked, search
-=======
-from devkit.console.views import connections, events, home, pages, parked, runs
->>>>>>> 003ab86 (How connections do, connections and runs have queries that the command line and the console share; relay status)
+from devkit.console.views import (
+    connections,
+    customers,
+    deliveries,
+    events,
+    home,
+    orders,
+    pages,
+    parked,
+    runs,
+    search,
+)
 from devkit.queries.redriving import Redrives
 from devkit.stacks.errors import CommandError, NotFound
 from devkit.stacks.services import services_of
@@ -25,11 +32,7 @@ from loyalty_relay.model.errors import RelayError
 from loyalty_relay.runtime.settings import SettingMissing
 from loyalty_relay.runtime.wiring import Services
 
-<<<<<<< HEAD
-VIEWS = (events, parked, deliveries, customers, orders, search, pages)
-=======
-VIEWS = (home, events, parked, connections, runs, pages)
->>>>>>> 003ab86 (How connections do, connections and runs have queries that the command line and the console share; relay status)
+VIEWS = (home, events, parked, connections, runs, deliveries, customers, orders, search, pages)
 """In the order of the menu; the first is what the address without a path leads to."""
 
 

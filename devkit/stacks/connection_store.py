@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from devkit.stacks.errors import CommandError
+from devkit.stacks.errors import CommandError, NotFound
 from devkit.stacks.stack import Stack
 from loyalty_relay.connections.model import CONNECTION_ID, Connection
 from loyalty_relay.destinations.registry import vendor
@@ -127,7 +127,7 @@ class ConnectionStore:
         found = self._find(id)
         if found is None:
             known = ", ".join(self.ids()) or "none"
-            raise CommandError(
+            raise NotFound(
                 f"there is no connection {id}",
                 where=f"secret {self.name(id)}",
                 do=f"apply one with `relay connections apply FILE`; this stack has: {known}",

@@ -47,7 +47,7 @@ def test_each_number_leads_to_a_list_of_so_many(browser: Browser, relay: Relay) 
     for name, href, count in links:
         listed = browser.json(unescape(href).replace("/events?", "/events.json?"))["events"]
         assert len(listed) == int(count)
-        assert {event["result"] for event in listed} == {name}
+        assert {event["outcome"] for event in listed} == {name}
 
 
 def test_a_connection_without_events_is_shown(browser: Browser) -> None:

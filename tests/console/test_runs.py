@@ -52,7 +52,7 @@ def test_a_run_is_cancelled_and_then_cannot_be_changed(browser: Browser, service
     run = made(services)
     services.runs.begin(run)
     path = f"/runs/shop-1/{run.id}"
-    assert browser.client.get(f"{path}/cancel").status_code == 405
+    assert browser.client.get(f"{path}/cancel").status_code == 404
     assert browser.client.post(f"{path}/cancel", data={}).status_code == 403
     answer = browser.post(f"{path}/cancel", {})
     assert (answer.status_code, answer.headers["location"]) == (303, path)

@@ -10,8 +10,9 @@ import pytest
 from moto.core.utils import unix_time_millis
 from moto.sqs.models import sqs_backends
 
-from devkit.cli import connections, waking
-from devkit.queries import checking
+from devkit.cli import connections
+from devkit.queries import connections as queries
+from devkit.queries import waking
 from devkit.queries.waking import SOON, awaited, wake
 from devkit.stacks.stack import OUTPUTS, Stack
 from loyalty_relay.connections.model import Connection
@@ -148,8 +149,9 @@ def test_commands_report_how_many_events_they_moved(
         return 3
 
     monkeypatch.setattr(connections, "wake", wake)
+    monkeypatch.setattr(queries, "wake", wake)
     monkeypatch.setattr(
-        checking, "probe", lambda *given, **more: [{"what": "log in", "ok": True, "message": "", "who": ""}]
+        queries, "probe", lambda *given, **more: [{"what": "log in", "ok": True, "message": "", "who": ""}]
     )
     file = tmp_path / "shop-1.json"
     file.write_text(json.dumps(CONNECTION))
@@ -167,9 +169,9 @@ def test_commands_report_how_many_events_they_moved(
 
 
 def test_a_check_that_is_unsure_moves_nothing(relay: Relay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(connections, "wake", None)
+    monkeypatch.setattr(queries, "wake", None)
     monkeypatch.setattr(
-        checking, "probe", lambda *given, **more: [{"what": "log in", "ok": None, "message": "", "who": ""}]
+        queries, "probe", lambda *given, **more: [{"what": "log in", "ok": None, "message": "", "who": ""}]
     )
     file = tmp_path / "shop-1.json"
     file.write_text(json.dumps(CONNECTION))

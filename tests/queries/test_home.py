@@ -16,7 +16,7 @@ from loyalty_relay.model.outcomes import Result
 from loyalty_relay.reliability.circuit_breaker import THRESHOLD
 from loyalty_relay.reliability.counters import HOUR
 from loyalty_relay.reliability.journal import JournalEntry
-from loyalty_relay.runs.run import Counts, Run
+from loyalty_relay.runs.run import Counts, Kind, Run
 from loyalty_relay.runtime.settings import Settings
 from loyalty_relay.runtime.wiring import Services
 from tests.pipeline.conftest import CONNECTION
@@ -135,7 +135,8 @@ def test_circuits_limits_and_runs_are_shown(shop: Shop) -> None:
     api, most = next(iter(connection.destination.requests_per_minute.items()))
     services.pacing.reserve(account, api, most, 3)
     now = shop.stack.clock()
-    for kind, missing in (("import", 0), ("reconciliation", 2)):
+    ended: list[tuple[Kind, int]] = [("import", 0), ("reconciliation", 2)]
+    for kind, missing in ended:
         run = Run(
             id=new_delivery_id(now),
             connection="shop",

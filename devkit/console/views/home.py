@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from devkit.console.rendering import console_of, page, query, twin
-from devkit.queries.home import HOUR, Span, overview
+from devkit.queries.home import Span, overview
 from loyalty_relay.model.outcomes import Result
+from loyalty_relay.reliability.counters import HOUR
 
 MENU = {"/": "Home"}
 
