@@ -192,8 +192,9 @@ class Checked:
 
 
 def check_connection(stack: Stack, name: str, *, seconds: float = CHECK_SECONDS) -> Checked:
-    """Return what the destination lacks for a connection; requests are sent to the vendor, none of which changes it.
+    """Return what a connection lacks at its destination and of its subscriptions.
 
+    Requests that change nothing are sent to both ends; only where the connection allows it, subscriptions are revived.
     Where nothing is missing, events that wait for the destination are tried again within about a minute.
     """
     connection = store_of(stack).read(name)

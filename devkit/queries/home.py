@@ -7,6 +7,7 @@ costs at most 50 read units, usually about 10.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,7 @@ WINDOWS = {"hour": 2, "day": 24, "week": 168}
 QUEUED = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 LAST = ("delivery_id", "received_at", "source", "topic", "operation", "result", "reason")
 """Members of the newest event that are shown."""
+HEX = re.compile("[0-9a-f]{12}")
 SIDE_BY_SIDE = 8
 """Connections that are looked at side by side."""
 
@@ -180,7 +182,7 @@ def status_of(store: ConnectionStore, services: Services, id: str) -> Connection
     now = services.clock()
     hours = services.counters.hours(id, hours=WINDOWS["week"])
     kinds = (Result.RETRYING, Result.PARKED)
-    unfinished = {kind: _arrivals(services.journal.unfinished(id, kind, limit=LISTED + 1)) for kind in kinds}
+    unfinished = {kind: _arrivals(services.journal.unfinished(id, kind, limit=LISTED + 1), now) for kind in kinds}
     present = int(now) // HOUR * HOUR
 
     def span(since: int, until: int = present + HOUR) -> Span:
@@ -225,9 +227,10 @@ def _limits(services: Services, connection: Connection) -> list[Limit]:
     return [Limit(api=api, used=used[api], most=most[api]) for api in sorted(most)]
 
 
-def _arrivals(unfinished: Iterable[tuple[str, int]]) -> list[float]:
-    """Return when deliveries arrived: a UUIDv7 begins with its milliseconds."""
-    return [int(delivery_id.replace("-", "")[:12], 16) / 1000 for delivery_id, _ in unfinished]
+def _arrivals(unfinished: Iterable[tuple[str, int]], now: float) -> list[float]:
+    """Return when deliveries arrived: a UUIDv7 begins with its milliseconds; ``now`` for an id that is none."""
+    digits = (delivery_id.replace("-", "")[:12] for delivery_id, _ in unfinished)
+    return [int(text, 16) / 1000 if HEX.fullmatch(text) else now for text in digits]
 
 
 def _backlog(arrivals: Sequence[float]) -> Backlog:

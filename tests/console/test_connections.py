@@ -51,6 +51,7 @@ def test_a_connection_that_does_not_exist_is_not_found(browser: Browser, path: s
 def test_a_check_shows_what_is_missing(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     findings = [{"what": "sign in", "ok": False, "message": "<b>refused</b>", "who": "vendor"}]
     monkeypatch.setattr("devkit.queries.connections.probe", lambda stack, connection, *, seconds: findings)
+    monkeypatch.setattr("devkit.queries.connections.findings_of", lambda stack, connection, *, seconds: [])
     answer = browser.post("/connections/shop-1/check", {})
     assert answer.status_code == 200
     assert "&lt;b&gt;refused&lt;/b&gt;" in answer.text

@@ -150,6 +150,7 @@ def test_commands_report_how_many_events_they_moved(
 
     monkeypatch.setattr(connections, "wake", wake)
     monkeypatch.setattr(queries, "wake", wake)
+    monkeypatch.setattr(queries, "findings_of", lambda *given, **more: [])
     monkeypatch.setattr(
         queries, "probe", lambda *given, **more: [{"what": "log in", "ok": True, "message": "", "who": ""}]
     )
@@ -170,6 +171,7 @@ def test_commands_report_how_many_events_they_moved(
 
 def test_a_check_that_is_unsure_moves_nothing(relay: Relay, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(queries, "wake", None)
+    monkeypatch.setattr(queries, "findings_of", lambda *given, **more: [])
     monkeypatch.setattr(
         queries, "probe", lambda *given, **more: [{"what": "log in", "ok": None, "message": "", "who": ""}]
     )
