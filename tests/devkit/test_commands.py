@@ -29,6 +29,7 @@ def test_applying_a_connection_reports_what_happened_and_where_the_source_delive
         "connection": "shopify-capillary",
         "action": "created",
         "changed": [],
+        "woken": 0,
         "webhook_url": "https://relay.example.com/webhooks/shopify-capillary",
     }
     assert again["action"] == "unchanged"
