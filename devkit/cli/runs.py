@@ -243,6 +243,8 @@ def show_run(run: Run) -> None:
             ("changed since", run.since),
             ("customers", "" if run.total is None else str(run.total)),
             ("queued", str(run.sent)),
+            ("read back at the vendor", str(run.read_back) if run.read_back else ""),
+            ("missed there", str(run.missed) if run.read_back else ""),
             ("not listed any more", f"{run.unlisted} of {run.known}" if run.known else ""),
             ("deleted at the shop", str(run.deleted) if run.known else ""),
             ("note", run.note),

@@ -204,3 +204,15 @@ def test_a_customer_whose_deletion_was_lost_is_found_by_the_comparison_of_all_id
     assert (run.status, run.deleted) == ("done", 1)
     world.settle()
     assert [e.reason for e in world.journal() if e.topic == "unlisted"] == ["customer_deleted"]
+
+
+@pytest.mark.parametrize("vendor", ["capillary", "kangaroo"])
+def test_a_member_whom_the_vendor_lost_is_found_by_reading_back(world: World, vendor: str) -> None:
+    shop_of(world, "bigcommerce", vendor, people=3)
+    assert world.run().proven
+    world.stack.clock.now += 3600
+    world.control.post("/_sandbox/reset", json={"keep_settings": True}).raise_for_status()
+    run = world.run("reconciliation")
+    assert run.missed == run.read_back >= 3, run
+    assert run.proven, run
+    assert {f"customer{FIRST + n}@example.com" for n in range(3)} <= emails(world, vendor)

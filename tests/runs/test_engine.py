@@ -10,7 +10,14 @@ import pytest
 
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.customers.comparison import Compared, Standing
-from loyalty_relay.model.commands import CustomerCommand, CustomerRef, Envelope, Event, Version, instant_at
+from loyalty_relay.model.commands import (
+    CustomerCommand,
+    CustomerRef,
+    Envelope,
+    Event,
+    Version,
+    instant_at,
+)
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import InvalidCommand, RunContinues, UpstreamTimeout
 from loyalty_relay.pipeline.customers import sendable
@@ -92,6 +99,8 @@ class World:
     shop: Shop
     services: Services
     queue: list[Envelope] = field(default_factory=list)
+    lists: bool = False
+    """Whether the vendor lists its members."""
     dies: Iterator[bool] = field(default_factory=lambda: iter(()))
 
     @property
@@ -118,8 +127,21 @@ class World:
             read=lambda page, connection, deadline: self.shop.page(page),
             sendable=ready,
             enqueue=send,
+            member=lambda member, profile, connection, deadline: self.shown(member),
+            members=lambda page, connection, deadline: self.list_of_members(page),
+            mark=services.digests.field,
             shows=lambda store, number, connection, deadline: int(number) in self.shop.customers | self.shop.hidden,
         )
+
+    def shown(self, loyalty_id: str) -> dict[str, Any] | None:
+        found = self.crm.members.get(loyalty_id)
+        return None if found is None else {**found.fields, "email": str(found.identifiers["email"]).upper()}
+
+    def list_of_members(self, page: int) -> list[tuple[str, Any]] | None:
+        if not self.lists:
+            return None
+        ids = sorted(self.crm.members)[(page - 1) * SIZE : page * SIZE]
+        return [(loyalty_id, self.shown(loyalty_id)) for loyalty_id in ids]
 
     def death(self) -> None:
         if next(self.dies, False):
@@ -425,10 +447,62 @@ def test_a_run_that_does_not_read_everyone_compares_no_list(world: World) -> Non
 
 
 @pytest.mark.parametrize("moment", range(3))
-def test_a_death_while_the_platform_is_asked_deletes_the_same_customers(world: World, moment: int) -> None:
+def test_a_death_among_the_look_ups_deletes_the_same_customers(world: World, moment: int) -> None:
     world.finish(world.begin())
     del world.shop.customers[3], world.shop.customers[4], world.shop.customers[5]
     world.dies = iter([number == moment for number in range(moment + 1)])
     world.finish(world.begin(id="second", kind="reconciliation", allow_absent=True))
     world.work()
     assert [n for n in range(1, 11) if deleted(world, n)] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_a_member_whom_the_vendor_lost_is_found_by_reading_back_and_sent_again(world: World, lists: bool) -> None:
+    world.lists = lists
+    world.finish(world.begin())
+    world.stack.clock.now += 3600
+    lost = next(loyalty_id for loyalty_id, m in world.crm.members.items() if m.identifiers["email"] == "c4@example.com")
+    del world.crm.members[lost]
+    run = world.finish(world.begin(id="second", kind="reconciliation"))
+    assert (run.read_back, run.missed, run.sent, run.proven) == (10, 1, 1, True)
+    assert "c4@example.com" in members(world)
+    assert run.members_read is True
+    assert run.members == (3 if lists else 0)
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_a_field_that_the_vendor_shows_otherwise_is_sent_again(world: World, lists: bool) -> None:
+    world.lists = lists
+    world.finish(world.begin())
+    world.stack.clock.now += 3600
+    member = next(iter(world.crm.members.values()))
+    right, member.fields["first_name"] = member.fields["first_name"], "Somebody"
+    world.crm.calls.clear()
+    run = world.finish(world.begin(id="second", kind="reconciliation"))
+    assert (run.missed, run.proven) == (1, True)
+    assert member.fields["first_name"] == right
+    assert [call[0] for call in world.crm.calls if call[0] in ("register", "update")] == ["update"]
+
+
+def test_what_the_vendor_shows_in_other_letters_is_not_sent_again(world: World) -> None:
+    world.finish(world.begin())
+    world.stack.clock.now += 3600
+    run = world.finish(world.begin(id="second", kind="reconciliation"))
+    assert (run.read_back, run.missed, run.sent) == (10, 0, 0)
+
+
+def test_an_import_reads_nothing_back(world: World) -> None:
+    world.finish(world.begin())
+    run = world.finish(world.begin(id="second"))
+    assert (run.read_back, run.first.equal) == (0, 10)
+
+
+@pytest.mark.parametrize("moment", range(2))
+def test_a_death_after_a_miss_was_recorded_sends_it_all_the_same(world: World, moment: int) -> None:
+    world.finish(world.begin())
+    world.stack.clock.now += 3600
+    for member in list(world.crm.members.values())[:2]:
+        member.fields["first_name"] = "Somebody"
+    world.dies = iter([number == moment for number in range(moment + 1)])
+    assert world.finish(world.begin(id="second", kind="reconciliation")).proven
+    assert "Somebody" not in {member.fields["first_name"] for member in world.crm.members.values()}

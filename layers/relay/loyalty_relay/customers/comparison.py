@@ -33,10 +33,14 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One command's result. ``customer``: the keyed hash under which the journal lists the customer."""
+    """One command's result. ``customer``: the keyed hash under which the journal lists the customer.
+
+    ``loyalty_id``: of a member who is known.
+    """
 
     standing: Standing
     customer: str
+    loyalty_id: str | None = None
 
 
 def compare(records: Records, connection: str, commands: Sequence[CustomerCommand]) -> list[Compared]:
@@ -93,4 +97,4 @@ def _compared(
         for name, value in command.fields.items()
         if value is not None or name in known
     )
-    return Compared(Standing.DIFFERENT if left else Standing.EQUAL, record.customer)
+    return Compared(Standing.DIFFERENT if left else Standing.EQUAL, record.customer, record.loyalty_id)

@@ -185,6 +185,24 @@ class Crm(Protocol):
         ...
 
 
+class ReadableCrm(Crm, Protocol):
+    """A CRM whose members can be read back."""
+
+    def member(self, loyalty_id: str, profile: str, deadline: Deadline) -> Mapping[str, Any] | None:
+        """Return e-mail, phone (with its country code) and names of a member, by our field names; None for no member.
+
+        What the vendor does not show is absent. ``profile``: the command's, where the vendor keeps several.
+        """
+        ...
+
+    def members(self, page: int, deadline: Deadline) -> list[tuple[str, Mapping[str, Any]]] | None:
+        """Return the same of a page of all members, with their ids; empty after the last, None where none are listed.
+
+        ``page``: from 1.
+        """
+        ...
+
+
 class CrmFieldsCrm(Crm, Protocol):
     """A CRM with CRM fields and tags (Kangaroo)."""
 

@@ -12,17 +12,19 @@ lacks has an entry with the reason, is on its way, or is missing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from loyalty_relay.connections.model import Connection
 from loyalty_relay.customers.comparison import Compared, Standing
 from loyalty_relay.model.commands import REVISION, Command, CustomerCommand, Envelope, Event, instant_at
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.delivery_ids import new_delivery_id
-from loyalty_relay.model.errors import InvalidCommand, RunContinues, Untranslatable
+from loyalty_relay.model.errors import InvalidCommand, LeaseBusy, RunContinues, Untranslatable
 from loyalty_relay.model.outcomes import Result
+from loyalty_relay.runs.readback import Marks, in_sample, line_of, marks_of, member_of, missed
 from loyalty_relay.runs.run import Counts, Run
 from loyalty_relay.runs.store import RunChanged
 from loyalty_relay.sources.base import Change, CustomerChanged, CustomerRetired, Page, PageRequest, bounded, not_later
@@ -56,6 +58,8 @@ MOST_ASKED = 5_000
 """Absent customers of one run who are looked up at the platform; of the rest none is deleted."""
 ASKED = 10
 """So many are looked up between two saves."""
+MOST_PAGES = 10_000
+"""Of the vendor's list of members."""
 ENTRIES = 5
 """Newest journal entries of a customer in which a reason is looked for."""
 
@@ -66,7 +70,8 @@ class Engine:
 
     ``stores``: those that are read one after another. ``read``: reads a page of the connection's shop. ``sendable``: a
     command as the destination can take it; raises InvalidCommand. ``enqueue``: sends commands to the queue of runs.
-    ``shows``: whether the platform has a customer of this store and id; raises unless it is certain.
+    ``shows``: whether the platform has a customer of this store and id; raises unless it is certain. ``member`` and
+    ``members``: as ``ReadableCrm`` has them. ``mark``: the keyed digest of a field's text.
     """
 
     runs: Runs
@@ -78,6 +83,11 @@ class Engine:
     sendable: Callable[[CustomerCommand, Connection, Deadline], CustomerCommand]
     enqueue: Callable[[Sequence[Envelope]], None]
     shows: Callable[[str, str, Connection, Deadline], bool]
+    member: Callable[[str, str, Connection, Deadline], Mapping[str, Any] | None]
+    members: Callable[[int, Connection, Deadline], Sequence[tuple[str, Mapping[str, Any]]] | None]
+    mark: Callable[[str, str, str], str]
+    _lists: dict[str, dict[str, Marks]] = field(default_factory=dict)
+    """Lists of members that were loaded, by run."""
 
     def advance(self, run_id: str, connection: Connection, deadline: Deadline) -> Run:
         """Go on until the run ends; return it as it ended.
@@ -115,6 +125,8 @@ class Engine:
             run = self._looked(run)
             if run.unfinished and run.rounds < MOST_ROUNDS:
                 return replace(run, rounds=run.rounds + 1, note="waiting for queued work"), PENDING_SECONDS
+        if run.phase == "send" and run.kind == "reconciliation" and run.lists and not run.members_read:
+            return self._read_members(run, connection, deadline), 0.0
         if run.phase == "absent":
             return self._ask(run, connection, deadline), 0.0
         after = self._page(run, connection, deadline)
@@ -145,7 +157,7 @@ class Engine:
         if run.phase == "send" and run.lists:
             store = asked.store
             names = [f"{store}\t{c.source_id}" for c in page.changes if isinstance(c, CustomerChanged)]
-            self.runs.keep_page(run, names)
+            self.runs.keep_page(run.connection, run.id, run.pages, names)
             run = replace(run, pages=run.pages + 1)
         after = self._take(run, page.changes[: max(left, 0)], connection, deadline)
         after = replace(after, again=0, total=run.total if page.total is None else page.total)
@@ -176,6 +188,42 @@ class Engine:
                 return replace(run, phase="absent", absent=tuple(absent[:MOST_ASKED]))
         self.runs.adopt(run)
         return replace(run, status="done", note="")
+
+    def _read_members(self, run: Run, connection: Connection, deadline: Deadline) -> Run:
+        """Return the run after a page of the vendor's list of members was kept."""
+        page = self.members(run.members + 1, connection, deadline) if run.members < MOST_PAGES else None
+        if not page:
+            return replace(run, members_read=True)
+        mark = partial(self.mark, connection.id)
+        lines = [line_of(loyalty_id, marks_of(shown, mark)) for loyalty_id, shown in page]
+        self.runs.keep_page(connection.id, f"{run.id}#members", run.members, lines)
+        return replace(run, members=run.members + 1)
+
+    def _shown(
+        self, run: Run, loyalty_id: str, profile: str, connection: Connection, deadline: Deadline
+    ) -> Marks | None:
+        """Return what the vendor shows of a member, by its list where the run has read that."""
+        if not run.members:
+            shown = self.member(loyalty_id, profile, connection, deadline)
+            return None if shown is None else marks_of(shown, partial(self.mark, connection.id))
+        if run.id not in self._lists:
+            lines = self.runs.listed(connection.id, f"{run.id}#members", run.members)
+            self._lists[run.id] = {member.casefold(): marks for member, marks in map(member_of, lines)}
+        return self._lists[run.id].get(loyalty_id.casefold())
+
+    def _lacks(
+        self, run: Run, command: CustomerCommand, loyalty_id: str, connection: Connection, deadline: Deadline
+    ) -> bool:
+        """Return whether the vendor lacks what the ledger has as sent; the ledger has it as unknown then."""
+        shown = self._shown(run, loyalty_id, command.customer.profile, connection, deadline)
+        names = () if shown is None else missed(command.fields, shown, partial(self.mark, connection.id))
+        if shown is not None and not names:
+            return False
+        try:
+            return self.customers.reset(connection.id, command.customer, fields=names) is not None
+        except LeaseBusy:
+            # An event of the customer is being carried out.
+            return False
 
     def _ask(self, run: Run, connection: Connection, deadline: Deadline) -> Run:
         """Look up some of those whom the platform does not list any more; delete whom it does not have."""
@@ -213,7 +261,15 @@ class Engine:
         for pair, result in zip(commands, compared, strict=True):
             match result.standing:
                 case Standing.EQUAL:
-                    counts = counts.plus(equal=1)
+                    looks = self._looks(run, pair[0], deadline) and result.loyalty_id is not None
+                    if looks:
+                        run = replace(run, read_back=run.read_back + 1)
+                    if looks and self._lacks(run, pair[0], result.loyalty_id or "", connection, deadline):
+                        run = replace(run, missed=run.missed + 1)
+                        counts = counts.plus(different=1)
+                        wanted.append(pair)
+                    else:
+                        counts = counts.plus(equal=1)
                 case Standing.RETIRED:
                     counts = counts.skipping("customer_deleted")
                 case _ if run.phase == "prove":
@@ -224,6 +280,14 @@ class Engine:
                     counts = counts.plus(**{standing.value: 1})
                     wanted.append(pair)
         return self._sent(run.counting(counts), wanted)
+
+    def _looks(self, run: Run, command: CustomerCommand, deadline: Deadline) -> bool:
+        """Return whether a customer whom the ledger has as sent is looked at at the vendor."""
+        if run.phase != "send" or run.kind != "reconciliation" or run.dry:
+            return False
+        source_id = command.customer.source_id or ""
+        sampled = in_sample(run.id, source_id, read=run.read_back, total=run.total)
+        return bool(run.members) or (sampled and deadline.remaining() >= PAGE_SECONDS)
 
     def _sent(self, run: Run, wanted: Sequence[tuple[Command, Event]]) -> Run:
         """Return the run after commands were queued as one delivery of its own; as it is where it only counts."""

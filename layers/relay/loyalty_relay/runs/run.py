@@ -89,6 +89,14 @@ class Run:
     """Of those, whom the platform does not show by id, either: their deletion was queued."""
     absent: tuple[str, ...] = ()
     """Store and id of those who have not been looked up yet."""
+    members: int = 0
+    """Pages of the vendor's own list of members that the run has kept."""
+    members_read: bool = False
+    """Whether that list was read to its end; where it was not, a sample is read back."""
+    read_back: int = 0
+    """Customers as sent whose members were looked at at the vendor."""
+    missed: int = 0
+    """Of these, whom the vendor does not have, or not so: they are sent again."""
     allow_absent: bool = False
     """Whether a person has accepted that many are not listed any more."""
     note: str = ""

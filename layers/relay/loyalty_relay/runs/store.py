@@ -81,9 +81,9 @@ class Runs:
 
     # -- who is listed ------------------------------------------------------------------------------------------------
 
-    def keep_page(self, run: Run, names: Iterable[str]) -> None:
+    def keep_page(self, connection: str, run_id: str, page: int, names: Iterable[str]) -> None:
         """Keep the names of one page of the list that a run makes; the same page again replaces it."""
-        item = {"pk": keys.roster_page(run.connection, run.id, run.pages), "names": "\n".join(sorted(set(names)))}
+        item = {"pk": keys.roster_page(connection, run_id, page), "names": "\n".join(sorted(set(names)))}
         self._state.put(item | {"expires_at": int(self._clock()) + ROSTER_DAYS * 86_400})
 
     def listed(self, connection: str, run_id: str, pages: int) -> set[str]:

@@ -7,11 +7,11 @@ pipeline; the function's rate limiter gives way to live traffic (``Settings.rate
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from loyalty_relay.model.commands import AdvanceRun, CustomerCommand, Envelope
 from loyalty_relay.model.deadline import Deadline
@@ -37,8 +37,10 @@ from loyalty_relay.triggers.queue import consume_with
 
 if TYPE_CHECKING:
     from loyalty_relay.connections.model import Connection
+    from loyalty_relay.destinations.base import ReadableCrm
     from loyalty_relay.runtime.wiring import Services
 
+T = TypeVar("T")
 OPERATION = "import-run"
 RENEW = 90
 """Receives after which the run's message is replaced by a new one, long before a queue gives it up."""
@@ -178,6 +180,20 @@ def _engine(services: Services) -> Engine:
         with _throttling():
             return module.is_there(answer.status, answer.body)
 
+    def of_vendor(connection: Connection, ask: Callable[[Any], T]) -> T:
+        return services.pipeline.read(connection, connection.destination.key, lambda live: ask(services.crm(live)))
+
+    def member(loyalty_id: str, profile: str, connection: Connection, deadline: Deadline) -> Mapping[str, Any] | None:
+        return of_vendor(connection, lambda crm: cast("ReadableCrm", crm).member(loyalty_id, profile, deadline))
+
+    def members(
+        page: int, connection: Connection, deadline: Deadline
+    ) -> Sequence[tuple[str, Mapping[str, Any]]] | None:
+        return of_vendor(connection, lambda crm: cast("ReadableCrm", crm).members(page, deadline))
+
+    def mark(connection: str, name: str, text: str) -> str:
+        return services.digests.field(connection, name, text)
+
     return Engine(
         runs=services.runs,
         customers=services.customers,
@@ -188,6 +204,9 @@ def _engine(services: Services) -> Engine:
         sendable=sendable,
         enqueue=queue,
         shows=shows,
+        member=member,
+        members=members,
+        mark=mark,
     )
 
 

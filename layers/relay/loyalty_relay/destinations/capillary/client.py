@@ -170,6 +170,13 @@ class CapillaryCrm:
         """See ``members.Members.find``."""
         return self._members.find(customer, deadline)
 
+    def member(self, loyalty_id: str, profile: str, deadline: Deadline) -> Mapping[str, Any] | None:
+        """See ``ReadableCrm.member``; one who was merged away is none."""
+        return self._members.shown(loyalty_id, CustomerRef(profile=profile), deadline)
+
+    def members(self, page: int, deadline: Deadline) -> None:
+        """Return None: Capillary lists no members."""
+
     def register(self, command: CustomerCommand, fields: Mapping[str, Any], deadline: Deadline) -> Receipt:
         """Register by POST /v2/customers, and V1.1 for what that cannot carry. Raises CustomerExists with its id.
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
+
+import httpx
 
 from loyalty_relay.connections.model import Destination
 from loyalty_relay.destinations.capillary import v1
@@ -50,6 +53,14 @@ class Members:
             raise AmbiguousOutcome("the identifiers belong to different members; nothing was changed")
         return owners.pop() if owners else None
 
+    def shown(self, loyalty_id: str, customer: CustomerRef, deadline: Deadline) -> Mapping[str, Any] | None:
+        """Return contacts and names in the customer's profile by our field names; None where no such member is."""
+        request = self._request(loyalty_id, customer)
+        try:
+            return self._session.exchange(request, lambda reply: _shown(read_v2(reply, "id")), deadline)
+        except (CustomerNotFound, MergedAway):
+            return None
+
     def survivor(self, loyalty_id: str | None, customer: CustomerRef, deadline: Deadline) -> str | None:
         """Return the survivor of a merge: V1.1 shows it for a merged id, else the identifiers lead there."""
         if loyalty_id is not None:
@@ -68,18 +79,21 @@ class Members:
         return place_of(customer.profile or self._profile)
 
     def _by_id(self, loyalty_id: str, customer: CustomerRef, deadline: Deadline) -> str | None:
-        request = build_request(
-            api="v2-read",
-            method="GET",
-            url=f"{self._v2}/{path_segment(loyalty_id)}",
-            params=dict(self._place(customer)),
-        )
+        request = self._request(loyalty_id, customer)
         try:
             return self._session.exchange(request, lambda reply: member_id(read_v2(reply, "id")["id"]), deadline)
         except CustomerNotFound:
             return None
         except MergedAway as merged:
             return merged.survivor or self.survivor(loyalty_id, CustomerRef(profile=customer.profile), deadline)
+
+    def _request(self, loyalty_id: str, customer: CustomerRef) -> httpx.Request:
+        return build_request(
+            api="v2-read",
+            method="GET",
+            url=f"{self._v2}/{path_segment(loyalty_id)}",
+            params=dict(self._place(customer)),
+        )
 
     def _lookup(self, identifier: Identifier, place: Mapping[str, str], deadline: Deadline) -> str | None:
         kind = LOOKUPS[identifier.type]
@@ -99,3 +113,20 @@ class Members:
         order = list(LOOKUPS)
         known = [Identifier(kind, value) for kind, value in sorted(given) if kind in LOOKUPS]
         return sorted(known, key=lambda identifier: order.index(identifier.type))
+
+
+def _shown(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return contacts and names of the one profile of a response, by our field names."""
+    profiles = body.get("profiles")
+    profile = profiles[0] if isinstance(profiles, list) and len(profiles) == 1 else None
+    if not isinstance(profile, dict):
+        return {}
+    names = {"firstName": "first_name", "lastName": "last_name"}
+    shown = {ours: profile[theirs] for theirs, ours in names.items() if theirs in profile}
+    listed = profile.get("identifiers")
+    identifiers = [i for i in listed if isinstance(i, dict)] if isinstance(listed, list) else []
+    for kind, name in (("email", "email"), ("mobile", "phone")):
+        values = [i.get("value") for i in identifiers if i.get("type") == kind]
+        if len(values) == 1:
+            shown[name] = values[0]
+    return shown

@@ -18,7 +18,15 @@ from loyalty_relay.destinations.kangaroo.errors import TAKEN, VendorError, crede
 from loyalty_relay.destinations.kangaroo.fields import national_phone, our_name
 from loyalty_relay.destinations.kangaroo.preflight import probe
 from loyalty_relay.destinations.kangaroo.requests import Patch, Patcher, Registration, registration
-from loyalty_relay.destinations.kangaroo.responses import CrmField, Listing, Tag, customer_id, match_email, match_phone
+from loyalty_relay.destinations.kangaroo.responses import (
+    CrmField,
+    Listing,
+    Tag,
+    customer_id,
+    match_email,
+    match_phone,
+    shown_member,
+)
 from loyalty_relay.destinations.kangaroo.sales import Transactions, check_sale
 from loyalty_relay.destinations.kangaroo.session import PAGE_SIZE, KangarooSession, shown, unwrapped
 from loyalty_relay.destinations.kangaroo.stores import StoreLinks
@@ -118,6 +126,20 @@ class KangarooCrm:
         if e164 is None or national is None:
             return None
         return match_phone(self._filtered("phone", national[0], deadline), e164, national[1])
+
+    def member(self, loyalty_id: str, profile: str, deadline: Deadline) -> Mapping[str, Any] | None:
+        """See ``ReadableCrm.member``."""
+        request = self._session.request("api", "GET", f"/customers/{path_segment(loyalty_id)}")
+        try:
+            return shown_member(unwrapped(self._session.read(request, deadline, customer=True)), self._country)
+        except CustomerNotFound:
+            return None
+
+    def members(self, page: int, deadline: Deadline) -> list[tuple[str, Mapping[str, Any]]] | None:
+        """See ``ReadableCrm.members``: ``GET /customers``, a hundred a page."""
+        request = self._session.request("api", "GET", "/customers", params={"page": str(page), "per_page": "100"})
+        rows = self._session.page(request, deadline)
+        return [(found, shown_member(row, self._country)) for row in rows if (found := customer_id(row))]
 
     def _filtered(self, name: str, value: str, deadline: Deadline) -> list[dict[str, Any]]:
         """Return the first page of ``GET /customers`` with one filter (Kangaroo API blueprint: Filtering)."""

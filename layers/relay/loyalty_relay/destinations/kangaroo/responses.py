@@ -227,6 +227,14 @@ def customer_id(item: Mapping[str, Any]) -> str | None:
     return text_id(item.get("id"))
 
 
+def shown_member(item: Mapping[str, Any], country: str | None) -> Mapping[str, Any]:
+    """Return contacts and names of a customer object by our field names; what it does not have is absent."""
+    shown = {name: item[name] for name in ("email", "first_name", "last_name") if name in item}
+    if isinstance(phone := item.get("phone"), str) and phone.strip():
+        shown["phone"] = to_e164(phone, item.get("country_code") or country) or phone
+    return shown
+
+
 def match_email(items: Iterable[Mapping[str, Any]], email: str) -> str | None:
     """Return the customer with that address. Raises AmbiguousOutcome for several."""
     wanted = email.strip().casefold()
