@@ -27,6 +27,8 @@ AT_ONCE = 100
 """Entries read by one request."""
 LONGEST = 200
 """Characters of a filter."""
+MOST_HASHES = 60
+"""Keyed hashes of one list; a customer's ledger keeps 51."""
 
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -74,6 +76,8 @@ class EventFilter:
             value = getattr(self, member.name)
             if any(len(text) > LONGEST for text in ([value] if isinstance(value, str) else value)):
                 raise CommandError("the filter is too long", where=member.name, do=f"use at most {LONGEST} characters")
+        if len(self.customers) > MOST_HASHES:
+            raise CommandError("these are too many customers", where="customers", do=f"name at most {MOST_HASHES}")
         if self.result and self.result not in {result.value for result in Result}:
             raise CommandError(
                 f"{self.result!r} is no outcome", where="result", do=f"use one of {', '.join(r.value for r in Result)}"

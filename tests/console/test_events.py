@@ -103,6 +103,12 @@ def test_every_field_has_a_label_and_the_page_a_skip_link(browser: Browser) -> N
     assert "<title>Events" in html
 
 
+def test_an_empty_filter_is_none(browser: Browser, relay: Relay) -> None:
+    made = put(relay, 5)
+    listed = browser.json("/events.json?customer=&connection=+&topic=&since=&until=&cursor=&event=&order=")
+    assert [e["delivery_id"] for e in listed["events"]] == [made.delivery_id]
+
+
 def test_an_unknown_page_leads_on(browser: Browser) -> None:
     assert "There is no such page" in browser.get("/nothing", 404) or "there is no such page" in browser.get(
         "/nothing", 404

@@ -27,7 +27,7 @@ def events(request: Request) -> Response:
     """Show a page of events."""
     console = console_of(request)
     given = request.query_params
-    customers = tuple(given.getlist("customer"))
+    customers = tuple(filter(None, given.getlist("customer")))
     filters = {name: given.get(name, "").strip() for name in FILTERS}
     store = store_of(console.stack)
     wanted = EventFilter(customers=customers, **{name: value for name, value in filters.items() if value})
