@@ -247,6 +247,7 @@ def show_run(run: Run) -> None:
             ("missed there", str(run.missed) if run.read_back else ""),
             ("not listed any more", f"{run.unlisted} of {run.known}" if run.known else ""),
             ("deleted at the shop", str(run.deleted) if run.known else ""),
+            ("subscriptions", run.subscriptions),
             ("note", run.note),
         ]
     )

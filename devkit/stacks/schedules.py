@@ -47,7 +47,7 @@ def _target(stack: Stack, connection: str) -> dict[str, Any]:
         delivery_id="schedule",
         connection=connection,
         event=Event(source="relay", topic="reconciliation", id="schedule", entity_id=connection),
-        command=AdvanceRun(run="", begins=True),
+        command=AdvanceRun(run="", begins=True, webhook_url=f"{stack.api_url}/webhooks/{connection}"),
     )
     return {
         "Arn": attributes["QueueArn"],

@@ -168,7 +168,8 @@ def test_a_schedule_sends_the_message_that_begins_a_reconciliation(relay: Relay,
     assert kept["Target"]["RoleArn"] == relay.env["RELAY_RECONCILIATION_ROLE"]
     assert kept["Target"]["Arn"].endswith(relay.env["RELAY_QUEUE_IMPORT_RUN"].rpartition("/")[2])
     message = Envelope.from_json(kept["Target"]["Input"])
-    assert (message.connection, message.command) == ("acme", AdvanceRun(run="", begins=True))
+    url = "https://relay.example.com/webhooks/acme"
+    assert (message.connection, message.command) == ("acme", AdvanceRun(run="", begins=True, webhook_url=url))
     assert queued(relay) == []
 
 

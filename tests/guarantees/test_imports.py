@@ -40,10 +40,10 @@ def emails(world: World, vendor: str = "capillary") -> set[str]:
     return {text for member in world.members(vendor) for text in str(member).split("'") if "@example.com" in text}
 
 
-def scheduled(world: World, connection: str = "shop") -> None:
+def scheduled(world: World, connection: str = "shop", webhook_url: str = "") -> None:
     """The message that a schedule sends."""
     event = Event(source="relay", topic="reconciliation", id="schedule", entity_id=connection)
-    command = AdvanceRun(run="", begins=True)
+    command = AdvanceRun(run="", begins=True, webhook_url=webhook_url)
     message = Envelope(delivery_id="schedule", connection=connection, event=event, command=command)
     queue = world.stack.environment["RELAY_QUEUE_IMPORT_RUN"]
     world.stack.client("sqs").send_message(QueueUrl=queue, MessageBody=message.to_json())
@@ -176,6 +176,36 @@ def test_a_schedule_begins_nothing_while_a_run_is_under_way_and_for_a_connection
     assert latest(world) == running
     assert sorted(entry.reason for entry in world.journal()) == ["no_connection", "run_under_way"]
     assert world.later == []
+
+
+@pytest.mark.parametrize("setting", ["report", "revive"])
+def test_a_schedule_reports_missing_subscriptions_and_revives_them_where_it_may(world: World, setting: str) -> None:
+    document = world.connect("bigcommerce", "kangaroo")
+    document["source"] |= {
+        "api_credentials": {"access_token": "fake-bigcommerce-token"},
+        "subscriptions": setting,
+    }
+    world.stack.put_connection("shop", document)
+    world.restart()
+    scheduled(world, webhook_url="https://relay.example.com/webhooks/shop")
+    world.work("import-run", world.stack.receive("import-run")["Records"])
+    state = world.control.get("/_sandbox/state/bigcommerce").json()
+    made = [one for path, one in state.items() if "/v3/hooks/" in path]
+    if setting == "revive":
+        assert (latest(world).subscriptions, len(made)) == ("", 12)
+    else:
+        assert latest(world).subscriptions.startswith("missing: store/customer/created")
+        assert made == []
+
+
+def test_a_platform_that_refuses_the_review_of_subscriptions_delays_no_run(world: World) -> None:
+    shop_of(world, "bigcommerce", people=3)
+    world.fault({"vendor": "bigcommerce", "path": "/stores/*/v3/hooks", "status": 403})
+    scheduled(world, webhook_url="https://relay.example.com/webhooks/shop")
+    for _ in range(8):
+        world.again(after=30)
+    assert latest(world).proven
+    assert "could not be looked at" in latest(world).subscriptions
 
 
 def test_a_schedules_message_that_is_delivered_twice_begins_one_run(world: World) -> None:

@@ -320,7 +320,8 @@ class AdvanceRun(Command):
     """Go on with the import or reconciliation of a connection. The message stays in its queue until the run ends.
 
     ``generation``: of the message; one of an earlier generation is of no use any more. ``begins``: whether the message,
-    a schedule's, begins the run itself, unless another one of the connection is under way.
+    a schedule's, begins the run itself, unless another one of the connection is under way. ``webhook_url``: of the
+    connection, in a schedule's message; its subscriptions are reviewed before the run.
     """
 
     kind: ClassVar[str] = "advance_run"
@@ -329,6 +330,7 @@ class AdvanceRun(Command):
     run: str
     generation: int = 0
     begins: bool = False
+    webhook_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from loyalty_relay.model.commands import AdvanceRun, CustomerCommand, Envelope
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.delivery_ids import new_delivery_id
 from loyalty_relay.model.errors import (
+    CredentialsRefused,
     InvalidCommand,
     PermanentError,
     RateLimited,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 OPERATION = "import-run"
+REVIEW_SECONDS = 30.0
+"""For looking at the webhook subscriptions before a run."""
 RENEW = 90
 """Receives after which the run's message is replaced by a new one, long before a queue gives it up."""
 
@@ -82,7 +85,7 @@ def advance(envelope: Envelope, services: Services, deadline: Deadline, receives
     if command.begins and (found is None or found[0].id != command.run):
         if found is not None and (found[0].status == "running" or found[0].started_at > envelope.received_at):
             return _ended(envelope, services, Outcome(result=Result.IGNORED, reason="run_under_way"))
-        services.runs.begin(_scheduled(envelope, connection, services))
+        services.runs.begin(_scheduled(envelope, connection, services, deadline))
         found = services.runs.get(connection.id)
     if found is None or found[0].id != command.run or found[0].generation > command.generation + 1:
         return _ended(envelope, services, Outcome(result=Result.IGNORED, reason="run_superseded"))
@@ -130,8 +133,26 @@ def _named(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "body": replace(envelope, delivery_id=name, received_at=sent, command=command).to_json()}
 
 
-def _scheduled(envelope: Envelope, connection: Connection, services: Services) -> Run:
-    """Return the run that a schedule's message begins."""
+def _reviewed(command: AdvanceRun, connection: Connection, services: Services, deadline: Deadline) -> str:
+    """Review the webhook subscriptions, and revive them where the connection allows it; return what is amiss."""
+    from loyalty_relay.triggers.subscriptions import review_and_revive
+
+    url = connection.source.public_url or command.webhook_url
+    if not url:
+        return ""
+    # The run itself needs most of the time.
+    until = Deadline(min(deadline.at, deadline.clock() + REVIEW_SECONDS), deadline.clock)
+    try:
+        return review_and_revive(connection, services, until, url=url).summary
+    except CredentialsRefused:
+        # Reading customers needs other credentials than managing webhooks; a check reports these.
+        return ""
+    except RelayError as error:
+        return f"could not be looked at: {error}"
+
+
+def _scheduled(envelope: Envelope, connection: Connection, services: Services, deadline: Deadline) -> Run:
+    """Return the run that a schedule's message begins, after a review of the webhook subscriptions."""
     module = listing_module(connection)
     reports = services.runs.reports(connection.id)
     return Run(
@@ -140,6 +161,7 @@ def _scheduled(envelope: Envelope, connection: Connection, services: Services) -
         kind="reconciliation",
         started_at=envelope.received_at,
         updated_at=services.clock(),
+        subscriptions=_reviewed(cast("AdvanceRun", envelope.command), connection, services, deadline),
         since=scheduled_since(reports, envelope.received_at, lists_changed=module.lists_changed),
     )
 

@@ -41,6 +41,8 @@ REVIVED = frozenset({Condition.DISABLED, Condition.INCOMPLETE, Condition.ELSEWHE
 BY_ITSELF = frozenset({Condition.MISSING, Condition.DISABLED, Condition.INCOMPLETE})
 """What is mended without a person. A subscription that delivers elsewhere may be that of another stack."""
 BAD = frozenset(Condition) - {Condition.PRESENT, Condition.SUPERFLUOUS}
+MAX_SUMMARY = 1000
+"""Characters."""
 WAIT_SECONDS = 30.0
 """Longest wait for a platform's limit within one command."""
 MOST_WAITS = 5
@@ -74,6 +76,16 @@ class Review:
     def bad(self) -> tuple[Reviewed, ...]:
         """The topics of which deliveries do not come, or are refused."""
         return tuple(row for row in self.rows if row.condition in BAD)
+
+    @property
+    def summary(self) -> str:
+        """What is amiss, in a sentence; empty for nothing."""
+        by_condition = {c: [row.topic for row in self.bad if row.condition is c] for c in Condition}
+        found = [f"{condition.value}: {', '.join(topics)}" for condition, topics in by_condition.items() if topics]
+        if self.lacking:
+            found.append(f"the token lacks {', '.join(self.lacking)}")
+        found += self.problems
+        return "; ".join(found)[:MAX_SUMMARY]
 
     @property
     def good(self) -> bool:
