@@ -74,7 +74,7 @@ def import_(
         _listable(known, since)
         if not (welcome or dry_run):
             _quiet(known)
-        run = _begin(services, known, "import", since=since, limit=limit, dry=dry_run)
+        run = begin(services, known, "import", since=since, limit=limit, dry=dry_run)
     _follow(found, services, known, run, watch=watch and not cancel, as_json=json)
 
 
@@ -117,8 +117,8 @@ def reconcile(
     else:
         module = _listable(known, since)
         whole = everything or not module.lists_changed
-        begin = since or (None if whole else since_last_proof(services.runs.reports(known.id)) or None)
-        run = _begin(services, known, "reconciliation", since=begin, allow_absent=allow_absent)
+        since = since or (None if whole else since_last_proof(services.runs.reports(known.id)) or None)
+        run = begin(services, known, "reconciliation", since=since, allow_absent=allow_absent)
     _follow(found, services, known, run, watch=watch and not cancel, as_json=json)
 
 
@@ -127,7 +127,7 @@ def begin_import(services: Services, connection: Connection, *, welcome: bool) -
     _listable(connection, None)
     if not welcome:
         _quiet(connection)
-    return _begin(services, connection, "import", since=None)
+    return begin(services, connection, "import", since=None)
 
 
 def _listable(connection: Connection, since: str | None) -> ListingSource:
@@ -163,7 +163,8 @@ def _quiet(connection: Connection) -> None:
         )
 
 
-def _begin(services: Services, connection: Connection, kind: Kind, *, since: str | None, **more: Any) -> Run:
+def begin(services: Services, connection: Connection, kind: Kind, *, since: str | None, **more: Any) -> Run:
+    """Begin a run and return it; ``more``: of its members. Raises CommandError while another one is under way."""
     now = services.clock()
     run = Run(
         id=new_delivery_id(now),
@@ -191,7 +192,7 @@ def _again(services: Services, connection: Connection, *, cancel: bool) -> Run:
 def _follow(stack: Stack, services: Services, connection: Connection, run: Run, *, watch: bool, as_json: bool) -> None:
     try:
         if watch:
-            run = _watched(services, connection, run, quiet=as_json)
+            run = watched(services, connection, run, quiet=as_json)
     except KeyboardInterrupt:
         note(f"the run goes on; follow it with: relay import {connection.id} --resume")
     if as_json:
@@ -204,7 +205,8 @@ def _follow(stack: Stack, services: Services, connection: Connection, run: Run, 
         raise typer.Exit(1)
 
 
-def _watched(services: Services, connection: Connection, run: Run, *, quiet: bool) -> Run:
+def watched(services: Services, connection: Connection, run: Run, *, quiet: bool) -> Run:
+    """Return a run as it ended, or as it was when another one took its place."""
     rate = rate_of(connection)
     with err.status("reading the shop") as status:
         while run.status == "running":

@@ -84,8 +84,9 @@ def localize(text: str, *, code: Mapping[str, Code], parameters: Mapping[str, st
     Raise what the translator raises for an invalid template (InvalidDocumentException).
     """
     template = read(text)
-    resolve_numbers(template, parameters)
+    # Before the numbers: a process's environment has texts only, and ministack starts no worker with anything else.
     resolve_environments(template, parameters)
+    resolve_numbers(template, parameters)
     for name in code_folders(template):
         resource = template["Resources"][name]
         resource["Properties"][_CODE_KEYS[resource["Type"]]] = {"Bucket": code[name].bucket, "Key": code[name].key}
@@ -130,7 +131,7 @@ def resolve_environments(template: Json, parameters: Mapping[str, str]) -> None:
     them. On AWS the version's description, which contains the values, has the version made anew; ministack keeps it.
     """
     values = {
-        name: parameters.get(name, definition.get("Default"))
+        name: str(parameters.get(name, definition.get("Default")))
         for name, definition in template.get("Parameters", {}).items()
     }
     functions = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Serverless::Function"]

@@ -134,6 +134,13 @@ def test_an_invalid_template_is_refused_with_the_resource_named() -> None:
         resources("Broken: { Type: AWS::Serverless::HttpApi, Properties: { Auth: { DefaultAuthorizer: missing } } }")
 
 
+def test_environments_have_texts_only(local: Json) -> None:
+    """A number there, as of a parameter, keeps ministack from starting the function."""
+    functions = {n: r["Properties"] for n, r in local["Resources"].items() if r["Type"] == "AWS::Lambda::Function"}
+    values = {(n, k): v for n, p in functions.items() for k, v in p["Environment"]["Variables"].items()}
+    assert {place: value for place, value in values.items() if not isinstance(value, str | dict)} == {}
+
+
 def test_nothing_else_of_the_real_template_is_lost(text: str, local: Json) -> None:
     written = read(text)["Resources"]
     lost = {name for name in written if name not in local["Resources"]} - {"RelayLayer"}  # its id gets a hash

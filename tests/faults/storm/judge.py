@@ -199,7 +199,8 @@ def _links(storm: Storm) -> list[str]:
 
 
 def _journal(storm: Storm) -> list[str]:
-    entries = [unpack_item(item) or {} for item in _scan(storm, "RELAY_JOURNAL_TABLE")]
+    # The table also holds counts.
+    entries = [item for i in _scan(storm, "RELAY_JOURNAL_TABLE") if "result" in (item := unpack_item(i) or {})]
     by_delivery: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for entry in entries:
         by_delivery[entry["delivery_id"]].append(entry)

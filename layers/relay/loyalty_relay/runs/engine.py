@@ -47,7 +47,9 @@ FULL_SECONDS = 30.0
 """Wait while the queue holds enough."""
 PAGE_SECONDS = 5.0
 """What has to be left of an invocation for another page."""
+FIRST_PENDING_SECONDS = 5.0
 PENDING_SECONDS = 60.0
+"""Waits while something is on its way: each is twice as long as the one before, up to this."""
 MOST_ROUNDS = 30
 """Of the proof while something is on its way: half an hour, then it is reported as it is."""
 LOOKS = 3
@@ -124,7 +126,8 @@ class Engine:
             # The shop need not be read before the run's own commands have been carried out.
             run = self._looked(run)
             if run.unfinished and run.rounds < MOST_ROUNDS:
-                return replace(run, rounds=run.rounds + 1, note="waiting for queued work"), PENDING_SECONDS
+                waiting = replace(run, rounds=run.rounds + 1, note="waiting for queued work")
+                return waiting, _pending_seconds(waiting)
         if run.phase == "send" and run.kind == "reconciliation" and run.lists and not run.members_read:
             return self._read_members(run, connection, deadline), 0.0
         if run.phase == "absent":
@@ -132,7 +135,7 @@ class Engine:
         after = self._page(run, connection, deadline)
         if after.again > run.again:
             return after, HOT_SECONDS
-        return after, PENDING_SECONDS if after.rounds > run.rounds else 0.0
+        return after, _pending_seconds(after) if after.rounds > run.rounds else 0.0
 
     def _looked(self, run: Run, *, looks: int | None = None) -> Run:
         """Return the run without the deliveries that were carried out meanwhile.
@@ -348,6 +351,10 @@ class Engine:
 def rate_of(connection: Connection) -> float:
     """Return how many customers a minute the destination takes at most: its lowest limit."""
     return min(connection.destination.requests_per_minute.values(), default=DEFAULT_RATE)
+
+
+def _pending_seconds(run: Run) -> float:
+    return min(PENDING_SECONDS, FIRST_PENDING_SECONDS * 2.0 ** (run.rounds - 1))
 
 
 def _of_run(change: Change, run: Run, now: float) -> Change:
