@@ -14,6 +14,7 @@ from tests.sources.samples import load
 PLATFORMS = {
     "standard": ("customer-created", "sale-refunded-unlinked", "8.00"),
     "square": ("customer-created", "refund-updated-unlinked", "7.00"),
+    "clover": ("customer-create", "order-update-manual-refund", "7.00"),
     "lightspeed": ("customer-created", "sale-updated-unlinked", "20.00"),
 }
 """Samples of a customer and of the return, and the return's amount."""
