@@ -35,7 +35,8 @@ Outcomes: outcomes of commands, from queues and API; one that is tried five time
 Latency: milliseconds from a delivery's arrival to applied. Failures: attempts that did not succeed, of queue messages
 and API calls, by reason. TokenRefreshFailed: a vendor gave no access token. Unforeseen: an exception that no part of
 the code expects. NearBound: a limit of ours is near (``reliability.headroom``): tried, age, receives, time, memory.
-CustomersMissing: customers of a shop whom an import or a reconciliation did not find at the destination, nor a reason.
+CustomersMissing: customers of a shop whom an import or a reconciliation did not find at the destination, nor a reason;
+or, where that stopped the run, customers whom the shop does not list any more.
 """
 
 
