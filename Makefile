@@ -120,7 +120,7 @@ test-sam-local: $(STACK) $(SAM_LOCAL)/build/template.yaml ## test `sam local` (n
 	@$(PY) -m pytest tests/samlocal $(TEST_ARGS)
 
 .PHONY: test-browser
-test-browser: $(DEV) $(STACK) ## test the console in a real browser, and take the screenshots of docs/images
+test-browser: $(DEV) $(STACK) ## test the console in a real browser (RELAY_PICTURES=write: and renew docs/images)
 	@sh requirements/chromium.sh >/dev/null
 	@$(PY) -m pytest tests/browser $(TEST_ARGS)
 

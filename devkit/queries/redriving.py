@@ -6,6 +6,7 @@ import json
 import secrets
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,7 @@ def _translate_again(stack: Stack, parked: Parked) -> str:
             answer = Ingest(services_of(stack)).redrive(body)
     except RelayError as error:
         raise problem_of(error) or CommandError(str(error)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, zlib.error) as error:
         raise CommandError(f"it is not a parked delivery ({type(error).__name__})") from error
     if answer["outcome"] == "parked":
         reason = str(answer["reason"])

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -131,8 +132,11 @@ class Page:
 
     @property
     def text(self) -> str:
-        """What a person reads of the page."""
-        return self.driver.find_element(By.TAG_NAME, "body").text
+        """What a person reads of the page; nothing while another one is being loaded."""
+        try:
+            return self.driver.find_element(By.TAG_NAME, "body").text
+        except (NoSuchElementException, StaleElementReferenceException):
+            return ""
 
     def find(self, css: str) -> WebElement:
         return self.driver.find_element(By.CSS_SELECTOR, css)
@@ -142,21 +146,26 @@ class Page:
 
     def click(self, words: str, css: str = "a, button, summary") -> None:
         """Click the first visible link or button whose words begin so."""
-        self.wait(lambda: self._named(words, css))
-        self._named(words, css)[0].click()
 
-    def _named(self, words: str, css: str) -> list[WebElement]:
-        return [e for e in self.all(css) if e.is_displayed() and e.text.strip().startswith(words)]
+        def clicked() -> bool:
+            named = [e for e in self.all(css) if e.is_displayed() and e.text.strip().startswith(words)]
+            if named:
+                named[0].click()
+            return bool(named)
 
-    def wait(self, found: Any, what: str = "") -> None:
-        """Wait until something is the case."""
-        WebDriverWait(self.driver, PATIENCE, poll_frequency=0.1).until(lambda _: found(), what or self.text)
+        self.wait(clicked)
+
+    def wait(self, found: Callable[[], Any]) -> None:
+        """Wait until something is the case, whatever is replaced meanwhile."""
+        waiting = WebDriverWait(self.driver, PATIENCE, 0.1, ignored_exceptions=[StaleElementReferenceException])
+        waiting.until(lambda _: found())
 
     def see(self, words: str) -> None:
         """Wait until the page shows words."""
-        WebDriverWait(self.driver, PATIENCE, poll_frequency=0.1, ignored_exceptions=[Exception]).until(
-            lambda _: words in self.text, f"{words!r} is not on the page:\n{self.path}\n{self.text[:3000]}"
-        )
+        try:
+            self.wait(lambda: words in self.text)
+        except TimeoutException:
+            raise AssertionError(f"{words!r} is not on {self.path}:\n{self.text[:3000]}") from None
 
     def reload_until(self, found: Callable[[], Any]) -> None:
         """Load the page again, as a person would, until something is the case."""

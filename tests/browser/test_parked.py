@@ -5,11 +5,20 @@ from __future__ import annotations
 from tests.browser.conftest import Page, Shop
 
 
+def home(page: Page, connection: str) -> str:
+    """Return what Home shows of a connection's parked work, in one line."""
+    facts = page.all(f'section[aria-labelledby="c-{connection}"] dl.facts > div')
+    (parked,) = [fact.text for fact in facts if fact.text.startswith("Parked now")]
+    return " ".join(parked.partition("oldest")[0].split())
+
+
 def test_what_is_parked_is_redriven_at_once_and_applied(page: Page, shop: Shop) -> None:
     deliveries = shop.park("acme-gb", 3)
 
-    page.open("/parked")
-    page.click("invalid")
+    page.open("/")
+    page.see("Parked now")
+    assert home(page, "acme-gb").endswith("3")
+    page.find('section[aria-labelledby="c-acme-gb"] a[href^="/parked"]').click()
     page.see("3 parked, by reason")
     page.see("8014")
     page.click("Redrive what matches")
@@ -21,6 +30,8 @@ def test_what_is_parked_is_redriven_at_once_and_applied(page: Page, shop: Shop) 
     page.see("Nothing is parked that matches")
     page.open("/events?connection=acme-gb&result=applied")
     page.reload_until(lambda: all(page.all(f'a[href^="/deliveries/{delivery}"]') for delivery in deliveries))
+    page.open("/")
+    assert home(page, "acme-gb").endswith("0")
 
 
 def test_why_something_is_parked_what_to_change_and_the_event_applied(page: Page, shop: Shop) -> None:

@@ -189,11 +189,13 @@ def test_what_cannot_be_sent_stays_parked_and_is_reported_beside_the_rest(parkin
     raw |= {"query": {}, "body": base64.b64encode(zlib.compress(b"{}")).decode()}
     parking.send("INGEST", json.dumps(raw), reason="bad_field", connection="no-such", delivery_id="0199-c")
 
+    parking.send("INGEST", json.dumps({"body": "AAAA"}), reason="not_json", delivery_id="0199-d")
+
     report = Redrive(parking.stack, ParkedFilters()).run()
 
     assert [p.delivery_id for p, _ in report.redriven] == ["0199-b"]
-    assert {p.reason for p, _ in report.failed} == {"unreadable", "bad_field"}
-    assert len(parking.left()) == 2
+    assert {p.reason for p, _ in report.failed} == {"unreadable", "bad_field", "not_json"}
+    assert len(parking.left()) == 3
     assert report.as_json()["failed"][0]["message"]
 
 
