@@ -10,7 +10,7 @@ import pytest
 
 from loyalty_relay.http.client import Client
 from loyalty_relay.model.commands import Envelope
-from loyalty_relay.sources.base import Change, NothingToDo, ThinChange
+from loyalty_relay.sources.base import MAX_ENTITIES, Change, NothingToDo, ThinChange
 from loyalty_relay.sources.bigcommerce import BigCommerce
 from loyalty_relay.triggers.hydrate import MOST_READINGS
 from tests.faults.dying import Death, Fate, Mortal
@@ -150,6 +150,21 @@ def test_what_a_reading_leads_to_is_read_at_once_and_only_its_changes_go_on(
     reading.settle()
     assert len(reading.upstream(vendor="bigcommerce")) == 2
     assert first_names(reading) == ["Bea"]
+
+
+def test_what_one_reading_leads_to_has_places_in_the_journal_that_no_other_change_of_the_delivery_has(
+    reading: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = BigCommerce.hydrated
+    monkeypatch.setattr(BigCommerce, "hydrated", lambda *given: [*really(*given), *really(*given)])
+    notify(reading)
+    (record,) = reading.stack.receive("hydrate")["Records"]
+    for position in (0, 1):
+        body = replace(Envelope.from_json(record["body"]), position=position).to_json()
+        assert reading.work("hydrate", [{**record, "body": body}]) == 0
+    bodies = [message["Body"] for name in ("register", "update") for message in reading.stack.messages(name)]
+    positions = sorted(Envelope.from_json(body).position for body in bodies)
+    assert positions == [0, 1, MAX_ENTITIES, MAX_ENTITIES + 1]
 
 
 def test_a_resource_that_takes_too_many_readings_is_parked(reading: World, monkeypatch: pytest.MonkeyPatch) -> None:

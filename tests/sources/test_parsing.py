@@ -58,7 +58,7 @@ def test_ids_are_text(value: Any) -> None:
     assert text_id(value) == str(value).strip()
 
 
-@pytest.mark.parametrize("value", ["a\nb", "a\x00", "x" * 201, "\x7f"])
+@pytest.mark.parametrize("value", ["a\nb", "a\x00", "x" * 201, "\x7f", "a\ud800", "\uffff"])
 def test_ids_that_no_platform_has_are_refused(value: str) -> None:
     with pytest.raises(Untranslatable):
         text_id(value)

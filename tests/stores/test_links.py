@@ -39,6 +39,18 @@ def test_a_saved_link_is_found_by_shop_and_listed_by_connection(links: Links, de
     assert links.get("c2", "s1") is None
 
 
+def test_a_link_is_found_in_either_spelling_of_its_shop(links: Links, deadline: Deadline) -> None:
+    """A shop event names ``MLDEMO``, and what belongs to the shop is kept in lower case."""
+    shop = replace(LINK, shop_id="MLDEMO")
+    lease = links.take_shop("c1", "MLDEMO")
+    links.save_link(lease, shop)
+    links.release(lease)
+    assert links.get("c1", "mldemo") == links.get("c1", "MLDEMO") == shop
+    assert [link.shop_id for link in links.list("c1", deadline)] == ["MLDEMO"]
+    links.remove("c1", "mldemo")
+    assert links.get("c1", "MLDEMO") is None
+
+
 def test_two_callers_never_hold_one_shop(links: Links, stack: Stack, deadline: Deadline) -> None:
     links.take_shop("c1", "s1")
     with pytest.raises(LeaseBusy) as busy:

@@ -105,7 +105,8 @@ def text_id(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str) or not str(value).strip():
         raise Untranslatable("no_id")
     text = str(value).strip()
-    if len(text) > MAX_ID or any(ord(c) < 0x20 or c == "\x7f" for c in text):
+    # A header's text is not scrubbed, as that of a body is.
+    if len(text) > MAX_ID or any(ord(c) < 0x20 or c == "\x7f" for c in text) or _UNSENDABLE.search(text):
         raise Untranslatable("bad_id")
     return text
 

@@ -52,8 +52,8 @@ def waiting_orders(connection: str, contact: str) -> str:
 
 
 def store_link(connection: str, shop_id: str) -> str:
-    """Return the key of a shop's link."""
-    return f"L#{connection}#{shop_id}"
+    """Return the key of a shop's link: commands and records name a store in one spelling, its platform in another."""
+    return f"L#{connection}#{shop_id.casefold()}"
 
 
 def integration(connection: str, name: str) -> str:

@@ -15,7 +15,7 @@ from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import InvalidCommand, Untranslatable
 from loyalty_relay.model.outcomes import Outcome, Result
 from loyalty_relay.sources import source_module
-from loyalty_relay.sources.base import Change, HydratingSource, ThinChange, bounded, not_later
+from loyalty_relay.sources.base import MAX_ENTITIES, Change, HydratingSource, ThinChange, bounded, not_later
 from loyalty_relay.translation.translate import Skip, translate
 from loyalty_relay.triggers.enqueue import enqueue
 from loyalty_relay.triggers.platform_reads import read_platform
@@ -72,9 +72,10 @@ def hydrate(envelope: Envelope, services: Services, deadline: Deadline) -> Outco
         outcome = Outcome(result=Result.IGNORED, reason=skips[0].reason)
         services.journal.write(services.pipeline.recorder.entry(envelope, outcome))
         return outcome
+    # The delivery's other changes have the positions in between.
     onward = [
         replace(envelope, event=event, command=command, position=envelope.position + extra, redrives=0)
-        for extra, (event, command) in enumerate(found)
+        for extra, (event, command) in zip(range(0, len(found) * MAX_ENTITIES, MAX_ENTITIES), found, strict=True)
     ]
     enqueue(onward, services.sqs, services.settings)
     return Outcome(result=Result.APPLIED, reason="hydrated")

@@ -32,7 +32,17 @@ from loyalty_relay.model.errors import (
 )
 from loyalty_relay.model.outcomes import Result
 from loyalty_relay.sources import may_read_from, platforms, source_module
-from loyalty_relay.sources.base import Change, Reply, Request, SourceModule, Verdict, bounded, listed, not_later
+from loyalty_relay.sources.base import (
+    MAX_ENTITIES,
+    Change,
+    Reply,
+    Request,
+    SourceModule,
+    Verdict,
+    bounded,
+    listed,
+    not_later,
+)
 from loyalty_relay.sources.parsing import body_digest
 from loyalty_relay.telemetry import logs, metrics
 from loyalty_relay.translation.translate import Skip, translate
@@ -43,9 +53,6 @@ if TYPE_CHECKING:
 
 MAX_BODY = 2 * 1024 * 1024
 """Bytes. Platforms send a few kilobytes; what is larger is no event."""
-
-MAX_ENTITIES = 2000
-"""More changes than one delivery can hold of real ones."""
 
 DELIVERY_HEADER = "x-relay-delivery"
 """Names the delivery in the answer to an authentic request, for the journal's readers."""
