@@ -206,7 +206,12 @@ class Recorder:
         # A scan of every table after every step takes longer than all the rest.
         for held in tables[self.world.stack.environment[f"RELAY_{table.upper()}_TABLE"]].all_items():
             item = held.to_json()["Attributes"]
+            if item.get("delivery_id", {}).get("S", "").startswith("counts#"):
+                # Every delivery changes one; tests/reliability has their contents.
+                continue
             item |= {name: "<real time>" for name in REAL_TIMES if table == "idempotency" and name in item}
+            if "receipt" in item:
+                item["receipt"] = "<receipt>"
             now[json.dumps({name: item[name] for name in KEYS if name in item}, sort_keys=True)] = item
         self._items[table] = now
         found = [item for key, item in now.items() if before.get(key) != item]

@@ -17,7 +17,7 @@ from moto.core import models as moto_models
 from moto.core import responses as moto_responses
 from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.comparisons import ConditionExpressionParser
-from moto.dynamodb.models import DynamoDBBackend
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing.validators import ActionCountValidator, OverlappingPathsValidator
@@ -199,3 +199,22 @@ def _copy_of_table(table: Any, memo: Any) -> Any:
         elif found is not None:
             made.items[hashed] = copy.deepcopy(found)
     return made
+
+
+def table_of_moto(name: str, *, region: str = "us-east-1", **members: Any) -> None:
+    """Make a table without a request; the members are those of CreateTable."""
+    members = copy.deepcopy(members)
+    dynamodb_backends["123456789012"][region].create_table(
+        name,
+        schema=members["KeySchema"],
+        throughput=None,
+        attr=members["AttributeDefinitions"],
+        global_indexes=members.get("GlobalSecondaryIndexes", []),
+        indexes=[],
+        streams=None,
+        billing_mode=members["BillingMode"],
+        sse_specification=None,
+        tags=[],
+        deletion_protection_enabled=False,
+        warm_throughput=None,
+    )

@@ -12,6 +12,7 @@ from loyalty_relay.customers.ledger import CustomerLedger
 from loyalty_relay.customers.records import Records
 from loyalty_relay.reliability.journal import Journal
 from loyalty_relay.storage.digests import Digests
+from tests.support.faster_moto import table_of_moto
 
 IDEMPOTENCY, STATE, JOURNAL = "idempotency", "state", "journal"
 START = 1_800_000_000.0
@@ -107,15 +108,17 @@ def refusal(code: str | None, operation: str) -> Exception:
 
 
 def make_tables(client: Any) -> None:
-    """The three tables with the keys and indexes that the template gives them."""
-    client.create_table(
-        TableName=IDEMPOTENCY,
+    """The three tables, with the keys and indexes that the template gives them, where a client's requests find them."""
+    table_of_moto(
+        IDEMPOTENCY,
+        region=client.meta.region_name,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
     )
-    client.create_table(
-        TableName=STATE,
+    table_of_moto(
+        STATE,
+        region=client.meta.region_name,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[
             {"AttributeName": "pk", "AttributeType": "S"},
@@ -130,8 +133,9 @@ def make_tables(client: Any) -> None:
             }
         ],
     )
-    client.create_table(
-        TableName=JOURNAL,
+    table_of_moto(
+        JOURNAL,
+        region=client.meta.region_name,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[
             {"AttributeName": "delivery_id", "AttributeType": "S"},
