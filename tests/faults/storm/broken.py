@@ -82,7 +82,7 @@ def _lease(put: Callable[[Any, str, Any], None]) -> None:
 
     def update(self: OrderRecords, *args: Any) -> dict[str, Any]:
         action = really(self, *args)
-        action["Update"]["ConditionExpression"] += " OR attribute_exists(pk)"
+        action["condition"] += " OR attribute_exists(pk)"
         return action
 
     put(OrderRecords, "_update", update)
