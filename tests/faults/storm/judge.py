@@ -211,7 +211,8 @@ def _journal(storm: Storm) -> list[str]:
         if not ends:
             problems.append(f"delivery {delivery} was accepted and is not in the journal")
         elif not ends <= FINAL:
-            problems.append(f"delivery {delivery} has no end: {', '.join(sorted(ends))}")
+            reasons = {entry.get("reason", "") for entry in by_delivery[delivery]}
+            problems.append(f"delivery {delivery} has no end: {', '.join(sorted(ends | reasons))}")
     # A command that leads to others, such as a sale that registers its customer, has an entry of each.
     carried_out = Counter((e["event_id"], e["position"]) for e in entries if e["result"] not in ("duplicate", "parked"))
     twice = sum(times - 1 for times in carried_out.values())
