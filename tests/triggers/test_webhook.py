@@ -112,10 +112,10 @@ class DeadLetterQueue:
 
 @dataclass
 class Counters:
-    refusals: list[str] = field(default_factory=list)
+    refusals: dict[str, int] = field(default_factory=dict)
 
-    def refused(self, connection: str) -> None:
-        self.refusals.append(connection)
+    def refused(self, connection: str, count: int) -> None:
+        self.refusals[connection] = count
 
 
 @dataclass

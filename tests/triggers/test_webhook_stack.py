@@ -188,11 +188,12 @@ def test_what_needs_nothing_is_counted_with_a_write_of_its_own(stack: Stack, ing
     assert hour.outcomes == {("ingest", "ignored"): 1}
 
 
-def test_refused_deliveries_are_counted_for_connections_that_exist(stack: Stack, ingest: Ingest) -> None:
+def test_refused_deliveries_are_counted_with_the_next_authentic_one(stack: Stack, ingest: Ingest) -> None:
     request = load("shopify", "customers-create").signed()
-    for to in ("shop", "nosuch"):
+    for to in ("shop", "nosuch", "shop"):
         forged = gateway_event({**request.headers, "x-shopify-hmac-sha256": "A" * 44}, request.body, to)
         assert ingest.answer(forged)["statusCode"] == 401
-    counters = stack.counters
-    assert [hour.refused for hour in counters.hours("shop")] == [1]
-    assert counters.hours("nosuch") == []
+    assert stack.items("journal") == [], "a refusal has no effect"
+    post(ingest, "customers-create")
+    assert [hour.refused for hour in stack.counters.hours("shop")] == [2]
+    assert stack.counters.hours("nosuch") == []

@@ -32,9 +32,6 @@ BOUNDS_MS = (
     *(259_200_000,),
 )
 """Upper bounds of the histogram's buckets in milliseconds; what took longer is counted in the last one."""
-REFUSED_SECONDS = 60.0
-"""Refused deliveries alone are written so often at most per process: whoever sends them decides how many there are."""
-
 _REFUSED = "refused"
 _BUCKET = "ms."
 
@@ -62,8 +59,6 @@ class Counters:
         self._timed = timed
         self._lock = threading.Lock()
         self._counts: dict[tuple[str, int], Counter[str]] = {}
-        self._due = False
-        self._written_at = 0.0
 
     def settled(self, entry: JournalEntry) -> None:
         """Count a final outcome whose entry was written."""
@@ -72,23 +67,17 @@ class Counters:
             took = (entry.finished_at - entry.received_at) * 1000
             names.append(f"{_BUCKET}{BOUNDS_MS[min(bisect_left(BOUNDS_MS, took), len(BOUNDS_MS) - 1)]}")
         with self._lock:
-            self._due = True
             self._counts.setdefault((entry.connection, int(entry.received_at) // HOUR), Counter()).update(names)
 
-    def refused(self, connection: str) -> None:
-        """Count a delivery to an existing connection that was not authentic."""
-        now = self._clock()
+    def refused(self, connection: str, count: int) -> None:
+        """Count deliveries to an existing connection that were not authentic, as of now."""
         with self._lock:
-            self._due = self._due or now - self._written_at >= REFUSED_SECONDS
-            self._counts.setdefault((connection, int(now) // HOUR), Counter())[_REFUSED] += 1
+            self._counts.setdefault((connection, int(self._clock()) // HOUR), Counter())[_REFUSED] += count
 
     def write(self) -> None:
         """Add what was counted since the last time to the table. Never raises: what cannot be written is lost."""
         with self._lock:
-            if not self._due:
-                return
             counts, self._counts = self._counts, {}
-            self._due, self._written_at = False, self._clock()
         for (connection, hour), counted in counts.items():
             try:
                 self._add(connection, hour, counted)

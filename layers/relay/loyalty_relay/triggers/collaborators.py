@@ -34,7 +34,7 @@ class JournalWriter(Protocol):
 class RefusalCounter(Protocol):
     """What ingest needs of ``reliability.counters.Counters``."""
 
-    def refused(self, connection: str) -> None: ...
+    def refused(self, connection: str, count: int) -> None: ...
 
 
 class RawParking(Protocol):

@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 MAX_BODY = 2 * 1024 * 1024
 """Bytes. Platforms send a few kilobytes; what is larger is no event."""
 
+REFUSED_SECONDS = 60.0
+"""Between two writes of how many deliveries were refused."""
+
 DELIVERY_HEADER = "x-relay-delivery"
 """Names the delivery in the answer to an authentic request, for the journal's readers."""
 
@@ -109,11 +112,14 @@ class _WrongStore(_Refusal):
 
 
 class Ingest:
-    """One instance per process; holds no state of its own."""
+    """One instance per process; its only state is how many deliveries it has refused."""
 
     def __init__(self, services: Collaborators, new_id: Callable[[float], str] = new_delivery_id) -> None:
         self._services = services
         self._new_id = new_id
+        self._refused: dict[str, int] = {}
+        """By existing connection, since ``_counted_at``."""
+        self._counted_at = 0.0
 
     def answer(self, event: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to one API Gateway event. Never raises for anything a sender can do."""
@@ -146,7 +152,7 @@ class Ingest:
             return self._answered(connection, request)
         except _Refusal as refusal:
             if refusal.reply is REFUSED:
-                self._services.counters.refused(connection_id)
+                self._refused[connection_id] = self._refused.get(connection_id, 0) + 1
             raise
 
     def _answered(self, connection: Connection, request: Request) -> Reply:
@@ -183,8 +189,17 @@ class Ingest:
             logs.error("delivery not taken", reason=error.reason, connection=connection.id)
             metrics.count("Unavailable", reason=error.reason, connection=connection.id)
             return UNAVAILABLE
+        self._count_refused()
         reply = module.accepted(request)
         return Reply(status=reply.status, body=reply.body, headers={**reply.headers, DELIVERY_HEADER: delivery.id})
+
+    def _count_refused(self) -> None:
+        # With an authentic delivery only: a refusal has no effect of its own, and takes as long as every other.
+        if self._refused and self._services.clock() - self._counted_at >= REFUSED_SECONDS:
+            for connection, count in self._refused.items():
+                self._services.counters.refused(connection, count)
+            self._refused.clear()
+            self._counted_at = self._services.clock()
 
     def _connection(self, connection_id: str) -> Connection:
         if not CONNECTION_ID.fullmatch(connection_id):
