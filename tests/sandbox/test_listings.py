@@ -127,7 +127,7 @@ def test_a_token_that_may_not_list_customers_is_refused(client: SandboxClient, p
 
 
 @pytest.mark.parametrize("platform", [p for p in STORES if p != "shopify"])
-def test_a_platform_that_throttles_says_when_to_come_back_in_its_own_way(client: SandboxClient, platform: str) -> None:
+def test_a_platform_that_throttles_is_no_empty_list(client: SandboxClient, platform: str) -> None:
     client.send("PUT", "/_sandbox/faults", json=[{"vendor": platform, "error": "rate_limit"}])
     with pytest.raises(VendorRejected, match="does not list"):
         listed(client, platform)

@@ -391,3 +391,9 @@ def test_clovers_customers_have_the_id_that_their_events_have() -> None:
     (change,) = read("clover", ANSWERS["clover"](CLOVER_CUSTOMER)).changes
     assert isinstance(change, CustomerChanged)
     assert change.source_id == f"MERCHANT:{CLOVER_CUSTOMER['id']}"
+
+
+def test_a_version_of_lightspeed_may_have_any_number_of_digits_of_64_bits() -> None:
+    """They are counted over all retailers, and grow."""
+    page = read("lightspeed", {"data": [LIGHTSPEED], "version": {"min": 1, "max": 2**63 - 1}})
+    assert page.cursor == str(2**63 - 1)
