@@ -21,6 +21,7 @@ from loyalty_relay.model.commands import (
 from loyalty_relay.model.deadline import Deadline
 from loyalty_relay.model.errors import InvalidCommand, RunContinues, UpstreamTimeout
 from loyalty_relay.pipeline.customers import sendable
+from loyalty_relay.runs import engine
 from loyalty_relay.runs.engine import Engine
 from loyalty_relay.runs.run import Run
 from loyalty_relay.runtime.settings import Settings
@@ -428,14 +429,39 @@ def test_a_customer_who_is_listed_no_more_is_deleted_only_if_the_platform_does_n
 
 def test_more_than_one_percent_who_are_listed_no_more_stop_the_run_for_a_person(world: World) -> None:
     world.finish(world.begin())
-    del world.shop.customers[3]
+    for number in (3, 4, 5, 6):
+        del world.shop.customers[number]
     for name in ("second", "third"):
         run = world.finish(world.begin(id=name, kind="reconciliation"))
         world.work()
-        assert (run.status, run.unlisted, run.proven) == ("stopped", 1, False)
-        assert "1 of 10" in run.note
+        assert (run.status, run.unlisted, run.proven) == ("stopped", 4, False)
+        assert "4 of 10" in run.note
         assert not deleted(world, 3)
-    assert world.finish(world.begin(id="accepted", kind="reconciliation", allow_absent=True)).deleted == 1
+    assert world.finish(world.begin(id="accepted", kind="reconciliation", allow_absent=True)).deleted == 4
+
+
+def test_a_few_who_are_listed_no_more_stop_no_run_of_a_small_shop(world: World) -> None:
+    world.finish(world.begin())
+    for number in (3, 4, 5):
+        del world.shop.customers[number]
+    run = world.finish(world.begin(id="second", kind="reconciliation"))
+    assert (run.status, run.unlisted, run.deleted) == ("done", 3, 3)
+
+
+def test_who_is_not_looked_up_in_one_run_is_looked_up_in_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MOST_ASKED", 2)
+    world.finish(world.begin())
+    for number in (3, 4, 5, 6, 7):
+        del world.shop.customers[number]
+    found = []
+    for name in ("second", "third", "fourth", "fifth"):
+        run = world.finish(world.begin(id=name, kind="reconciliation", allow_absent=True))
+        found.append((run.unlisted, run.deleted))
+    assert found == [(5, 2), (3, 2), (1, 1), (0, 0)]
+    world.work()
+    assert [n for n in range(1, 11) if deleted(world, n)] == [3, 4, 5, 6, 7]
 
 
 def test_a_run_that_does_not_read_everyone_compares_no_list(world: World) -> None:

@@ -56,8 +56,10 @@ LOOKS = 3
 """Unfinished deliveries that are met before a run that wants to queue more stops looking."""
 MOST_ABSENT = 0.01
 """Share of the customers listed before who may be absent now; more is rather a fault of the listing."""
-MOST_ASKED = 5_000
-"""Absent customers of one run who are looked up at the platform; of the rest none is deleted."""
+FEW_ABSENT = 3
+"""So many never stop a run: a shop of 50 loses more than its share with one."""
+MOST_ASKED = 1_000
+"""Absent customers of one run who are looked up at the platform, as its item has to hold them; the next run goes on."""
 ASKED = 10
 """So many are looked up between two saves."""
 MOST_PAGES = 10_000
@@ -185,8 +187,12 @@ class Engine:
             known = self.runs.listed(run.connection, *before)
             absent = sorted(known - self.runs.listed(run.connection, run.id, run.pages))
             run = replace(run, known=len(known), unlisted=len(absent))
-            if len(absent) > MOST_ABSENT * len(known) and not run.allow_absent:
+            if len(absent) > max(FEW_ABSENT, MOST_ABSENT * len(known)) and not run.allow_absent:
                 return replace(run, status="stopped", note=f"{len(absent)} of {len(known)} customers are not listed")
+            # Who is not looked up now is listed as before, and absent in the next run, too.
+            for start in range(MOST_ASKED, len(absent), MOST_ASKED):
+                self.runs.keep_page(run.connection, run.id, run.pages, absent[start : start + MOST_ASKED])
+                run = replace(run, pages=run.pages + 1)
             if absent:
                 return replace(run, phase="absent", absent=tuple(absent[:MOST_ASKED]))
         self.runs.adopt(run)

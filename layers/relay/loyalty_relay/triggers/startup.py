@@ -111,6 +111,7 @@ def _operation(services: Services, operation: str) -> None:
         import_module(name)
     services.load_destinations(operation)
     services.idempotency.prepare(operation)
+    services.counters  # noqa: B018
     with suppress(RelayError):
         # The first event meets what is wrong, and reports it.
         services.digests  # noqa: B018
