@@ -155,12 +155,12 @@ class AdobeSubscriptions(Subscribing):
 
 
 def _lacking(topic: str, fields: Any) -> tuple[str, ...]:
-    given = {str(field.get("name")) for field in fields or () if isinstance(field, dict)}
-    whole = {name.partition("[")[0] for name in given if "[" not in name}
+    subscribed = {str(field.get("name")) for field in fields or () if isinstance(field, dict)}
+    whole = {name.partition("[")[0] for name in subscribed if "[" not in name}
     return tuple(
         name
         for name in FIELDS.get(topic, ())
-        if EVERY_FIELD not in given and name not in given and name.partition("[")[0] not in whole
+        if EVERY_FIELD not in subscribed and name not in subscribed and name.partition("[")[0] not in whole
     )
 
 
