@@ -77,6 +77,7 @@ def _one(each: ConnectionStatus) -> None:
             ("run under way", _run(each.running)),
             ("last import", _run(each.imported)),
             ("last reconciliation", _run(each.reconciled)),
+            ("webhook subscriptions", _subscriptions(each.reviewed)),
         ]
     )
     out.print()
@@ -88,6 +89,10 @@ def _one(each: ConnectionStatus) -> None:
     rows.append(["refused", *(str(span.refused) for span in each.spans.values())])
     rows += [[name, *(_seconds(getattr(span, name)) for span in each.spans.values())] for name in ("p50", "p95")]
     show_table(["outcome", *(f"{name}, since {when(span.since)[5:16]}Z" for name, span in each.spans.items())], rows)
+
+
+def _subscriptions(run: Run | None) -> str:
+    return f"{run.subscriptions or 'as needed'} ({when(run.started_at)})" if run else ""
 
 
 def _queues(view: Overview) -> None:

@@ -101,6 +101,8 @@ class ConnectionStatus:
     imported: Run | None = None
     """The newest import that has ended, of the last few runs; ``reconciled`` likewise."""
     reconciled: Run | None = None
+    reviewed: Run | None = None
+    """The newest one before which the webhook subscriptions were looked at."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the status as ``relay status --json`` prints it."""
@@ -112,6 +114,9 @@ class ConnectionStatus:
             "retrying": asdict(self.retrying),
             "parked": asdict(self.parked),
             "limits": [asdict(limit) for limit in self.limits],
+            "subscriptions": None
+            if self.reviewed is None
+            else {"at": self.reviewed.started_at, "amiss": self.reviewed.subscriptions},
             "last": None if self.last is None else {name: getattr(self.last, name) for name in LAST},
             **{
                 name: None if run is None else run.to_dict()
@@ -202,6 +207,7 @@ def status_of(store: ConnectionStore, services: Services, id: str) -> Connection
         running=latest[0] if latest is not None and latest[0].status == "running" else None,
         imported=next((run for run in ended if run.kind == "import"), None),
         reconciled=next((run for run in ended if run.kind == "reconciliation"), None),
+        reviewed=next((run for run in ended if run.reviewed), None),
     )
     try:
         connection = store.read(id)

@@ -191,6 +191,7 @@ def test_a_schedule_reports_missing_subscriptions_and_revives_them_where_it_may(
     world.work("import-run", world.stack.receive("import-run")["Records"])
     state = world.control.get("/_sandbox/state/bigcommerce").json()
     made = [one for path, one in state.items() if "/v3/hooks/" in path]
+    assert latest(world).reviewed
     if setting == "revive":
         assert (latest(world).subscriptions, len(made)) == ("", 12)
     else:

@@ -143,6 +143,8 @@ def test_circuits_limits_and_runs_are_shown(shop: Shop) -> None:
             kind=kind,
             status="done",
             started_at=now,
+            reviewed=kind == "reconciliation",
+            subscriptions="missing: customers/update" if missing else "",
             proof=Counts(missing=missing),
         )
         services.runs.report(run)
@@ -156,6 +158,8 @@ def test_circuits_limits_and_runs_are_shown(shop: Shop) -> None:
     assert each.imported.proven
     assert each.reconciled is not None
     assert not each.reconciled.proven
+    shown = each.as_json()["subscriptions"]
+    assert shown == {"at": each.reconciled.started_at, "amiss": "missing: customers/update"}
 
 
 def test_a_connection_that_is_not_valid_is_shown_with_its_counts(shop: Shop) -> None:

@@ -99,6 +99,8 @@ class Run:
     """Of these, whom the vendor does not have, or not so: they are sent again."""
     allow_absent: bool = False
     """Whether a person has accepted that many are not listed any more."""
+    reviewed: bool = False
+    """Whether a schedule looked at the webhook subscriptions before the run."""
     subscriptions: str = ""
     """What a schedule's review of the webhook subscriptions found amiss, in a sentence; empty for nothing."""
     note: str = ""

@@ -133,20 +133,25 @@ def _named(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "body": replace(envelope, delivery_id=name, received_at=sent, command=command).to_json()}
 
 
-def _reviewed(command: AdvanceRun, connection: Connection, services: Services, deadline: Deadline) -> str:
-    """Review the webhook subscriptions, and revive them where the connection allows it; return what is amiss."""
+def _reviewed(command: AdvanceRun, connection: Connection, services: Services, deadline: Deadline) -> str | None:
+    """Review the webhook subscriptions, and revive them where the connection allows it.
+
+    Return what is amiss, empty for nothing; None where they were not looked at.
+    """
+    from loyalty_relay.sources.subscriptions import subscribing
     from loyalty_relay.triggers.subscriptions import review_and_revive
 
     url = connection.source.public_url or command.webhook_url
-    if not url:
-        return ""
+    unmanaged = subscribing(connection.source.platform) is None or connection.source.subscriptions == "unmanaged"
+    if not url or unmanaged:
+        return None
     # The run itself needs most of the time.
     until = Deadline(min(deadline.at, deadline.clock() + REVIEW_SECONDS), deadline.clock)
     try:
         return review_and_revive(connection, services, until, url=url).summary
     except CredentialsRefused:
         # Reading customers needs other credentials than managing webhooks; a check reports these.
-        return ""
+        return None
     except RelayError as error:
         return f"could not be looked at: {error}"
 
@@ -155,13 +160,15 @@ def _scheduled(envelope: Envelope, connection: Connection, services: Services, d
     """Return the run that a schedule's message begins, after a review of the webhook subscriptions."""
     module = listing_module(connection)
     reports = services.runs.reports(connection.id)
+    amiss = _reviewed(cast("AdvanceRun", envelope.command), connection, services, deadline)
     return Run(
         id=envelope.delivery_id,
         connection=connection.id,
         kind="reconciliation",
         started_at=envelope.received_at,
         updated_at=services.clock(),
-        subscriptions=_reviewed(cast("AdvanceRun", envelope.command), connection, services, deadline),
+        reviewed=amiss is not None,
+        subscriptions=amiss or "",
         since=scheduled_since(reports, envelope.received_at, lists_changed=module.lists_changed),
     )
 
