@@ -160,6 +160,15 @@ def test_parts_add_up_to_the_total_in_every_currency(currency: str, units: list[
     assert (sale.amounts.shipping, sale.amounts.fees, sale.amounts.by_gift_card) == (shipping, wrapping, gift_card)
 
 
+def test_gift_wrapping_has_an_amount_in_the_shops_currency() -> None:
+    """Adobe Commerce names it gw_base_price, unlike its other amounts of the shop."""
+    wrapping = {"gw_price": "5.0000", "gw_base_price": "4.0000", "gw_items_base_tax_amount": "0.4000"}
+    sample = with_entity("order-paid", base_currency_code="EUR", extension_attributes=wrapping)
+    sale = sale_of(sample)
+    assert sale.shop_amounts is not None
+    assert (sale.amounts.fees, sale.shop_amounts.fees, sale.shop_amounts.fees_tax) == (5, 4, Decimal("0.4"))
+
+
 def test_the_parents_of_configurable_products_are_the_lines() -> None:
     assert [(line.id, line.quantity, line.amount) for line in sale_of(fixture("order-paid")).lines] == [
         ("501", Decimal(2), Decimal("36.0")),

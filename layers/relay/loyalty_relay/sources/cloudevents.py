@@ -185,7 +185,7 @@ def _events(request: Request) -> tuple[Mapping[str, Any], Any] | list[Any]:
     if kind == STRUCTURED:
         return _structured(json_object(request.body))
     if kind.startswith("application/cloudevents"):
-        raise UnsupportedFormat("CloudEvents are read in JSON")
+        raise UnsupportedFormat("CloudEvents must be JSON")
     return _binary(request, kind)
 
 
@@ -234,7 +234,7 @@ def _media_type(value: Any) -> str:
 
 def _expect_json(kind: str) -> None:
     if not _JSON_TYPE.fullmatch(kind):
-        raise UnsupportedFormat("data are read in JSON")
+        raise UnsupportedFormat("data must be JSON")
 
 
 def _header_text(value: str) -> str:

@@ -195,7 +195,7 @@ def parse_tokens(answer: httpx.Response, now: float, *, keep: str | None = None,
         body = body["data"]
     access = body.get("access_token") if isinstance(body, dict) else None
     if not isinstance(access, str) or not access:
-        raise UpstreamUnavailable(f"the token endpoint answered without a token: {excerpt(answer)}")
+        raise UpstreamUnavailable(f"the token endpoint returned no token: {excerpt(answer)}")
     refresh = body.get("refresh_token")
     return TokenSet(
         access,

@@ -157,7 +157,7 @@ def listed(answer: httpx.Response) -> list[dict[str, Any]]:
     items = body.get("data") if isinstance(body, dict) else body
     if not isinstance(items, list):
         raise VendorRejected(
-            f"the destination answered {answer.status_code} with something that is no list: {excerpt(answer)}",
+            f"the destination returned {answer.status_code} with something that is not a list: {excerpt(answer)}",
             code=str(answer.status_code),
         )
     return [item for item in items if isinstance(item, dict)]

@@ -27,8 +27,9 @@ from loyalty_relay.sources.parsing import amount, currency, member, moment, shor
 _NEEDED = ("grand_total", "order_currency_code", "base_currency_code", "tax_amount", "shipping_amount")
 _BASE_NEEDED = ("base_grand_total", "base_tax_amount", "base_shipping_amount")
 _TENDERS = {"gift_cards_amount": "by_gift_card", "customer_balance_amount": "by_store_credit"}
-_WRAPPING = ("gw_price", "gw_items_price", "gw_card_price")
-_WRAPPING_TAX = ("gw_tax_amount", "gw_items_tax_amount", "gw_card_tax_amount")
+# The ``base_`` of the shop's amounts is within these names: gw_base_price.
+_WRAPPING = ("gw_{}price", "gw_items_{}price", "gw_card_{}price")
+_WRAPPING_TAX = ("gw_{}tax_amount", "gw_items_{}tax_amount", "gw_card_{}tax_amount")
 
 _OF_CREDIT_MEMOS = {"adjustment", "adjustment_positive", "adjustment_negative", "creditmemo_status", "invoice_id"}
 _OF_INVOICES = {"total_qty", "can_void_flag", "is_used_for_refund"}
@@ -152,8 +153,8 @@ def _amounts(entity: Mapping[str, Any], prefix: str = "") -> Amounts:
         gift_cards_tax=sum((_of(card, f"{prefix}tax_amount") for card in cards), ZERO),
         shipping=max(ZERO, _of(entity, f"{prefix}shipping_amount") - _shipping_discount(entity, prefix)),
         shipping_tax=_of(entity, f"{prefix}shipping_tax_amount"),
-        fees=_sum(entity, prefix, *_WRAPPING),
-        fees_tax=_sum(entity, prefix, *_WRAPPING_TAX),
+        fees=_sum(entity, "", *(name.format(prefix) for name in _WRAPPING)),
+        fees_tax=_sum(entity, "", *(name.format(prefix) for name in _WRAPPING_TAX)),
         **tenders,
     )
 

@@ -66,7 +66,12 @@ _AMOUNTS = (
         for tender in ("gift_cards", "customer_balance")
         for what in ("amount", "invoiced", "refunded")
     ),
-    *(f"gw_{part}{what}" for part in ("", "items_", "card_") for what in ("price", "tax_amount")),
+)
+_WRAPPING = tuple(
+    f"gw_{part}{base}{what}"
+    for base in ("", "base_")
+    for part in ("", "items_", "card_")
+    for what in ("price", "tax_amount")
 )
 _ORDER = (
     "entity_id",
@@ -78,7 +83,8 @@ _ORDER = (
     "order_currency_code",
     "base_currency_code",
     *_AMOUNTS,
-    *(f"base_{amount}" for amount in _AMOUNTS if not amount.startswith("gw_")),
+    *(f"base_{amount}" for amount in _AMOUNTS),
+    *_WRAPPING,
     "shipping_discount_tax_compensation_amount",
     "base_shipping_discount_tax_compensation_amnt",
     "customer_id",

@@ -86,7 +86,7 @@ def _order(delivery: ShopifyDelivery) -> Change:
     amounts = _amounts(body, buyers)
     sold_at = moment(body.get("processed_at")) or moment(body.get("created_at"))
     if sold_at is None:
-        raise Untranslatable("bad_time", "processed_at is no time")
+        raise Untranslatable("bad_time", "processed_at is not a time")
     captured = _captured(body, buyers, amounts.total, sum((refund.amount for refund in refunds), ZERO))
     gateways = _gateways(body)
     return OrderChanged(
