@@ -166,7 +166,8 @@ def test_gift_wrapping_has_an_amount_in_the_shops_currency() -> None:
     sample = with_entity("order-paid", base_currency_code="EUR", extension_attributes=wrapping)
     sale = sale_of(sample)
     assert sale.shop_amounts is not None
-    assert (sale.amounts.fees, sale.shop_amounts.fees, sale.shop_amounts.fees_tax) == (5, 4, Decimal("0.4"))
+    found = (sale.amounts.fees, sale.shop_amounts.fees, sale.shop_amounts.fees_tax)
+    assert found == (Decimal(5), Decimal(4), Decimal("0.4"))
 
 
 def test_the_parents_of_configurable_products_are_the_lines() -> None:
