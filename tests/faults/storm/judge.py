@@ -176,7 +176,7 @@ def _booked(storm: Storm, order: Bought, found: list[Entry]) -> list[str]:
     if len({entry.marker for entry in found}) != len(found):
         problems.append("a booking was made twice")
     if {entry.owner for entry in found} - order.owners:
-        problems.append("was booked to somebody else")
+        problems.append(f"is booked to {sorted(map(str, {entry.owner for entry in found}))}")
     left: Counter[str] = Counter()
     for entry in found:
         left[entry.bill] += entry.amount  # type: ignore[assignment]
