@@ -61,13 +61,7 @@ class Bought:
 
     @property
     def owners(self) -> set[str | None]:
-        """E-mail of the member to whom it may be booked; None for a bill without one.
-
-        A guest's bill without a member, which the vendor can convert, may be left as it is: in storms of seeds 3 and 4
-        (60 events, 16 orders) some were not converted after the guest had registered. The cause is not found yet.
-        """
-        if self.guest and GUESTS[self.shop.connection] == "not_interested":
-            return {None, self.buyer.email} if self.registers else {None}
+        """E-mail of the member to whom it may be booked; None for a bill without one."""
         return {None} if self.guest and not self.registers else {self.buyer.email}
 
 
@@ -86,7 +80,8 @@ class Season:
         if time:
             yield from self.registrations
         else:
-            yield from (happening for buyer in self.buyers for happening in buyer.happenings)
+            # An order of a guest who registers before it is known is an ordinary guest's.
+            yield from (h for buyer in self.buyers for h in buyer.happenings if h not in self.registrations)
 
 
 def season(seed: int, count: int, now: float) -> Season:
