@@ -175,12 +175,13 @@ def _booked(storm: Storm, order: Bought, found: list[Entry]) -> list[str]:
         problems.append(f"the books have {total}, not {expected}: {given or 'nothing'}")
     if len({entry.marker for entry in found}) != len(found):
         problems.append("a booking was made twice")
-    # A guest's bill of which nothing is left when the guest registers is not converted.
-    if {entry.owner for entry in found} - order.owners - (set() if total else {None}):
-        problems.append(f"is booked to {sorted(map(str, {entry.owner for entry in found}))}")
     left: Counter[str] = Counter()
     for entry in found:
         left[entry.bill] += entry.amount  # type: ignore[assignment]
+    # A guest's bill of which nothing is left when the guest registers is not converted.
+    owners = {entry.owner for entry in found if entry.owner is not None or left[entry.bill]}
+    if owners - order.owners:
+        problems.append(f"is booked to {sorted(map(str, owners))}")
     if order.shop.vendor == "capillary" and any(amount < 0 for amount in left.values()):
         problems.append("more was taken back than sold")
     return problems
