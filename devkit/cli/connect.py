@@ -114,7 +114,7 @@ def applied(stack: Stack, id: str, file: Path | None, url: str | None) -> dict[s
         data = questions(stack, id, url)
     else:
         raise CommandError(
-            f"there is no connection {id}, and no terminal to ask on",
+            f"there is no connection {id}, and no terminal for a prompt",
             do="give --file FILE (relay connections init writes one to begin with)",
         )
     store.parse(id, data)

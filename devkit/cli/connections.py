@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import note, out, show_json, show_pairs, show_table, show_text, when, write_file
+from devkit.cli.output import confirm, note, out, show_json, show_pairs, show_table, show_text, when, write_file
 from devkit.queries.connections import (
     SecretAge,
     check_connection,
@@ -242,9 +242,7 @@ def delete(
     store = store_of(found)
     store.raw(id)
     if not yes:
-        if not sys.stdin.isatty():
-            raise CommandError("deleting is not confirmed, and there is no terminal to ask on", do="add --yes")
-        typer.confirm(f"Delete connection {id}? Its deliveries and what is queued for it will be refused.", abort=True)
+        confirm(f"Delete connection {id}? Its deliveries and what is queued for it will be refused.", where=id)
     store.delete(id)
     services_of(found).revocations.announce()
     _done(json, f"connection {id} is deleted; its deliveries are refused within a minute", id=id)

@@ -10,12 +10,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -145,6 +146,21 @@ def _dumped(value: Any, indent: int | None = None) -> str:
 def show_text(text: str) -> None:
     """Print lines to standard output as they are, for programs and for copying; only control characters are escaped."""
     print(printable(text))
+
+
+def confirm(
+    question: str, *, where: str, do: str = "add --yes", terminal: bool = True, show: Callable[[], None] | None = None
+) -> None:
+    """Prompt for a change; typer.Abort unless it is confirmed.
+
+    ``where``: what would change. ``terminal``: False where no prompt may be written. ``show``: shows more before it.
+    Raises CommandError where there is no terminal.
+    """
+    if not (terminal and sys.stdin.isatty()):
+        raise CommandError("the change is not confirmed, and there is no terminal for a prompt", where=where, do=do)
+    if show is not None:
+        show()
+    typer.confirm(question, abort=True)
 
 
 def note(message: str) -> None:

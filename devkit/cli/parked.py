@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json as jsonlib
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ import typer
 
 from devkit.cli.options import AsJson, StackName, group
 from devkit.cli.output import (
+    confirm,
     note,
     out,
     progress,
@@ -213,11 +214,10 @@ def _confirmed(stack: Stack, filters: ParkedFilters, at_most: int) -> int:
     planned = Redrive(stack, filters, at_most=at_most, dry_run=True).run()
     if not planned.total:
         return 0
-    if not sys.stdin.isatty():
-        raise CommandError(
-            f"{planned.total} would be redriven, and there is no terminal to confirm it",
-            do="add --yes, or look with --dry-run",
-        )
-    _show(planned)
-    typer.confirm(f"Redrive {planned.total}?", abort=True)
+    confirm(
+        f"Redrive {planned.total}?",
+        where=f"{planned.total} that would be redriven",
+        do="add --yes, or look with --dry-run",
+        show=partial(_show, planned),
+    )
     return planned.total

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from devkit.cli.connections import ConnectionId
 from devkit.cli.options import AsJson, StackName, group
-from devkit.cli.output import note, progress, show_json, show_pairs, show_table
+from devkit.cli.output import confirm, note, progress, show_json, show_pairs, show_table
 from devkit.queries.subscriptions import (
     TO_DO,
     as_dict,
@@ -21,7 +20,6 @@ from devkit.queries.subscriptions import (
     with_keys,
 )
 from devkit.stacks.connection_store import store_of
-from devkit.stacks.errors import CommandError
 from devkit.stacks.services import services_of, unlogged
 from devkit.stacks.stack import Stack, find_stack
 from loyalty_relay.connections.model import Connection
@@ -161,12 +159,15 @@ def _carry_out(
 
 
 def _confirm(changes: Sequence[SubscriptionChange], connection: Connection, *, as_json: bool) -> None:
-    if as_json or not sys.stdin.isatty():
-        raise CommandError("the change is not confirmed, and there is no terminal to ask on", do="add --yes")
-    for one in changes:
-        note(_in_words(one))
-    typer.confirm(
-        f"Change {len(changes)} subscriptions of {connection.id} at {connection.source.platform}?", abort=True
+    def show() -> None:
+        for one in changes:
+            note(_in_words(one))
+
+    confirm(
+        f"Change {len(changes)} subscriptions of {connection.id} at {connection.source.platform}?",
+        where=connection.id,
+        terminal=not as_json,
+        show=show,
     )
 
 
